@@ -1,0 +1,15 @@
+/**
+ * What went wrong, said to the person who can mend it: one clear sentence, no stack trace.
+ * Everything else that is thrown is a defect of ours and keeps its stack.
+ */
+export class MdmError extends Error {
+  override name = "MdmError";
+  /** The exit code of a command that ends with this error. */
+  readonly exitCode: number = 1;
+}
+
+/** The request itself is wrong (an unknown option, steps 0): exit code 2. */
+export class UsageError extends MdmError {
+  override name = "UsageError";
+  override readonly exitCode = 2;
+}
