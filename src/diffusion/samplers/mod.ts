@@ -1,0 +1,53 @@
+/** The samplers by name. */
+import type { SamplerConfig } from "../config.ts";
+import { dpmTimesteps, timesteps } from "../timesteps.ts";
+import { ddim } from "./ddim.ts";
+import { ddpm } from "./ddpm.ts";
+import { dpmSolverPlusPlus } from "./dpm_solver_pp.ts";
+import type { Sampler } from "./sampler.ts";
+
+export type { Sampler, SamplerOptions, UpdateCoefficients } from "./sampler.ts";
+
+/** A sampler and what a person needs to choose it. */
+export interface SamplerEntry {
+  /** One line for help texts. */
+  description: string;
+  defaultSteps: number;
+  /** Whether fresh noise is drawn at each step; "eta": if eta is above 0. */
+  drawsNoise: "always" | "eta" | "never";
+  timesteps: (config: SamplerConfig, steps: number) => number[];
+  sampler: Sampler;
+}
+
+/** Every sampler, by the name people give. */
+export const SAMPLERS = {
+  "ddpm": {
+    description: "DDPM ancestral sampling: fresh noise at each step, wants many steps",
+    defaultSteps: 250,
+    drawsNoise: "always",
+    timesteps,
+    sampler: ddpm,
+  },
+  "ddim": {
+    description: "DDIM: deterministic, or with a share eta of DDPM's noise",
+    defaultSteps: 50,
+    drawsNoise: "eta",
+    timesteps,
+    sampler: ddim,
+  },
+  "dpm++": {
+    description: "DPM-Solver++(2M): deterministic and of second order, wants the fewest steps",
+    defaultSteps: 20,
+    drawsNoise: "never",
+    timesteps: dpmTimesteps,
+    sampler: dpmSolverPlusPlus,
+  },
+} as const satisfies Record<string, SamplerEntry>;
+
+/** "ddpm", "ddim" or "dpm++". */
+export type SamplerName = keyof typeof SAMPLERS;
+
+/** Whether a string from outside names a sampler. */
+export function isSamplerName(name: string): name is SamplerName {
+  return Object.hasOwn(SAMPLERS, name);
+}
