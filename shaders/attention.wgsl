@@ -1,0 +1,96 @@
+// Attention with the softmax computed on the way (Milakov & Gimelshein): no score is ever stored.
+//
+//   output[row, query, head] = sum over keys of softmax(scale * q . k + bias[key - query]) v  + addend[row, query, head]
+//
+// q lies in `queries`, k and v in `pairs`, each at an offset within its position, so that one projection may hold all three.
+// Keys with mask 0 do not exist; a row without any key gives zero. One invocation has one query of one head.
+// Offsets and strides count elements: vec4f where a head's width divides by four (VECTOR), else f32.
+
+struct Params {
+  invocations: u32,
+  queryCount: u32,
+  keyCount: u32,
+  heads: u32,
+  queryStride: u32,
+  queryOffset: u32,
+  pairStride: u32,
+  keyOffset: u32,
+  valueOffset: u32,
+  outputStride: u32,
+  scale: f32,
+  useMask: u32,
+  maskStride: u32,
+  useBias: u32,
+  biasStride: u32,
+  useAddend: u32,
+}
+
+#if VECTOR
+alias Element = vec4f;
+fn product(a: vec4f, b: vec4f) -> f32 { return dot(a, b); }
+#else
+alias Element = f32;
+fn product(a: f32, b: f32) -> f32 { return a * b; }
+#end
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> queries: array<Element>;
+@group(0) @binding(2) var<storage, read_write> pairs: array<Element>;
+@group(0) @binding(3) var<storage, read_write> mask: array<f32>;
+@group(0) @binding(4) var<storage, read_write> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> addend: array<Element>;
+@group(0) @binding(6) var<storage, read_write> output: array<Element>;
+
+#include "index"
+
+@compute @workgroup_size(${WORKGROUP})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = indexOf(group, groups, local);
+  if (i >= params.invocations) { return; }
+  let query = i % params.queryCount;
+  let head = i / params.queryCount % params.heads;
+  let row = i / (params.queryCount * params.heads);
+  let q = (row * params.queryCount + query) * params.queryStride + params.queryOffset + head * ${WIDTH}u;
+  #for d in 0..WIDTH
+  let q${d} = queries[q + ${d}u] * params.scale;
+  var sum${d} = Element();
+  #end
+  var highest = -3.0e38;
+  var total = 0.0;
+  var pair = row * params.keyCount * params.pairStride + head * ${WIDTH}u;
+  for (var key = 0u; key < params.keyCount; key++) {
+    if (params.useMask == 0u || mask[row * params.maskStride + key] != 0.0) {
+      let k = pair + params.keyOffset;
+      let v = pair + params.valueOffset;
+      var score = 0.0;
+      #for d in 0..WIDTH
+      score += product(q${d}, pairs[k + ${d}u]);
+      #end
+      if (params.useBias != 0u) {
+        score += bias[(key + params.queryCount - 1u - query) * params.biasStride + head];
+      }
+      let limit = max(highest, score);
+      let keep = exp(highest - limit);
+      let share = exp(score - limit);
+      highest = limit;
+      total = total * keep + share;
+      #for d in 0..WIDTH
+      sum${d} = sum${d} * keep + pairs[v + ${d}u] * share;
+      #end
+    }
+    pair += params.pairStride;
+  }
+  let norm = select(0.0, 1.0 / total, total > 0.0);
+  let o = (row * params.queryCount + query) * params.outputStride + head * ${WIDTH}u;
+  #for d in 0..WIDTH
+  if (params.useAddend != 0u) {
+    output[o + ${d}u] = sum${d} * norm + addend[o + ${d}u];
+  } else {
+    output[o + ${d}u] = sum${d} * norm;
+  }
+  #end
+}

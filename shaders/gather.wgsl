@@ -1,0 +1,26 @@
+// output[i] = table[ids[i]]: token embeddings, relative position biases, a step's row of a table. Ids over the edge give the last row.
+
+struct Params {
+  invocations: u32,
+  vectors: u32,
+  tableRows: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> table: array<vec4f>;
+@group(0) @binding(2) var<storage, read> ids: array<u32>;
+@group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
+
+#include "index"
+
+@compute @workgroup_size(${WORKGROUP})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = indexOf(group, groups, local);
+  if (i >= params.invocations) { return; }
+  let id = min(ids[i / params.vectors], params.tableRows - 1u);
+  output[i] = table[id * params.vectors + i % params.vectors];
+}

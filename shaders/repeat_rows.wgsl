@@ -1,0 +1,30 @@
+// output[row] = input[row % inputRows] / divisor[row % inputRows]: a picture's latent for each of its model rows
+// (without and with its text), normalised where the model asks for it. One invocation a vec4.
+
+struct Params {
+  invocations: u32,
+  rowVectors: u32,
+  inputRows: u32,
+  useDivisor: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> input: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> divisor: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
+
+#include "index"
+
+@compute @workgroup_size(${WORKGROUP})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = indexOf(group, groups, local);
+  if (i >= params.invocations) { return; }
+  let row = i / params.rowVectors % params.inputRows;
+  var x = input[row * params.rowVectors + i % params.rowVectors];
+  if (params.useDivisor != 0u) { x /= divisor[row].x; }
+  output[i] = x;
+}

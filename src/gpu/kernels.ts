@@ -1,0 +1,46 @@
+import activation from "../../shaders/activation.wgsl" with { type: "text" };
+import add from "../../shaders/add.wgsl" with { type: "text" };
+import attention from "../../shaders/attention.wgsl" with { type: "text" };
+import averagePool from "../../shaders/average_pool.wgsl" with { type: "text" };
+import conv from "../../shaders/conv.wgsl" with { type: "text" };
+import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
+import gather from "../../shaders/gather.wgsl" with { type: "text" };
+import groupNormAffine from "../../shaders/group_norm_affine.wgsl" with { type: "text" };
+import groupNormApply from "../../shaders/group_norm_apply.wgsl" with { type: "text" };
+import groupNormStats from "../../shaders/group_norm_stats.wgsl" with { type: "text" };
+import index from "../../shaders/index.wgsl" with { type: "text" };
+import layerNorm from "../../shaders/layer_norm.wgsl" with { type: "text" };
+import noise from "../../shaders/noise.wgsl" with { type: "text" };
+import predictX0 from "../../shaders/predict_x0.wgsl" with { type: "text" };
+import quantile from "../../shaders/quantile.wgsl" with { type: "text" };
+import repeatRows from "../../shaders/repeat_rows.wgsl" with { type: "text" };
+import samplerUpdate from "../../shaders/sampler_update.wgsl" with { type: "text" };
+import slot from "../../shaders/slot.wgsl" with { type: "text" };
+import weightedSum from "../../shaders/weighted_sum.wgsl" with { type: "text" };
+import workgroupSum from "../../shaders/workgroup_sum.wgsl" with { type: "text" };
+import { Kernel } from "./kernel.ts";
+
+const includes = { activation, index, slot, workgroup_sum: workgroupSum };
+
+/** Every kernel there is; each is the file of that name in `shaders/`. */
+export const kernels = {
+  add: new Kernel("add", add, includes),
+  attention: new Kernel("attention", attention, includes),
+  averagePool: new Kernel("average_pool", averagePool, includes),
+  conv: new Kernel("conv", conv, includes),
+  deviation: new Kernel("deviation", deviation, includes),
+  gather: new Kernel("gather", gather, includes),
+  groupNormAffine: new Kernel("group_norm_affine", groupNormAffine, includes),
+  groupNormApply: new Kernel("group_norm_apply", groupNormApply, includes),
+  groupNormStats: new Kernel("group_norm_stats", groupNormStats, includes),
+  layerNorm: new Kernel("layer_norm", layerNorm, includes),
+  noise: new Kernel("noise", noise, includes),
+  predictX0: new Kernel("predict_x0", predictX0, includes),
+  quantile: new Kernel("quantile", quantile, includes),
+  repeatRows: new Kernel("repeat_rows", repeatRows, includes),
+  samplerUpdate: new Kernel("sampler_update", samplerUpdate, includes),
+  weightedSum: new Kernel("weighted_sum", weightedSum, includes),
+} as const;
+
+/** Invocations of a workgroup where nothing asks for another number. */
+export const WORKGROUP = 64;

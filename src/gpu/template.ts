@@ -1,0 +1,150 @@
+/**
+ * The little template language of `shaders/*.wgsl`: what WGSL itself cannot say, and no more.
+ *
+ *     #include "activation"          the text of another shader file
+ *     #for r in 0..ROWS              the lines up to #end, once for each r (bounds: numbers or names)
+ *     #for c in x y z w              ... or once for each word
+ *     #if SUBGROUPS / #if !SUBGROUPS / #else / #end
+ *     ${r}                           the value of a name, anywhere in a line
+ *
+ * Loops over small arrays run at half the speed of unrolled text on software adapters
+ * (and `enable`-like switches must vanish before the compiler sees them): hence a template.
+ */
+
+/** Names a template may use: numbers for bounds and `${...}`, booleans for `#if`. */
+export type TemplateValues = Readonly<Record<string, number | boolean>>;
+
+type Scope = ReadonlyMap<string, string>;
+type Lines = { readonly lines: readonly string[]; next: number };
+
+/**
+ * Expands a template.
+ *
+ * @param source The template's text.
+ * @param values What its names stand for.
+ * @param includes Text by name for `#include`.
+ * @throws {Error} When a directive is malformed, a name is unknown or an `#end` is missing.
+ */
+export function expand(
+  source: string,
+  values: TemplateValues = {},
+  includes: Readonly<Record<string, string>> = {},
+): string {
+  const scope = new Map(Object.entries(values).map(([name, value]) => [name, String(value)]));
+  const lines = { lines: source.split("\n"), next: 0 };
+  const output: string[] = [];
+  const stop = block(lines, scope, includes, output);
+  if (stop !== null) throw new Error(`Template has "${stop}" without a beginning`);
+  return output.join("\n");
+}
+
+/** Expands lines until the end of the text (null) or an `#else` / `#end` (which it returns). */
+function block(
+  input: Lines,
+  scope: Scope,
+  includes: Readonly<Record<string, string>>,
+  output: string[],
+): string | null {
+  while (input.next < input.lines.length) {
+    const line = input.lines[input.next++]!;
+    const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(line);
+    if (directive === null) {
+      output.push(substitute(line, scope));
+      continue;
+    }
+    const [, name, rest] = directive;
+    if (name === "end" || name === "else") return `#${name}`;
+    else if (name === "include") output.push(included(rest!, scope, includes));
+    else if (name === "for") loop(rest!, input, scope, includes, output);
+    else if (name === "if") condition(rest!, input, scope, includes, output);
+    else throw new Error(`Template has an unknown directive "#${name}"`);
+  }
+  return null;
+}
+
+function included(
+  argument: string,
+  scope: Scope,
+  includes: Readonly<Record<string, string>>,
+): string {
+  const name = /^"([^"]+)"$/.exec(argument)?.[1];
+  const text = name === undefined ? undefined : includes[name];
+  if (text === undefined) throw new Error(`Template cannot include ${argument}`);
+  return expand(text, Object.fromEntries([...scope].map(([k, v]) => [k, asValue(v)])), includes);
+}
+
+function loop(
+  head: string,
+  input: Lines,
+  scope: Scope,
+  includes: Readonly<Record<string, string>>,
+  output: string[],
+): void {
+  const match = /^(\w+) in (?:(\w+)\.\.(\w+)|(.+))$/.exec(head);
+  if (match === null) throw new Error(`Template cannot read "#for ${head}"`);
+  const [, name, from, to, words] = match;
+  const items = words !== undefined
+    ? words.split(/\s+/)
+    : range(bound(from!, scope), bound(to!, scope)).map(String);
+  const body = input.next;
+  // A loop over nothing still has to find its end.
+  if (items.length === 0) skip(input);
+  for (const item of items) {
+    input.next = body;
+    const stop = block(input, new Map([...scope, [name!, item]]), includes, output);
+    if (stop !== "#end") throw new Error(`Template's "#for ${head}" has no #end`);
+  }
+}
+
+function condition(
+  head: string,
+  input: Lines,
+  scope: Scope,
+  includes: Readonly<Record<string, string>>,
+  output: string[],
+): void {
+  const match = /^(!?)(\w+)$/.exec(head);
+  if (match === null) throw new Error(`Template cannot read "#if ${head}"`);
+  const value = asValue(look(match[2]!, scope));
+  const holds = (match[1] === "!") !== Boolean(value);
+  const read = (taken: boolean) => taken ? block(input, scope, includes, output) : skip(input);
+  let stop = read(holds);
+  if (stop === "#else") stop = read(!holds);
+  if (stop !== "#end") throw new Error(`Template's "#if ${head}" has no #end`);
+}
+
+/** Passes over lines that do not count, up to their `#else` or `#end` (which it returns). */
+function skip(input: Lines): string | null {
+  let depth = 0;
+  while (input.next < input.lines.length) {
+    const name = /^\s*#(\w+)/.exec(input.lines[input.next++]!)?.[1];
+    if (name === "for" || name === "if") depth++;
+    else if (depth === 0 && (name === "else" || name === "end")) return `#${name}`;
+    else if (name === "end") depth--;
+  }
+  return null;
+}
+
+function substitute(line: string, scope: Scope): string {
+  return line.replace(/\$\{(\w+)\}/g, (_, name) => look(name, scope));
+}
+
+function look(name: string, scope: Scope): string {
+  const value = scope.get(name);
+  if (value === undefined) throw new Error(`Template does not know the name "${name}"`);
+  return value;
+}
+
+function bound(text: string, scope: Scope): number {
+  const value = Number(/^\d+$/.test(text) ? text : look(text, scope));
+  if (!Number.isInteger(value)) throw new Error(`Template's bound "${text}" is not a whole number`);
+  return value;
+}
+
+function asValue(text: string): number | boolean {
+  return text === "true" ? true : text === "false" ? false : Number(text);
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+}

@@ -1,0 +1,95 @@
+import { MdmError } from "../errors.ts";
+import type { Gpu } from "./device.ts";
+import type { BufferRange } from "./kernel.ts";
+import type { Packing } from "./packing.ts";
+
+/** Where tensors come from, by the names of the checkpoint. */
+export interface TensorSource {
+  readFloat32(name: string): Promise<Float32Array>;
+}
+
+/** Tensors to be laid out as one. */
+interface WeightRequest {
+  readonly key: string;
+  readonly parameters: readonly { readonly name: string }[];
+  readonly packing: Packing;
+}
+
+const ALIGNMENT = 256;
+
+/** Buffers are made no larger than this: drivers differ in what they can do in one piece. */
+const LARGEST_BUFFER = 1 << 30;
+
+/** The weights of one model on the GPU, each loaded once however many plans read it. */
+export class Weights implements Disposable {
+  readonly #ranges = new Map<string, BufferRange>();
+  readonly #buffers: GPUBuffer[] = [];
+  #bytes = 0;
+
+  constructor(readonly gpu: Gpu, readonly source: TensorSource) {}
+
+  /** Bytes on the GPU. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Where a loaded weight is. */
+  range(key: string): BufferRange {
+    const range = this.#ranges.get(key);
+    if (range === undefined) throw new Error(`Weight "${key}" was not loaded`);
+    return range;
+  }
+
+  /**
+   * Loads what is not there yet, one tensor at a time: at no moment is more than one in JavaScript's memory.
+   *
+   * @throws {MdmError} When a tensor is larger than the device can bind.
+   */
+  async load(requests: readonly WeightRequest[]): Promise<void> {
+    const missing = requests.filter(({ key }) => !this.#ranges.has(key));
+    for (const { key, packing } of missing) {
+      if (packing.elements * 4 > this.gpu.limits.maxStorageBufferBindingSize) {
+        throw new MdmError(
+          `The GPU cannot hold "${key}": it takes ${
+            packing.elements * 4
+          } bytes and the limit for one tensor is ${this.gpu.limits.maxStorageBufferBindingSize}. Use a GPU with a larger limit.`,
+        );
+      }
+    }
+    this.#allocate(missing);
+    for (const { key, parameters, packing } of missing) {
+      const tensors: Float32Array[] = [];
+      for (const { name } of parameters) tensors.push(await this.source.readFloat32(name));
+      const { buffer, offset } = this.range(key);
+      this.gpu.device.queue.writeBuffer(buffer, offset, packing.pack(tensors));
+    }
+    this.gpu.check();
+  }
+
+  /** Gives each request a range, in as few buffers as the limits allow. */
+  #allocate(requests: readonly WeightRequest[]): void {
+    const limit = Math.min(this.gpu.limits.maxBufferSize, LARGEST_BUFFER);
+    let group: { key: string; offset: number; bytes: number }[] = [];
+    let size = 0;
+    const close = () => {
+      if (group.length === 0) return;
+      const buffer = this.gpu.buffer(size, "weights");
+      this.#buffers.push(buffer);
+      this.#bytes += size;
+      for (const { key, offset, bytes } of group) this.#ranges.set(key, { buffer, offset, bytes });
+      group = [];
+      size = 0;
+    };
+    for (const { key, packing } of requests) {
+      const bytes = Math.max(16, packing.elements * 4);
+      if (size + bytes > limit) close();
+      group.push({ key, offset: size, bytes });
+      size = Math.ceil((size + bytes) / ALIGNMENT) * ALIGNMENT;
+    }
+    close();
+  }
+
+  [Symbol.dispose](): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+}

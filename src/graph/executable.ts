@@ -1,0 +1,72 @@
+import type { BufferRange } from "../gpu/kernel.ts";
+import { type Pipelines, Recording } from "../gpu/recording.ts";
+import type { Weights } from "../gpu/weights.ts";
+import type { Graph } from "./graph.ts";
+import { type Place, type Plan, plan } from "./plan.ts";
+
+/** What a graph needs from outside to run. */
+export interface Environment {
+  readonly pipelines: Pipelines;
+  readonly weights: Weights;
+  /** The memory of the graph's inputs and outputs, by name. */
+  readonly tensors: ReadonlyMap<string, BufferRange>;
+}
+
+/** A graph on a device, ready to run again and again. */
+export class Executable implements Disposable {
+  private constructor(
+    readonly plan: Plan,
+    readonly recording: Recording,
+    private readonly buffers: readonly GPUBuffer[],
+  ) {}
+
+  /** Plans a graph, loads its weights, allocates its arena and records its calls. */
+  static async make(
+    graph: Graph,
+    { pipelines, weights, tensors }: Environment,
+  ): Promise<Executable> {
+    const { gpu } = pipelines;
+    const made = plan(graph, gpu.info);
+    await weights.load(made.weights);
+    const arena = gpu.buffer(made.arenaBytes, "activations");
+    const buffers = [arena];
+
+    const range = (place: Place): BufferRange => {
+      switch (place.kind) {
+        case "arena":
+          return { buffer: arena, offset: place.offset, bytes: place.bytes };
+        case "weight":
+          return weights.range(place.weight.key);
+        case "tensor": {
+          const tensor = tensors.get(place.name);
+          if (tensor === undefined) throw new Error(`The graph needs a tensor "${place.name}"`);
+          return tensor;
+        }
+        case "constant": {
+          const buffer = gpu.buffer(place.data.byteLength, "a constant");
+          gpu.device.queue.writeBuffer(buffer, 0, place.data);
+          buffers.push(buffer);
+          return { buffer, offset: 0, bytes: place.data.byteLength };
+        }
+      }
+    };
+    const ranges = new Map([...made.places].map(([memory, place]) => [memory, range(place)]));
+    const calls = made.calls.map((call) => ({
+      ...call,
+      buffers: Object.fromEntries(
+        Object.entries(call.buffers).map(([name, memory]) => [name, ranges.get(memory)!]),
+      ),
+    }));
+    return new Executable(made, await Recording.make(pipelines, calls), buffers);
+  }
+
+  /** Submits one run; nothing is waited for. */
+  submit(): void {
+    this.recording.submit();
+  }
+
+  [Symbol.dispose](): void {
+    this.recording[Symbol.dispose]();
+    for (const buffer of this.buffers) buffer.destroy();
+  }
+}

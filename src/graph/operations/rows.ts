@@ -1,0 +1,105 @@
+import { spread } from "../../gpu/kernel.ts";
+import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
+import { elements } from "../lowering.ts";
+
+const deviationOperation: Operation<null> = {
+  name: "deviation",
+  shape: ([input]) => [input!.shape[0]!, 1],
+  lower([input], output, _, to) {
+    const [rows = 1, ...area] = input!.shape.slice(0, -1);
+    to.emit({
+      kernel: kernels.deviation,
+      constants: { WORKGROUP },
+      params: {
+        rows,
+        pixels: elements(area),
+        vectors: vectors(input!.shape),
+        channels: input!.shape.at(-1)!,
+      },
+      buffers: { input: to.value(input!), output: to.value(output) },
+      workgroups: spread(rows),
+    });
+  },
+};
+
+/** The standard deviation of each row (unbiased, as torch.std): [rows, 1]. */
+export function deviation(graph: Graph, input: Value): Value {
+  return graph.apply(deviationOperation, [input], null);
+}
+
+const repeatOperation: Operation<{ times: number }> = {
+  name: "repeatRows",
+  shape([input, divisor], { times }) {
+    if (divisor !== undefined) {
+      need(
+        String(divisor.shape) === String([input!.shape[0], 1]),
+        "the divisor has to be [rows, 1]",
+      );
+    }
+    return [input!.shape[0]! * times, ...input!.shape.slice(1)];
+  },
+  lower([input, divisor], output, _, to) {
+    const rowVectors = positions(input!.shape.slice(1)) * vectors(input!.shape);
+    const invocations = output.shape[0]! * rowVectors;
+    to.emit({
+      kernel: kernels.repeatRows,
+      constants: { WORKGROUP },
+      params: {
+        invocations,
+        rowVectors,
+        inputRows: input!.shape[0]!,
+        useDivisor: Number(divisor !== undefined),
+      },
+      buffers: {
+        input: to.value(input!),
+        ...divisor && { divisor: to.value(divisor) },
+        output: to.value(output),
+      },
+      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
+    });
+  },
+};
+
+/** All rows, then all again, `times` times; each divided by its `divisor` ([rows, 1]) where there is one. */
+export function repeatRows(graph: Graph, input: Value, times: number, divisor?: Value): Value {
+  return graph.apply(repeatOperation, divisor === undefined ? [input] : [input, divisor], {
+    times,
+  });
+}
+
+const sumOperation: Operation<null> = {
+  name: "weightedSum",
+  shape([input, weights]) {
+    need(input!.shape.length === 3, "the input has to be [rows, positions, width]");
+    need(
+      String(weights!.shape) === String(input!.shape.slice(0, 2)),
+      "the weights have to be [rows, positions]",
+    );
+    return [input!.shape[0]!, input!.shape[2]!];
+  },
+  lower([input, weights], output, _, to) {
+    const invocations = output.shape[0]! * vectors(output.shape);
+    to.emit({
+      kernel: kernels.weightedSum,
+      constants: { WORKGROUP },
+      params: {
+        invocations,
+        positions: input!.shape[1]!,
+        vectors: vectors(input!.shape),
+        weightStride: vectors(weights!.shape) * 4,
+      },
+      buffers: {
+        weights: to.value(weights!),
+        input: to.value(input!),
+        output: to.value(output),
+      },
+      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
+    });
+  },
+};
+
+/** The sum over positions of `weights` [rows, positions] times `input` [rows, positions, width]: [rows, width]. */
+export function weightedSum(graph: Graph, input: Value, weights: Value): Value {
+  return graph.apply(sumOperation, [input, weights], null);
+}

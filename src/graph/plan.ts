@@ -1,0 +1,109 @@
+import type { GpuInfo } from "../gpu/device.ts";
+import { byteLength, type Graph, type Value } from "./graph.ts";
+import { type Call, Lowering, type Memory, type Weight } from "./lowering.ts";
+
+/** Where a piece of memory is. */
+export type Place =
+  | { readonly kind: "tensor"; readonly name: string }
+  | { readonly kind: "arena"; readonly offset: number; readonly bytes: number }
+  | { readonly kind: "weight"; readonly weight: Weight }
+  | { readonly kind: "constant"; readonly data: Uint32Array<ArrayBuffer> };
+
+/** A graph made ready for a device: what to call, in which order, and where everything lies. Nothing is allocated yet. */
+export interface Plan {
+  readonly calls: readonly Call[];
+  readonly places: ReadonlyMap<Memory, Place>;
+  readonly weights: readonly Weight[];
+  /** Bytes that activations take together. */
+  readonly arenaBytes: number;
+  /** Bytes they would take without sharing memory. */
+  readonly unsharedBytes: number;
+  /** Multiplications and additions of convolutions, linear layers and attention. */
+  readonly flops: number;
+}
+
+/** Offsets of bindings have to be multiples of this on every device. */
+const ALIGNMENT = 256;
+
+/** Chooses kernels and gives every activation a place: memory is shared by values that are never needed at one time. */
+export function plan(graph: Graph, gpu: Pick<GpuInfo, "deviceClass" | "subgroupSize">): Plan {
+  const lowering = new Lowering(gpu);
+  for (const { operation, inputs, output, attributes } of graph.nodes) {
+    operation.lower(inputs, output, attributes, lowering);
+  }
+  const tensors = new Map<Value, string>([
+    ...[...graph.outputs].map(([name, value]) => [value, name] as const),
+    ...[...graph.inputs].map(([name, value]) => [value, name] as const),
+  ]);
+  const places = new Map<Memory, Place>();
+  const spans = new Map<Memory, Span>();
+  for (const [time, call] of lowering.calls.entries()) {
+    for (const memory of Object.values(call.buffers)) {
+      const place = fixedPlace(memory, tensors);
+      if (place !== null) places.set(memory, place);
+      else extend(spans, memory, time);
+    }
+  }
+  const { offsets, bytes } = allocate([...spans.values()]);
+  for (const [memory, span] of spans) {
+    places.set(memory, { kind: "arena", offset: offsets.get(span)!, bytes: span.bytes });
+  }
+  return {
+    calls: lowering.calls,
+    places,
+    weights: lowering.weights,
+    arenaBytes: bytes,
+    unsharedBytes: [...spans.values()].reduce((sum, span) => sum + span.bytes, 0),
+    flops: lowering.calls.reduce((sum, call) => sum + (call.flops ?? 0), 0),
+  };
+}
+
+/** The place of memory that is not an activation, else null. */
+function fixedPlace(memory: Memory, tensors: ReadonlyMap<Value, string>): Place | null {
+  if (memory.kind === "weight" || memory.kind === "constant") return memory;
+  const name = memory.kind === "value" ? tensors.get(memory.value) : undefined;
+  return name === undefined ? null : { kind: "tensor", name };
+}
+
+function extend(spans: Map<Memory, Span>, memory: Memory, time: number): void {
+  const span = spans.get(memory);
+  if (span !== undefined) span.last = time;
+  else {
+    const bytes = memory.kind === "value"
+      ? byteLength(memory.value.shape)
+      : memory.kind === "scratch"
+      ? memory.bytes
+      : 0;
+    spans.set(memory, { first: time, last: time, bytes });
+  }
+}
+
+/** When memory is needed: from its first to its last call. */
+export interface Span {
+  readonly first: number;
+  last: number;
+  readonly bytes: number;
+}
+
+/**
+ * Gives spans offsets so that those which overlap in time do not overlap in space: the largest first, each in the lowest gap
+ * that holds it.
+ */
+export function allocate(spans: readonly Span[]): { offsets: Map<Span, number>; bytes: number } {
+  const offsets = new Map<Span, number>();
+  let total = 0;
+  for (const span of spans.toSorted((a, b) => b.bytes - a.bytes || a.first - b.first)) {
+    const size = Math.ceil(span.bytes / ALIGNMENT) * ALIGNMENT;
+    const neighbours = [...offsets]
+      .filter(([other]) => other.first <= span.last && span.first <= other.last)
+      .sort(([, a], [, b]) => a - b);
+    let offset = 0;
+    for (const [other, start] of neighbours) {
+      if (offset + size <= start) break;
+      offset = Math.max(offset, start + Math.ceil(other.bytes / ALIGNMENT) * ALIGNMENT);
+    }
+    offsets.set(span, offset);
+    total = Math.max(total, offset + size);
+  }
+  return { offsets, bytes: total };
+}

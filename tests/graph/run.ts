@@ -1,0 +1,83 @@
+import { Gpu } from "../../src/gpu/device.ts";
+import { Pipelines } from "../../src/gpu/recording.ts";
+import { Tensor } from "../../src/gpu/tensor.ts";
+import { Weights } from "../../src/gpu/weights.ts";
+import { Executable } from "../../src/graph/executable.ts";
+import { elements } from "../../src/graph/lowering.ts";
+import { Graph, type Parameter, type Value } from "../../src/graph/graph.ts";
+
+/** Numbers between -1 and 1 that a seed determines. */
+export function random(count: number, seed: number): Float32Array<ArrayBuffer> {
+  let state = seed * 2654435761 >>> 0;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) / 8388608 - 1;
+  });
+}
+
+/** A device for one test, with everything that has to be disposed of. */
+export class Bench implements AsyncDisposable {
+  readonly pipelines: Pipelines;
+  readonly parameters = new Map<string, Float32Array>();
+  readonly #tensors: Tensor[] = [];
+
+  private constructor(readonly gpu: Gpu) {
+    this.pipelines = new Pipelines(gpu);
+  }
+
+  static async open(options: { subgroups?: boolean } = {}): Promise<Bench> {
+    return new Bench(await Gpu.open(options));
+  }
+
+  /** A parameter with random values, scaled. */
+  parameter(name: string, shape: number[], scale = 1): Parameter {
+    const data = random(elements(shape), this.parameters.size + 17).map((x) => x * scale);
+    this.parameters.set(name, data);
+    return { name, shape };
+  }
+
+  /** Builds a graph with inputs of the given values, runs it once (or more often) and reads its outputs. */
+  async run(
+    inputs: Record<string, { shape: number[]; data: Float32Array | Uint32Array<ArrayBuffer> }>,
+    build: (graph: Graph, inputs: Record<string, Value>) => Record<string, Value>,
+  ): Promise<Record<string, Float32Array>> {
+    const graph = new Graph();
+    const tensors = new Map<string, Tensor>();
+    const values: Record<string, Value> = {};
+    for (const [name, { shape, data }] of Object.entries(inputs)) {
+      const tensor = this.#tensor(name, shape);
+      if (data instanceof Uint32Array) tensor.writeRaw(data);
+      else tensor.write(data);
+      tensors.set(name, tensor);
+      values[name] = graph.input(name, shape);
+    }
+    for (const [name, value] of Object.entries(build(graph, values))) {
+      graph.output(name, value);
+      tensors.set(name, this.#tensor(name, [...value.shape]));
+    }
+    const source = {
+      readFloat32: (name: string) => Promise.resolve(this.parameters.get(name)!),
+    };
+    using weights = new Weights(this.gpu, source);
+    using executable = await Executable.make(graph, { pipelines: this.pipelines, weights, tensors });
+    executable.submit();
+    const results: Record<string, Float32Array> = {};
+    for (const name of [...graph.outputs.keys(), ...Object.keys(inputs)]) {
+      results[name] = await tensors.get(name)!.read();
+    }
+    return results;
+  }
+
+  #tensor(name: string, shape: number[]): Tensor {
+    const tensor = new Tensor(this.gpu, name, shape);
+    this.#tensors.push(tensor);
+    return tensor;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gpu.finish();
+    for (const tensor of this.#tensors) tensor[Symbol.dispose]();
+    this.pipelines[Symbol.dispose]();
+    this.gpu[Symbol.dispose]();
+  }
+}
