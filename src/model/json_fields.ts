@@ -1,0 +1,139 @@
+/**
+ * Reads a JSON object field by field. Every error names the file, the field's path, the value it
+ * has and the value it needs; a field that nobody asked for is an error as well.
+ */
+
+import { MdmError } from "../errors.ts";
+
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+export class JsonFields {
+  readonly #object: Record<string, unknown>;
+  readonly #asked = new Set<string>();
+
+  /**
+   * @param value the parsed JSON
+   * @param path where in the file it stands, `""` at the top
+   * @param source the file's name for messages
+   * @throws {MdmError} when the value is not an object
+   */
+  constructor(value: unknown, readonly path: string, readonly source: string) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      if (path === "") throw new MdmError(`Cannot load "${source}": it must hold a JSON object.`);
+      throw wrongField(source, path, value, "an object");
+    }
+    this.#object = value as Record<string, unknown>;
+  }
+
+  /** The value as it is; `undefined` where it is absent or null. */
+  get(name: string): unknown {
+    this.#asked.add(name);
+    return Object.hasOwn(this.#object, name) ? this.#object[name] ?? undefined : undefined;
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  /** Accepts fields that do not matter here. */
+  ignore(...names: string[]): void {
+    for (const name of names) this.#asked.add(name);
+  }
+
+  child(name: string): JsonFields {
+    return new JsonFields(this.get(name), this.#pathOf(name), this.source);
+  }
+
+  /** An integer in a range, both ends included; without a `fallback` it must be there. */
+  integer(name: string, range: Range, fallback?: number): number {
+    const value = this.get(name) ?? fallback;
+    return isInteger(value, range) ? value : this.fail(name, `an integer ${describe(range)}`);
+  }
+
+  /** A number in a range, both ends included. */
+  number(name: string, range: Range, fallback: number): number {
+    const value = this.get(name) ?? fallback;
+    const valid = typeof value === "number" && value >= range.min && value <= range.max;
+    return valid ? value : this.fail(name, `a number ${describe(range)}`);
+  }
+
+  /** A flag; the reference writes some as 0 and 1. */
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.get(name) ?? fallback;
+    if (value === true || value === 1) return true;
+    if (value === false || value === 0) return false;
+    return this.fail(name, "true or false");
+  }
+
+  string(name: string): string | undefined {
+    const value = this.get(name);
+    if (value === undefined || typeof value === "string") return value;
+    return this.fail(name, "a string");
+  }
+
+  /**
+   * Integers, written as a list or with commas ("1,2"). With `length` the list must have as many,
+   * and a single number stands for all of them.
+   */
+  integers(name: string, range: Range, fallback: string, length?: number): number[] {
+    const value = this.get(name) ?? fallback;
+    const single = !Array.isArray(value) && !String(value).includes(",");
+    let list = Array.isArray(value) ? value : splitNumbers(value);
+    if (single && length !== undefined && list.length === 1) {
+      list = new Array(length).fill(list[0]);
+    }
+    if (!list.every((item) => isInteger(item, range))) {
+      return this.fail(name, `integers ${describe(range)}`);
+    }
+    if (length !== undefined && list.length !== length) {
+      return this.fail(name, `${length} integers, one a resolution`);
+    }
+    return list;
+  }
+
+  /** Throws what is wrong with a field: it is `value`, it must be `need`. */
+  fail(name: string, need: string): never {
+    const value = Object.hasOwn(this.#object, name) ? this.#object[name] : undefined;
+    throw wrongField(this.source, this.#pathOf(name), value, need);
+  }
+
+  /** @throws {MdmError} when the object has a field that nobody asked for */
+  rejectUnknown(): void {
+    const unknown = Object.keys(this.#object).find((name) => !this.#asked.has(name));
+    if (unknown === undefined) return;
+    throw new MdmError(
+      `Cannot load "${this.source}": "${this.#pathOf(unknown)}" is not a known field. Remove it.`,
+    );
+  }
+
+  #pathOf(name: string): string {
+    return this.path === "" ? name : `${this.path}.${name}`;
+  }
+}
+
+function wrongField(source: string, path: string, value: unknown, need: string): MdmError {
+  const is = value === undefined ? "is missing" : `is ${shorten(JSON.stringify(value))}`;
+  return new MdmError(`Cannot load "${source}": "${path}" ${is} but must be ${need}.`);
+}
+
+function shorten(text: string): string {
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}
+
+function describe({ min, max }: Range): string {
+  return `from ${min} to ${max}`;
+}
+
+function isInteger(value: unknown, { min, max }: Range): value is number {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
+}
+
+/** "1, 2" to [1, 2]; what is not a number stays what it is, for the check that follows. */
+function splitNumbers(value: unknown): unknown[] {
+  if (typeof value !== "string") return [value];
+  if (value === "") return [];
+  return value.split(",").map((item) => /^\s*-?\d+\s*$/.test(item) ? Number(item) : item);
+}
