@@ -1,0 +1,195 @@
+import { MdmError } from "../errors.ts";
+import { bytesPerElement, toFloat32 } from "./dtype.ts";
+import { asReadError, openFile } from "./file.ts";
+import {
+  type Header,
+  headerLength,
+  LENGTH_BYTES,
+  loadError,
+  parseHeader,
+  quote,
+  type TensorInfo,
+} from "./header.ts";
+
+export type { Dtype } from "./dtype.ts";
+export type { TensorInfo } from "./header.ts";
+
+/** Elements converted at a time: the file's bytes in memory stay below 8 MiB. */
+const PIECE = 1 << 20;
+
+/**
+ * A safetensors file, open for reading in ranges. The header is checked in full when it opens and
+ * the tensors stay on disk, so opening costs the same for any size.
+ *
+ * ```ts
+ * using file = await Safetensors.open("model.safetensors");
+ * const weight = await file.readFloat32("conv_in.weight");
+ * ```
+ */
+export class Safetensors implements Disposable {
+  /** The last read to be queued; it never rejects. */
+  #queue: Promise<void> = Promise.resolve();
+
+  private constructor(
+    readonly path: string,
+    private readonly file: Deno.FsFile,
+    private readonly header: Header,
+  ) {}
+
+  /**
+   * Opens a file and checks its header.
+   *
+   * @throws {MdmError} when the file cannot be read or is not a whole, valid safetensors file
+   */
+  static async open(path: string): Promise<Safetensors> {
+    const { file, size } = await openFile(path);
+    try {
+      if (size < LENGTH_BYTES) throw loadError(path, `it has only ${size} bytes`);
+      const length = headerLength(path, await readAt(path, file, 0, LENGTH_BYTES), size);
+      const text = await readAt(path, file, LENGTH_BYTES, length);
+      return new Safetensors(path, file, parseHeader(path, text, LENGTH_BYTES + length, size));
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Every tensor by its name, in the header's order. */
+  get tensors(): ReadonlyMap<string, TensorInfo> {
+    return this.header.tensors;
+  }
+
+  /** The header's `__metadata__`; empty when there is none. */
+  get metadata(): ReadonlyMap<string, string> {
+    return this.header.metadata;
+  }
+
+  /**
+   * Reads a whole tensor as float32, in row-major order.
+   *
+   * @throws {MdmError} when there is no such tensor, or its dtype does not become float32
+   */
+  readFloat32(name: string): Promise<Float32Array> {
+    return this.readFloat32Range(name, 0, elements(this.#info(name)));
+  }
+
+  /**
+   * Reads `count` elements of a tensor, from element `start` in row-major order, as float32.
+   * Calls may overlap in time.
+   *
+   * @throws {MdmError} when there is no such tensor, or its dtype does not become float32
+   * @throws {RangeError} when the elements are not all inside the tensor
+   */
+  async readFloat32Range(name: string, start: number, count: number): Promise<Float32Array> {
+    const info = this.#info(name);
+    const convert = toFloat32(info.dtype);
+    if (!convert) {
+      throw new MdmError(
+        `Cannot load "${this.path}": tensor ${quote(name)} has dtype ${info.dtype}. ` +
+          "Convert it to F32, F16 or BF16.",
+      );
+    }
+    checkRange(info, start, count);
+    const size = bytesPerElement(info.dtype);
+    const out = new Float32Array(count);
+    for (let done = 0; done < count; done += PIECE) {
+      const piece = out.subarray(done, done + PIECE);
+      convert(await this.#read(info.offset + (start + done) * size, piece.length * size), piece);
+    }
+    return out;
+  }
+
+  /** Closes the file; nothing can be read after. */
+  close(): void {
+    this.file.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #info(name: string): TensorInfo {
+    const info = this.tensors.get(name);
+    if (!info) throw loadError(this.path, `it holds no tensor ${quote(name)}`);
+    return info;
+  }
+
+  /** Reads wait for one another, since a file has one position and seek and read are two calls. */
+  async #read(offset: number, length: number): Promise<ArrayBuffer> {
+    const bytes = this.#queue.then(() => readAt(this.path, this.file, offset, length));
+    this.#queue = bytes.then(() => {}, () => {});
+    return (await bytes).buffer;
+  }
+}
+
+/**
+ * Writes tensors as a safetensors file, in the map's order; the same input gives the same bytes.
+ *
+ * @throws {RangeError} when a shape does not fit its data
+ */
+export function encodeSafetensors(
+  tensors: Map<string, { shape: number[]; data: Float32Array }>,
+  dtype: "F32" | "F16" = "F32",
+): Uint8Array<ArrayBuffer> {
+  const entries: string[] = [];
+  let end = 0;
+  for (const [name, { shape, data }] of tensors) {
+    if (shape.reduce((a, b) => a * b, 1) !== data.length) {
+      throw new RangeError(
+        `Tensor ${quote(name)}: [${shape.join(", ")}] is not ${data.length} values`,
+      );
+    }
+    const begin = end;
+    end += data.length * bytesPerElement(dtype);
+    // Joined by hand: in an object "__proto__" would be lost and numeric names would move.
+    const entry = JSON.stringify({ dtype, shape, data_offsets: [begin, end] });
+    entries.push(`${JSON.stringify(name)}:${entry}`);
+  }
+  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
+  const dataStart = Math.ceil((LENGTH_BYTES + json.length) / 8) * 8;
+  const bytes = new Uint8Array(dataStart + end).fill(0x20, 0, dataStart);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
+  bytes.set(json, LENGTH_BYTES);
+  const View = dtype === "F16" ? Float16Array : Float32Array;
+  const values = new View(bytes.buffer, dataStart);
+  let at = 0;
+  for (const { data } of tensors.values()) {
+    values.set(data, at);
+    at += data.length;
+  }
+  return bytes;
+}
+
+function elements(info: TensorInfo): number {
+  return info.byteLength / bytesPerElement(info.dtype);
+}
+
+function checkRange(info: TensorInfo, start: number, count: number): void {
+  const fits = Number.isSafeInteger(start) && Number.isSafeInteger(count) &&
+    start >= 0 && count >= 0 && start + count <= elements(info);
+  if (!fits) {
+    throw new RangeError(
+      `Tensor ${quote(info.name)} has ${elements(info)} elements, not ${count} from ${start} on`,
+    );
+  }
+}
+
+async function readAt(
+  path: string,
+  file: Deno.FsFile,
+  offset: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  try {
+    await file.seek(offset, Deno.SeekMode.Start);
+    for (let done = 0; done < length;) {
+      const got = await file.read(bytes.subarray(done));
+      if (got === null) throw loadError(path, "it became shorter while it was read");
+      done += got;
+    }
+  } catch (error) {
+    throw asReadError(path, error);
+  }
+  return bytes;
+}

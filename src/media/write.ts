@@ -1,0 +1,39 @@
+import { dirname, join } from "node:path";
+import { MdmError } from "../errors.ts";
+
+/**
+ * Writes a file so that nobody ever sees a part of it: to a temporary name beside it, then renamed.
+ *
+ * @throws {MdmError} when the folder is missing or may not be written, or the path is no file
+ */
+export async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
+  const target = await resolveTarget(path);
+  const temporary = join(dirname(target), `.mdm-${crypto.randomUUID()}.tmp`);
+  try {
+    await Deno.writeFile(temporary, bytes, { createNew: true });
+    await Deno.rename(temporary, target);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {}); // It may not be there; the first error counts.
+    throw new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
+  }
+}
+
+/** The file behind a link. Never a device, which renaming onto its name would destroy. */
+async function resolveTarget(path: string): Promise<string> {
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (!info) return path;
+  if (!info.isFile) {
+    throw new MdmError(`Cannot write "${path}": it is not a file. Give a file's path.`);
+  }
+  return await Deno.realPath(path);
+}
+
+function reasonOf(error: unknown, path: string): string {
+  if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+    return `there is no folder "${dirname(path)}". Create it first.`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return `writing in "${dirname(path)}" is not permitted. Choose another folder.`;
+  }
+  return `${error instanceof Error ? error.message : error}. Choose another path.`;
+}
