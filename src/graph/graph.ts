@@ -72,6 +72,9 @@ export class Graph {
   /** Asks for a value to be kept after a run, under a name. */
   output(name: string, value: Value): void {
     if (this.outputs.has(name)) throw new GraphError(`The graph has two outputs "${name}"`);
+    if ([...this.outputs.values()].includes(value)) {
+      throw new GraphError(`The graph's output "${name}" has another name already`);
+    }
     this.outputs.set(name, value);
   }
 

@@ -1,0 +1,245 @@
+import type { Pipelines } from "../gpu/recording.ts";
+import { Tensor } from "../gpu/tensor.ts";
+import type { Weights } from "../gpu/weights.ts";
+import { Executable } from "../graph/executable.ts";
+import { Graph, type Shape, type Value } from "../graph/graph.ts";
+import { repeatRows } from "../graph/operations/rows.ts";
+import { type Network, type NetworkSizes, TENSORS } from "../model/network.ts";
+import { timestepEmbedding } from "../model/timestep_embedding.ts";
+import { COEFFICIENTS, noise, SLOT_BYTES, stepLevel } from "./operations.ts";
+import type { SamplingPlan } from "./plan.ts";
+import type { Threshold } from "./thresholds.ts";
+
+/** What a session is made for; all of it is fixed, for it decides what is recorded. */
+export interface SessionShape {
+  /** Pictures that are denoised together. */
+  readonly slots: number;
+  /** Whether each picture has a row without its text as well. */
+  readonly guided: boolean;
+  /** Tokens that a text may have. */
+  readonly tokens: number;
+  /** Steps that the tables have room for. */
+  readonly steps: number;
+  /** Width and height of the outermost picture. */
+  readonly size: number;
+  readonly threshold: Threshold;
+  /** The scale of each level when it is thresholded, outermost first. */
+  readonly imageScales: readonly number[];
+  /** The reference's `model_output_scale`; 0: none. */
+  readonly outputScale: number;
+  /** Where a step's noise comes from; "given": from the tensors `noise.<level>`. */
+  readonly noise: "none" | "seeded" | "given";
+}
+
+/** What a picture is at a step. */
+export interface SlotState {
+  /** The step's row in the tables. */
+  readonly tableRow: number;
+  /** How often noise was drawn for this picture before. */
+  readonly draw: number;
+  readonly seed: bigint;
+  readonly guidance: number;
+}
+
+/** Names of a session's own tensors. */
+export const SESSION_TENSORS = {
+  slots: "slots",
+  coefficients: "coefficients",
+  latent: (level: number) => `x_t.${level}`,
+  x0: (level: number) => `x0.${level}`,
+  noise: (level: number) => `noise.${level}`,
+} as const;
+
+/** The graphs of a session, for a device or for a report. */
+export interface SessionGraphs {
+  /** Once a run: the first noise of every level. */
+  readonly start: Graph;
+  /** Once a prompt. */
+  readonly conditioning: Graph;
+  /** Once a step. */
+  readonly step: Graph;
+  /** Every tensor that the graphs share. */
+  readonly tensors: ReadonlyMap<string, Shape>;
+}
+
+/** Puts a session's graphs together: from noise and text to the next x_t of every level. */
+export function sessionGraphs(network: Network, shape: SessionShape): SessionGraphs {
+  const { slots, guided, size, threshold, imageScales, outputScale } = shape;
+  const sizes = networkSizes(shape);
+  const pictures = pictureShapes(network, slots, size);
+  const conditioning = network.conditioning(sizes);
+  const own: [string, Shape][] = [
+    [SESSION_TENSORS.slots, [slots, SLOT_BYTES / 4]],
+    [SESSION_TENSORS.coefficients, [shape.steps, network.levels * COEFFICIENTS]],
+    ...pictures.flatMap((picture, level): [string, Shape][] => [
+      [SESSION_TENSORS.latent(level), picture],
+      [SESSION_TENSORS.x0(level), picture],
+      ...shape.noise === "given"
+        ? [[SESSION_TENSORS.noise(level), picture] as [string, Shape]]
+        : [],
+    ]),
+  ];
+  const tensors = new Map([
+    ...network.tensors(sizes),
+    ...[...conditioning.outputs].map(([name, value]) => [name, value.shape] as const),
+    ...own,
+  ]);
+
+  const start = new Graph();
+  const seeds = start.input(SESSION_TENSORS.slots, tensors.get(SESSION_TENSORS.slots)!);
+  for (const [level, picture] of pictures.entries()) {
+    start.output(SESSION_TENSORS.latent(level), noise(start, seeds, picture, level));
+  }
+
+  const step = new Graph();
+  const input = (name: string) => step.input(name, tensors.get(name)!);
+  const slotStates = input(SESSION_TENSORS.slots);
+  const coefficients = input(SESSION_TENSORS.coefficients);
+  const latents = pictures.map((_, level) => input(SESSION_TENSORS.latent(level)));
+  const rows = guided ? latents.map((latent) => repeatRows(step, latent, 2)) : latents;
+  const predictions = network.denoise(step, rows, sizes, conditioning.outputs);
+  const noiseOf = (level: number): { noise?: Value } => {
+    switch (shape.noise) {
+      case "none":
+        return {};
+      case "seeded":
+        return { noise: noise(step, slotStates, pictures[level]!, level) };
+      case "given":
+        return { noise: input(SESSION_TENSORS.noise(level)) };
+    }
+  };
+  for (const [level, prediction] of predictions.entries()) {
+    stepLevel(step, {
+      slots: slotStates,
+      coefficients,
+      prediction,
+      latent: latents[level]!,
+      previous: input(SESSION_TENSORS.x0(level)),
+      ...noiseOf(level),
+      level,
+      guided,
+      imageScale: imageScales[level]!,
+      outputScale,
+      threshold,
+    });
+  }
+  return { start, conditioning, step, tensors };
+}
+
+/** Memory, weights and recorded calls for sampling pictures of one shape, to be used again and again. */
+export class Session implements Disposable {
+  private constructor(
+    readonly shape: SessionShape,
+    readonly network: Network,
+    /** By name: what goes in and comes out. */
+    readonly tensors: ReadonlyMap<string, Tensor>,
+    readonly executables: {
+      readonly start: Executable;
+      readonly conditioning: Executable;
+      readonly step: Executable;
+    },
+  ) {}
+
+  /** Loads weights that are not there yet, allocates and records. */
+  static async make(
+    network: Network,
+    shape: SessionShape,
+    { pipelines, weights }: { pipelines: Pipelines; weights: Weights },
+  ): Promise<Session> {
+    const graphs = sessionGraphs(network, shape);
+    const tensors = new Map(
+      [...graphs.tensors].map(([name, size]) => [name, new Tensor(pipelines.gpu, name, size)]),
+    );
+    const environment = { pipelines, weights, tensors };
+    return new Session(shape, network, tensors, {
+      start: await Executable.make(graphs.start, environment),
+      conditioning: await Executable.make(graphs.conditioning, environment),
+      step: await Executable.make(graphs.step, environment),
+    });
+  }
+
+  /** A tensor by name. */
+  tensor(name: string): Tensor {
+    const tensor = this.tensors.get(name);
+    if (tensor === undefined) throw new Error(`The session has no tensor "${name}"`);
+    return tensor;
+  }
+
+  /** Bytes on the GPU beside the weights. */
+  get bytes(): number {
+    const { start, conditioning, step } = this.executables;
+    return [start, conditioning, step].reduce((sum, { plan }) => sum + plan.arenaBytes, 0) +
+      [...this.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
+  }
+
+  /** Writes the tables of a run: a row for each of its steps, from `first` on. */
+  writeTables({ times, levels }: Pick<SamplingPlan, "times" | "levels">, first = 0): void {
+    for (const dim of this.network.temporalDims) {
+      const table = new Float32Array(times.length * dim / 4);
+      times.forEach((time, i) => table.set(timestepEmbedding(time, dim), i * dim / 4));
+      this.tensor(TENSORS.times(dim)).write(table, first);
+    }
+    const width = levels.length * COEFFICIENTS;
+    const table = new Float32Array(times.length * width);
+    for (const [level, { coefficients }] of levels.entries()) {
+      for (const [i, c] of coefficients.entries()) {
+        const row = [c.x0FromLatent, c.x0FromPrediction, c.latent, c.x0, c.previousX0, c.noise];
+        table.set(row, i * width + level * COEFFICIENTS);
+      }
+    }
+    this.tensor(SESSION_TENSORS.coefficients).write(table, first);
+  }
+
+  /** Says where each picture is; takes effect for what is submitted after. */
+  writeSlots(states: readonly SlotState[]): void {
+    const { slots, guided } = this.shape;
+    const bytes = new DataView(new ArrayBuffer(slots * SLOT_BYTES));
+    const steps = new Uint32Array(slots * (guided ? 2 : 1));
+    for (const [slot, { tableRow, draw, seed, guidance }] of states.entries()) {
+      const at = slot * SLOT_BYTES;
+      bytes.setUint32(at, tableRow, true);
+      bytes.setUint32(at + 4, draw, true);
+      bytes.setBigUint64(at + 8, BigInt.asUintN(64, seed), true);
+      bytes.setFloat32(at + 16, guidance, true);
+      steps[slot] = tableRow;
+      if (guided) steps[slots + slot] = tableRow;
+    }
+    this.tensor(SESSION_TENSORS.slots).writeRaw(new Uint8Array(bytes.buffer));
+    this.tensor(TENSORS.step).writeRaw(steps);
+  }
+
+  /** Draws the first noise of every level. */
+  start(): void {
+    this.executables.start.submit();
+  }
+
+  /** Makes keys, values and embeddings of the texts that were written. */
+  condition(): void {
+    this.executables.conditioning.submit();
+  }
+
+  /** One step of every picture. */
+  step(): void {
+    this.executables.step.submit();
+  }
+
+  [Symbol.dispose](): void {
+    const { start, conditioning, step } = this.executables;
+    for (const executable of [start, conditioning, step]) executable[Symbol.dispose]();
+    for (const tensor of this.tensors.values()) tensor[Symbol.dispose]();
+  }
+}
+
+/** The pictures of every level, outermost first: [slots, height, width, channels]. */
+export function pictureShapes(network: Network, slots: number, size: number): Shape[] {
+  const { nestRatio, inputChannels } = network.config;
+  const outermost = nestRatio[0] ?? 1;
+  return [...nestRatio, 1].map((ratio) => {
+    const side = size * ratio / outermost;
+    return [slots, side, side, inputChannels];
+  });
+}
+
+function networkSizes({ slots, guided, tokens, steps }: SessionShape): NetworkSizes {
+  return { rows: slots * (guided ? 2 : 1), tokens, tableRows: steps };
+}

@@ -1,0 +1,101 @@
+/** The layers with parameters that modules are made of, each named as PyTorch names it. */
+import type { Activation } from "../gpu/activation.ts";
+import type { Graph, Parameter, Value } from "../graph/graph.ts";
+import { conv2d, type Epilogue, linear } from "../graph/operations/conv2d.ts";
+import { type Film, groupNorm } from "../graph/operations/group_norm.ts";
+import { layerNorm } from "../graph/operations/layer_norm.ts";
+import type { Scope } from "./scope.ts";
+
+/** A linear layer over the last dimension. */
+export class Linear {
+  readonly path: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  /** @param shape Of the weight: a 1x1 convolution is a linear layer whose weight is [outputs, inputs, 1, 1]. */
+  constructor(
+    scope: Scope,
+    readonly inputs: number,
+    readonly outputs: number,
+    { bias = true, shape = [outputs, inputs] }: { bias?: boolean; shape?: readonly number[] } = {},
+  ) {
+    this.path = scope.path;
+    this.weight = scope.parameter("weight", shape);
+    this.bias = bias ? scope.parameter("bias", [outputs]) : null;
+  }
+
+  /** [..., inputs] to [..., outputs]. */
+  forward(graph: Graph, x: Value, epilogue: Epilogue = {}): Value {
+    return graph.module(
+      this.path,
+      () => linear(graph, x, { weight: this.weight, bias: this.bias ?? [], ...epilogue }),
+    );
+  }
+}
+
+/** A 1x1 convolution. */
+export class Pointwise extends Linear {
+  constructor(scope: Scope, inputs: number, outputs: number) {
+    super(scope, inputs, outputs, { shape: [outputs, inputs, 1, 1] });
+  }
+}
+
+/** A 3x3 convolution with padding 1. */
+export class Conv3x3 {
+  readonly path: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor(scope: Scope, inputs: number, outputs: number) {
+    this.path = scope.path;
+    this.weight = scope.parameter("weight", [outputs, inputs, 3, 3]);
+    this.bias = scope.parameter("bias", [outputs]);
+  }
+
+  /** [rows, height, width, inputs] to [rows, height * upsample / stride, ..., outputs]. */
+  forward(
+    graph: Graph,
+    x: Value,
+    options: Epilogue & { stride?: 1 | 2; upsample?: 1 | 2 } = {},
+  ): Value {
+    return graph.module(
+      this.path,
+      () => conv2d(graph, x, { weight: this.weight, bias: this.bias, ...options }),
+    );
+  }
+}
+
+/** Group normalisation, with what the reference always does right after it. */
+export class GroupNorm {
+  readonly path: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor(scope: Scope, readonly groups: number, channels: number) {
+    this.path = scope.path;
+    this.weight = scope.parameter("weight", [channels]);
+    this.bias = scope.parameter("bias", [channels]);
+  }
+
+  forward(graph: Graph, x: Value, options: { film?: Film; activation?: Activation } = {}): Value {
+    const { weight, bias, groups } = this;
+    return graph.module(this.path, () => groupNorm(graph, x, { weight, bias, groups, ...options }));
+  }
+}
+
+/** Layer normalisation over the last dimension. */
+export class LayerNorm {
+  readonly path: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor(scope: Scope, width: number) {
+    this.path = scope.path;
+    this.weight = scope.parameter("weight", [width]);
+    this.bias = scope.parameter("bias", [width]);
+  }
+
+  forward(graph: Graph, x: Value): Value {
+    return graph.module(this.path, () => layerNorm(graph, x, this.weight, this.bias));
+  }
+}

@@ -1,0 +1,179 @@
+import { Graph, type Parameter, type Shape, type Value } from "../graph/graph.ts";
+import { add } from "../graph/operations/add.ts";
+import { gather } from "../graph/operations/gather.ts";
+import type { ModelConfig } from "./config.ts";
+import { makeUNet } from "./nested_unet.ts";
+import { Scope } from "./scope.ts";
+import type { UNet } from "./unet.ts";
+
+/** Names of the tensors that the graphs of a network share. */
+export const TENSORS = {
+  /** Text features, [rows, tokens, width], zero at padding. */
+  features: "text.features",
+  /** [rows, tokens]: 1 where a token may be attended to. */
+  mask: "text.mask",
+  /** [rows, tokens]: the share of each token in the pooled embedding. */
+  pool: "text.pool",
+  /** [rows], u32: which row of the tables of times is each row's. */
+  step: "rows.step",
+  /** Sines and cosines of times for a width of time embedding, [table rows, width / 4]. */
+  times: (temporalDim: number) => `times.${temporalDim}`,
+  /** Sines and cosines of a micro-condition, [rows, width / 4]. */
+  micro: (unet: string, name: string) => dotted(unet, `micros.${name}`),
+} as const;
+
+/** Sizes that a network is planned for. */
+export interface NetworkSizes {
+  /** Rows of a batch: pictures, twice with guidance. */
+  readonly rows: number;
+  /** Tokens that a row's text may have. */
+  readonly tokens: number;
+  /** Rows of the tables of times. */
+  readonly tableRows: number;
+}
+
+/** A model as graphs: what it does once with a prompt, and what it does at every step. */
+export class Network {
+  /** Every tensor that its checkpoint has to have. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly unet: UNet;
+
+  constructor(readonly config: ModelConfig) {
+    const scope = new Scope();
+    this.unet = makeUNet(scope, config.unet, config.inputChannels, config.outputChannels);
+    this.parameters = scope.parameters;
+  }
+
+  /** Resolutions that are denoised together. */
+  get levels(): number {
+    return this.unet.unets.length;
+  }
+
+  /** Whether the network takes text (or a class). */
+  get takesText(): boolean {
+    return this.#innermost.textHead !== null;
+  }
+
+  /** The widths of time embeddings that there are. */
+  get temporalDims(): readonly number[] {
+    return [...new Set(this.unet.unets.map(({ config }) => config.temporalDim))];
+  }
+
+  /** Tensors from outside that a run of the network needs, and their shapes. */
+  tensors({ rows, tokens, tableRows }: NetworkSizes): Map<string, Shape> {
+    const text: [string, Shape][] = this.takesText
+      ? [
+        [TENSORS.features, [rows, tokens, this.config.conditioningFeatureDim]],
+        [TENSORS.mask, [rows, tokens]],
+        [TENSORS.pool, [rows, tokens]],
+      ]
+      : [];
+    const micros = this.unet.unets.flatMap(({ path, config }) =>
+      config.microConditioning.map(({ name }): [string, Shape] => [
+        TENSORS.micro(path, name),
+        [rows, config.temporalDim / 4],
+      ])
+    );
+    const times = this.temporalDims.map((dim): [string, Shape] => [
+      TENSORS.times(dim),
+      [tableRows, dim / 4],
+    ]);
+    return new Map([...text, ...micros, ...times, [TENSORS.step, [rows]]]);
+  }
+
+  /**
+   * What is done once with a prompt. Outputs: keys and values of every cross-attention, and what is added to each UNet's
+   * time embedding. The reference computes these again at each step; they do not change.
+   */
+  conditioning(sizes: NetworkSizes): Graph {
+    const graph = new Graph();
+    const shapes = this.tensors(sizes);
+    const input = (name: string) => graph.input(name, shapes.get(name)!);
+    const head = this.#innermost.textHead;
+    const text = head?.forward(graph, {
+      features: input(TENSORS.features),
+      mask: input(TENSORS.mask),
+      pool: input(TENSORS.pool),
+    });
+    if (text !== undefined) {
+      graph.output(TEXT_EMBEDDING, text.embedding);
+      for (const attention of this.unet.unets.flatMap((unet) => unet.attentions)) {
+        const pairs = attention.pairs(graph, text.features);
+        if (pairs !== null) graph.output(pairsName(attention.path), pairs);
+      }
+    }
+    for (const { path, conditionLayers } of this.unet.unets) {
+      let embedding = text?.embedding;
+      for (const [name, [first, second]] of conditionLayers) {
+        const hidden = first.forward(graph, input(TENSORS.micro(path, name)), {
+          activation: "silu",
+        });
+        const micro = second.forward(graph, hidden);
+        embedding = embedding === undefined ? micro : add(graph, embedding, micro);
+      }
+      if (conditionLayers.size > 0) graph.output(dotted(path, EMBEDDING), embedding!);
+    }
+    return graph;
+  }
+
+  /**
+   * What is done at every step, on a graph of the caller's.
+   *
+   * @param pictures Noisy pictures [rows, height, width, channels] of each resolution, outermost first.
+   * @param prompt The outputs of {@link conditioning}, by name with their shapes.
+   * @returns Predictions, shaped as the pictures.
+   */
+  denoise(
+    graph: Graph,
+    pictures: readonly Value[],
+    sizes: NetworkSizes,
+    prompt: ReadonlyMap<string, Value>,
+  ): Value[] {
+    const shapes = this.tensors(sizes);
+    const given = new Map([...prompt].map(([name, { shape }]) => [name, graph.input(name, shape)]));
+    const step = graph.input(TENSORS.step, shapes.get(TENSORS.step)!);
+    const times = new Map(this.temporalDims.map((dim) => [
+      dim,
+      gather(graph, graph.input(TENSORS.times(dim), shapes.get(TENSORS.times(dim))!), step),
+    ]));
+    const { unets } = this.unet;
+    const pairs = new Map(
+      unets.flatMap((unet) => unet.attentions)
+        .map(({ path }) => [path, given.get(pairsName(path))] as const)
+        .filter((entry): entry is [string, Value] => entry[1] !== undefined),
+    );
+    const embeddings = new Map(
+      unets.map(({ path }) =>
+        [path, given.get(dotted(path, EMBEDDING)) ?? given.get(TEXT_EMBEDDING)] as const
+      )
+        .filter((entry): entry is [string, Value] => entry[1] !== undefined),
+    );
+    const text = pairs.size === 0
+      ? null
+      : { pairs, mask: graph.input(TENSORS.mask, shapes.get(TENSORS.mask)!) };
+    const { predictions } = this.unet.forward(graph, pictures, {
+      times: (dim) => times.get(dim)!,
+      embeddings,
+      text,
+    });
+    return predictions;
+  }
+
+  get #innermost(): UNet {
+    return this.unet.unets.at(-1)!;
+  }
+}
+
+/** The text's embedding, which every UNet adds that has no micro-conditions of its own. */
+const TEXT_EMBEDDING = "text.embedding";
+
+/** What a UNet with micro-conditions adds. */
+const EMBEDDING = "embedding";
+
+function pairsName(attention: string): string {
+  return `${attention}.pairs`;
+}
+
+function dotted(path: string, name: string): string {
+  return path === "" ? name : `${path}.${name}`;
+}

@@ -1,0 +1,47 @@
+import type { ModelConfig } from "./config.ts";
+import { nestedUnets } from "./config.ts";
+
+/** The text of one row, as the model is given it. */
+export interface RowText {
+  /** Features, [length, width], zero at padding. */
+  readonly features: Float32Array;
+  /** Tokens with padding: what a model attends to that does not mask padding. */
+  readonly length: number;
+  /** 1 for a token, 0 for padding; null where there is no mask (a class). */
+  readonly mask: ArrayLike<number> | null;
+}
+
+/** Numbers of the tensors `text.features`, `text.mask` and `text.pool`. */
+export interface TextNumbers {
+  readonly features: Float32Array;
+  readonly mask: Float32Array;
+  readonly pool: Float32Array;
+}
+
+/**
+ * Puts the rows' texts together (`forward_conditioning` in the reference's unet.py decides what is masked and what is averaged).
+ *
+ * @param tokens Tokens that a row has room for.
+ */
+export function textNumbers(
+  config: ModelConfig,
+  rows: readonly RowText[],
+  tokens: number,
+): TextNumbers {
+  const width = config.conditioningFeatureDim;
+  const { maskedCrossAttention, numLmHeadLayers } = nestedUnets(config.unet).at(-1)!;
+  const features = new Float32Array(rows.length * tokens * width);
+  const mask = new Float32Array(rows.length * tokens);
+  const pool = new Float32Array(rows.length * tokens);
+  for (const [row, text] of rows.entries()) {
+    features.set(text.features, row * tokens * width);
+    const all = new Float32Array(text.length).fill(1);
+    const tokensOnly = text.mask === null ? all : Float32Array.from(text.mask);
+    mask.set(maskedCrossAttention ? tokensOnly : all, row * tokens);
+    // Behind self-attention that sees padding, the reference averages over padding too.
+    const averaged = !maskedCrossAttention && numLmHeadLayers > 0 ? all : tokensOnly;
+    const count = averaged.reduce((sum, x) => sum + x, 0);
+    pool.set(averaged.map((x) => x / count), row * tokens);
+  }
+  return { features, mask, pool };
+}

@@ -1,0 +1,223 @@
+import type { Graph, Value } from "../graph/graph.ts";
+import { add } from "../graph/operations/add.ts";
+import { linear } from "../graph/operations/conv2d.ts";
+import { deviation, repeatRows } from "../graph/operations/rows.ts";
+import { attentionLayersAt, type UNetConfig } from "./config.ts";
+import { Conv3x3, GroupNorm, Linear } from "./layers.ts";
+import type { ResNet } from "./resnet.ts";
+import { ResNetBlock, type StepContext } from "./resnet_block.ts";
+import type { Scope } from "./scope.ts";
+import type { SelfAttention, TextContext } from "./self_attention.ts";
+import { TextHead } from "./text_head.ts";
+
+/** What a UNet is given at a step; all that does not depend on the picture. */
+export interface UNetInputs {
+  /** Sines and cosines of each row's time for a width of the time embedding, [rows, width / 4]. */
+  times(temporalDim: number): Value;
+  /** What else is added to a UNet's time embedding, by its path: text and micro-conditions, [rows, temporalDim]. */
+  readonly embeddings: ReadonlyMap<string, Value>;
+  readonly text: TextContext | null;
+}
+
+/** The UNet of one resolution (`UNet` in the reference's unet.py; the nested one is in nested_unet.ts). */
+export class UNet {
+  readonly path: string;
+  readonly textHead: TextHead | null;
+  /** Embeds a micro-condition, by its name. */
+  readonly conditionLayers: ReadonlyMap<string, readonly [Linear, Linear]>;
+  readonly #timeLayers: readonly [Linear, Linear];
+  readonly #convIn: Conv3x3;
+  readonly #down: readonly ResNetBlock[];
+  readonly #mid: readonly ResNetBlock[];
+  readonly #up: readonly ResNetBlock[];
+  readonly #normOut: GroupNorm;
+  readonly #convOut: Conv3x3;
+
+  constructor(
+    scope: Scope,
+    readonly config: UNetConfig,
+    inputChannels: number,
+    outputChannels: number,
+  ) {
+    const { resolutionChannels: channels, temporalDim } = config;
+    this.path = scope.path;
+    this.#timeLayers = embeddingLayers(
+      scope.child("temb_layer1"),
+      scope.child("temb_layer2"),
+      temporalDim,
+    );
+    this.conditionLayers = new Map(config.microConditioning.map(({ name }) => {
+      const layers = scope.child(`cond_layers.${name}`);
+      return [name, embeddingLayers(layers.child(0), layers.child(1), temporalDim)];
+    }));
+    this.textHead = config.hasTextHead ? new TextHead(scope, config) : null;
+    this.#convIn = new Conv3x3(scope.child("conv_in"), inputChannels, channels[0]!);
+    const blocks = makeBlocks(scope, config);
+    this.#down = blocks.down;
+    this.#mid = blocks.mid;
+    this.#up = blocks.up;
+    this.#normOut = new GroupNorm(
+      scope.child("norm_out"),
+      config.resnet.numGroupsNorm,
+      channels[0]!,
+    );
+    this.#convOut = new Conv3x3(scope.child("conv_out"), channels[0]!, outputChannels);
+  }
+
+  /** Every attention layer, in order. */
+  get attentions(): readonly SelfAttention[] {
+    return this.#blocks.flatMap((block) => block.attentions);
+  }
+
+  /** This UNet and those inside it, outermost first. */
+  get unets(): readonly UNet[] {
+    return [this];
+  }
+
+  /**
+   * Predicts for one picture a row.
+   *
+   * @param pictures [rows, height, width, channels] of each resolution, outermost first (here: one).
+   * @param features Added to the first convolution's result: what an outer UNet passes in.
+   * @returns The prediction of each resolution, and the features before the last layer for an outer UNet.
+   */
+  forward(
+    graph: Graph,
+    pictures: readonly Value[],
+    inputs: UNetInputs,
+    features: Value | null = null,
+  ): { predictions: Value[]; features: Value } {
+    const context = this.#context(graph, inputs);
+    const picture = this.normalisesInput ? normalised(graph, pictures[0]!) : pictures[0]!;
+    let x = this.#convIn.forward(graph, picture);
+    if (features !== null) x = add(graph, x, features);
+    const skips = [x];
+    for (const block of this.#down) x = block.forward(graph, x, context, { into: skips });
+    for (const block of this.#mid) x = block.forward(graph, x, context);
+    const middle = this.middle(graph, x, pictures.slice(1), inputs);
+    x = middle.x;
+    for (const block of this.#up) x = block.forward(graph, x, context, { from: skips });
+    const y = this.#normOut.forward(graph, x, { activation: "silu" });
+    return { predictions: [this.#convOut.forward(graph, y), ...middle.predictions], features: x };
+  }
+
+  /** Whether pictures are divided by their standard deviation first. */
+  protected get normalisesInput(): boolean {
+    return false;
+  }
+
+  /** What happens between the down and the up path: nothing more, unless a UNet is nested there. */
+  protected middle(
+    _graph: Graph,
+    x: Value,
+    _pictures: readonly Value[],
+    _inputs: UNetInputs,
+  ): { x: Value; predictions: readonly Value[] } {
+    return { x, predictions: [] };
+  }
+
+  get #blocks(): readonly ResNetBlock[] {
+    return [...this.#down, ...this.#mid, ...this.#up];
+  }
+
+  /** The time embedding, and from it the scale and shift of every ResNet in one linear layer. */
+  #context(graph: Graph, inputs: UNetInputs): StepContext {
+    const [layer1, layer2] = this.#timeLayers;
+    const times = inputs.times(this.config.temporalDim);
+    const hidden = layer1.forward(graph, times, { activation: "silu" });
+    const rest = inputs.embeddings.get(this.path);
+    const time = rest === undefined
+      ? layer2.forward(graph, hidden, { activation: "silu" })
+      : add(graph, layer2.forward(graph, hidden), rest, "silu");
+    const resnets = this.#blocks.flatMap((block) => block.resnets);
+    const films = graph.module(
+      this.path === "" ? "time_layers" : `${this.path}.time_layers`,
+      () =>
+        linear(graph, time, {
+          weight: resnets.map(({ timeLayer }) => timeLayer.weight),
+          bias: resnets.map(({ timeLayer }) => timeLayer.bias!),
+        }),
+    );
+    const offsets = new Map<ResNet, number>();
+    let offset = 0;
+    for (const resnet of resnets) {
+      offsets.set(resnet, offset);
+      offset += resnet.outputs * 2;
+    }
+    return {
+      text: inputs.text,
+      film: (resnet) => ({ value: films, offset: offsets.get(resnet)! }),
+    };
+  }
+}
+
+/** The two layers that embed sines and cosines; a SiLU stands between them. */
+function embeddingLayers(
+  first: Scope,
+  second: Scope,
+  temporalDim: number,
+): readonly [Linear, Linear] {
+  return [
+    new Linear(first, temporalDim / 4, temporalDim),
+    new Linear(second, temporalDim, temporalDim),
+  ];
+}
+
+function normalised(graph: Graph, picture: Value): Value {
+  return repeatRows(graph, picture, 1, deviation(graph, picture));
+}
+
+/** Lays out the blocks as the reference's constructor does: what goes down is remembered, and comes up again last first. */
+function makeBlocks(scope: Scope, config: UNetConfig) {
+  const { resolutionChannels, numResnetsPerResolution, temporalDim, resnet } = config;
+  const last = resolutionChannels.length - 1;
+  let channels = resolutionChannels[0]!;
+  const skips = [channels];
+  const chain = (count: number, outputs: number, skipped: () => number) =>
+    Array.from({ length: count }, () => {
+      const inputs = channels + skipped();
+      channels = outputs;
+      return { inputs, outputs };
+    });
+  const block = (
+    name: string,
+    level: number,
+    resnets: ResNetChain,
+    resample: "down" | "up" | null,
+  ) =>
+    new ResNetBlock(scope.child(name), {
+      resnets,
+      resample,
+      temporalDim,
+      attentionLayers: attentionLayersAt(config, level),
+      conditioningDim: config.conditioningDim,
+      config: resnet,
+    });
+
+  const down = resolutionChannels.map((outputs, level) => {
+    const resnets = chain(numResnetsPerResolution[level]!, outputs, () => 0);
+    skips.push(...resnets.map((r) => r.outputs), ...level === last ? [] : [outputs]);
+    return block(`down_blocks.${level}`, level, resnets, level === last ? null : "down");
+  });
+  const mid = config.skipMidBlocks
+    ? []
+    : [1, 0].map((attentionLayers, i) =>
+      new ResNetBlock(scope.child(`mid_blocks.${i}`), {
+        resnets: [{ inputs: channels, outputs: channels }],
+        resample: null,
+        temporalDim,
+        attentionLayers,
+        conditioningDim: config.conditioningDim,
+        config: resnet,
+      })
+    );
+  const up = resolutionChannels.map((_, i) => {
+    const level = last - i;
+    const count = numResnetsPerResolution[level]! + 1;
+    const resnets = chain(count, resolutionChannels[level]!, () => skips.pop()!);
+    return block(`up_blocks.${i}`, level, resnets, level === 0 ? null : "up");
+  });
+  return { down, mid, up };
+}
+
+type ResNetChain = readonly { readonly inputs: number; readonly outputs: number }[];

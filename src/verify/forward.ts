@@ -1,0 +1,165 @@
+import type { Safetensors } from "../checkpoint/safetensors.ts";
+import { MdmError } from "../errors.ts";
+import type { Pipelines } from "../gpu/recording.ts";
+import { Tensor } from "../gpu/tensor.ts";
+import type { Weights } from "../gpu/weights.ts";
+import { Executable } from "../graph/executable.ts";
+import { Graph, type Value } from "../graph/graph.ts";
+import { type Network, TENSORS } from "../model/network.ts";
+import { type RowText, textNumbers } from "../model/text_inputs.ts";
+import { microTime, timestepEmbedding } from "../model/timestep_embedding.ts";
+import { channelsFirst, channelsLast, compare, type Comparison } from "./comparison.ts";
+
+/** A network with what it takes to run it. */
+export interface Runnable {
+  readonly network: Network;
+  readonly pipelines: Pipelines;
+  readonly weights: Weights;
+}
+
+/** Recorded tensors that stand for module outputs are named so. */
+const MODULE = "act.";
+
+/** Runs one recorded forward pass, and compares every prediction and every recorded module output. */
+export async function verifyForward(
+  { network, pipelines, weights }: Runnable,
+  recorded: Safetensors,
+  tolerance: number,
+): Promise<Comparison[]> {
+  const times = await recorded.readFloat32("times");
+  const texts = await recordedTexts(network, recorded);
+  const rows = times.length;
+  const sizes = {
+    rows,
+    tokens: Math.max(1, ...texts.map(({ length }) => length)),
+    tableRows: rows,
+  };
+  const tensors = new Map<string, Tensor>();
+  using _ = { [Symbol.dispose]: () => tensors.forEach((tensor) => tensor[Symbol.dispose]()) };
+  const tensor = (name: string, shape: readonly number[]) => {
+    const made = tensors.get(name) ?? new Tensor(pipelines.gpu, name, shape);
+    tensors.set(name, made);
+    return made;
+  };
+  for (const [name, shape] of network.tensors(sizes)) tensor(name, shape);
+
+  const conditioning = network.conditioning(sizes);
+  const step = new Graph();
+  const pictures: Value[] = [];
+  for (let level = 0; level < network.levels; level++) {
+    const { shape: [count, channels, ...area] } = info(recorded, `x_t.${level}`);
+    const name = `x_t.${level}`;
+    pictures.push(step.input(name, [count!, ...area, channels!]));
+    const data = channelsLast(await recorded.readFloat32(name), [count!, channels!, ...area]);
+    tensor(name, pictures[level]!.shape).write(data);
+  }
+  const predictions = network.denoise(step, pictures, sizes, conditioning.outputs);
+
+  // Several recorded names may stand for one value: a block's output is that of its last layer.
+  const wanted = new Map<string, { graph: Graph; value: Value }>();
+  predictions.forEach((value, level) => wanted.set(`out.${level}`, { graph: step, value }));
+  for (const name of recorded.tensors.keys()) {
+    if (name.startsWith(MODULE)) wanted.set(name, findModule([conditioning, step], name));
+  }
+  const outputs = new Map<Value, string>(
+    [...conditioning.outputs].map(([name, value]) => [value, name]),
+  );
+  for (const [name, { graph, value }] of wanted) {
+    if (outputs.has(value)) continue;
+    outputs.set(value, name);
+    graph.output(name, value);
+  }
+  for (const [value, name] of outputs) tensor(name, value.shape);
+
+  const environment = { pipelines, weights, tensors };
+  using before = await Executable.make(conditioning, environment);
+  using during = await Executable.make(step, environment);
+  writeText(network, texts, sizes.tokens, tensors);
+  await writeMicros(network, recorded, rows, tensors);
+  for (const dim of network.temporalDims) {
+    const table = new Float32Array(rows * dim / 4);
+    times.forEach((time, row) => table.set(timestepEmbedding(time, dim), row * dim / 4));
+    tensors.get(TENSORS.times(dim))!.write(table);
+  }
+  tensors.get(TENSORS.step)!.writeRaw(Uint32Array.from({ length: rows }, (_, row) => row));
+  before.submit();
+  during.submit();
+
+  const results: Comparison[] = [];
+  for (const [name, { value }] of wanted) {
+    const ours = await tensors.get(outputs.get(value)!)!.read();
+    // Pictures are recorded channels first; text and embeddings lie as we have them.
+    const aligned = value.shape.length === 4 ? channelsFirst(ours, value.shape) : ours;
+    results.push(compare(name, aligned, await recorded.readFloat32(name), tolerance));
+  }
+  return results;
+}
+
+/** The texts of a recording's rows: `lm_outputs` and, unless it is a class, `lm_mask`. */
+export async function recordedTexts(network: Network, recorded: Safetensors): Promise<RowText[]> {
+  if (!network.takesText) return [];
+  const [rows = 0, length = 0, width = 0] = info(recorded, "lm_outputs").shape;
+  const features = await recorded.readFloat32("lm_outputs");
+  const mask = recorded.tensors.has("lm_mask") ? await recorded.readFloat32("lm_mask") : null;
+  return Array.from({ length: rows }, (_, row) => ({
+    features: features.subarray(row * length * width, (row + 1) * length * width),
+    length,
+    mask: mask?.subarray(row * length, (row + 1) * length) ?? null,
+  }));
+}
+
+/** Writes texts into the tensors that a network's conditioning reads. */
+export function writeText(
+  network: Network,
+  texts: readonly RowText[],
+  tokens: number,
+  tensors: ReadonlyMap<string, Tensor>,
+): void {
+  if (!network.takesText) return;
+  const numbers = textNumbers(network.config, texts, tokens);
+  for (const name of ["features", "mask", "pool"] as const) {
+    tensors.get(TENSORS[name])!.write(numbers[name]);
+  }
+}
+
+/** Writes micro-conditions: recorded as `micros.<name>`, or each model's default. */
+async function writeMicros(
+  network: Network,
+  recorded: Safetensors,
+  rows: number,
+  tensors: ReadonlyMap<string, Tensor>,
+): Promise<void> {
+  for (const { path, config } of network.unet.unets) {
+    for (const { name, default: trained } of config.microConditioning) {
+      const given = recorded.tensors.has(`micros.${name}`)
+        ? await recorded.readFloat32(`micros.${name}`)
+        : new Float32Array(rows).fill(trained);
+      const width = config.temporalDim / 4;
+      const table = new Float32Array(rows * width);
+      given.forEach((value, row) =>
+        table.set(
+          timestepEmbedding(microTime(name, value, trained), config.temporalDim),
+          row * width,
+        )
+      );
+      tensors.get(TENSORS.micro(path, name))!.write(table);
+    }
+  }
+}
+
+function findModule(graphs: readonly Graph[], name: string): { graph: Graph; value: Value } {
+  const path = name.slice(MODULE.length);
+  for (const graph of graphs) {
+    const value = graph.modules.get(path);
+    if (value !== undefined) return { graph, value };
+  }
+  throw new MdmError(`Cannot compare "${name}": the model has no module "${path}".`);
+}
+
+function info(recorded: Safetensors, name: string): { readonly shape: readonly number[] } {
+  const found = recorded.tensors.get(name);
+  if (found === undefined) {
+    throw new MdmError(`Cannot verify with "${recorded.path}": it holds no tensor "${name}".`);
+  }
+  return found;
+}
