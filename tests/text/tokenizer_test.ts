@@ -63,7 +63,8 @@ Deno.test("Tokenizer: the same ids as the Python library, but for special tokens
   let compared = 0;
   for (const { text, ids } of recorded) {
     const own = tokenizer.encode(text, 100_000).ids;
-    if (/<\/s>|<pad>|<unk>/.test(text.normalize("NFKC"))) {
+    // Lowercasing and NFKC make special tokens too, which the Python library then parses.
+    if (/<\/s>|<pad>|<unk>/i.test(text.normalize("NFKC"))) {
       assert.ok(!own.includes(PAD), text);
       assert.equal(own.indexOf(END), own.length - 1, text);
     } else if (!/^\s*[\ufeff\x85]|[\ufeff\x85]\s*$/u.test(text)) {
