@@ -181,6 +181,7 @@ function quietTheDriver(): void {
   } catch { /* Without the permission the complaint stands, and harms nothing. */ }
 }
 
-function oneLine(text: string): string {
+/** A driver's message as part of a sentence. */
+export function oneLine(text: string): string {
   return text.replace(/\s+/g, " ").trim().replace(/\.$/, "");
 }

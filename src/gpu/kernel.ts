@@ -55,6 +55,8 @@ export class Kernel {
       if (type === "f32") view.setFloat32(index * 4, value, true);
       else if (!Number.isInteger(value)) {
         throw new Error(`Kernel "${this.name}" needs a whole number for "${name}", not ${value}`);
+      } else if (value !== (type === "u32" ? value >>> 0 : value | 0)) {
+        throw new Error(`Kernel "${this.name}" cannot hold ${value} in "${name}" (${type})`);
       } else if (type === "u32") view.setUint32(index * 4, value, true);
       else view.setInt32(index * 4, value, true);
     });

@@ -1,6 +1,6 @@
 import { MdmError } from "../errors.ts";
-import type { Gpu } from "./device.ts";
-import { type BufferRange, type Dispatch, type Kernel } from "./kernel.ts";
+import { type Gpu, oneLine } from "./device.ts";
+import type { BufferRange, Dispatch, Kernel } from "./kernel.ts";
 import type { TemplateValues } from "./template.ts";
 
 interface Pipeline {
@@ -58,9 +58,9 @@ export class Pipelines {
     const error = await device.popErrorScope();
     if (error !== null) {
       throw new MdmError(
-        `The GPU refuses the shader "${kernel.name}" (${
-          JSON.stringify(constants)
-        }): ${error.message}`,
+        `The GPU refuses the shader "${kernel.name}" (${JSON.stringify(constants)}): ${
+          oneLine(error.message)
+        }. Run "mdm doctor".`,
       );
     }
     const made = { pipeline, layout, slots };

@@ -31,6 +31,14 @@ export function expand(
   includes: Readonly<Record<string, string>> = {},
 ): string {
   const scope = new Map(Object.entries(values).map(([name, value]) => [name, String(value)]));
+  return expandIn(source, scope, includes);
+}
+
+function expandIn(
+  source: string,
+  scope: Scope,
+  includes: Readonly<Record<string, string>>,
+): string {
   const lines = { lines: source.split("\n"), next: 0 };
   const output: string[] = [];
   const stop = block(lines, scope, includes, output);
@@ -70,7 +78,7 @@ function included(
   const name = /^"([^"]+)"$/.exec(argument)?.[1];
   const text = name === undefined ? undefined : includes[name];
   if (text === undefined) throw new Error(`Template cannot include ${argument}`);
-  return expand(text, Object.fromEntries([...scope].map(([k, v]) => [k, asValue(v)])), includes);
+  return expandIn(text, scope, includes);
 }
 
 function loop(
@@ -80,7 +88,7 @@ function loop(
   includes: Readonly<Record<string, string>>,
   output: string[],
 ): void {
-  const match = /^(\w+) in (?:(\w+)\.\.(\w+)|(.+))$/.exec(head);
+  const match = /^(\w+)\s+in\s+(?:(\w+)\.\.(\w+)|(.+))$/.exec(head);
   if (match === null) throw new Error(`Template cannot read "#for ${head}"`);
   const [, name, from, to, words] = match;
   const items = words !== undefined
@@ -88,12 +96,12 @@ function loop(
     : range(bound(from!, scope), bound(to!, scope)).map(String);
   const body = input.next;
   // A loop over nothing still has to find its end.
-  if (items.length === 0) skip(input);
+  let stop = items.length === 0 ? skip(input) : null;
   for (const item of items) {
     input.next = body;
-    const stop = block(input, new Map([...scope, [name!, item]]), includes, output);
-    if (stop !== "#end") throw new Error(`Template's "#for ${head}" has no #end`);
+    stop = block(input, new Map([...scope, [name!, item]]), includes, output);
   }
+  if (stop !== "#end") throw new Error(`Template's "#for ${head}" has no #end`);
 }
 
 function condition(

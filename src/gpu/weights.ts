@@ -56,19 +56,22 @@ export class Weights implements Disposable {
         );
       }
     }
-    this.#allocate(missing);
+    const ranges = this.#allocate(missing);
     for (const { key, parameters, packing } of missing) {
       const tensors: Float32Array[] = [];
       for (const { name } of parameters) tensors.push(await this.source.readFloat32(name));
-      const { buffer, offset } = this.range(key);
-      this.gpu.device.queue.writeBuffer(buffer, offset, packing.pack(tensors));
+      const range = ranges.get(key)!;
+      this.gpu.device.queue.writeBuffer(range.buffer, range.offset, packing.pack(tensors));
+      // Only now: what could not be read must not count as loaded.
+      this.#ranges.set(key, range);
     }
     this.gpu.check();
   }
 
   /** Gives each request a range, in as few buffers as the limits allow. */
-  #allocate(requests: readonly WeightRequest[]): void {
+  #allocate(requests: readonly WeightRequest[]): Map<string, BufferRange> {
     const limit = Math.min(this.gpu.limits.maxBufferSize, LARGEST_BUFFER);
+    const ranges = new Map<string, BufferRange>();
     let group: { key: string; offset: number; bytes: number }[] = [];
     let size = 0;
     const close = () => {
@@ -76,7 +79,7 @@ export class Weights implements Disposable {
       const buffer = this.gpu.buffer(size, "weights");
       this.#buffers.push(buffer);
       this.#bytes += size;
-      for (const { key, offset, bytes } of group) this.#ranges.set(key, { buffer, offset, bytes });
+      for (const { key, offset, bytes } of group) ranges.set(key, { buffer, offset, bytes });
       group = [];
       size = 0;
     };
@@ -87,6 +90,7 @@ export class Weights implements Disposable {
       size = Math.ceil((size + bytes) / ALIGNMENT) * ALIGNMENT;
     }
     close();
+    return ranges;
   }
 
   [Symbol.dispose](): void {

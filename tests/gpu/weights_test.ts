@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { MdmError } from "../../src/errors.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { rowMajor } from "../../src/gpu/packing.ts";
+import { Weights } from "../../src/gpu/weights.ts";
+
+/** Tensors by name, and the names that were read. */
+function checkpoint(tensors: Record<string, number[]>) {
+  const reads: string[] = [];
+  return {
+    reads,
+    readFloat32(name: string): Promise<Float32Array> {
+      reads.push(name);
+      const data = tensors[name];
+      return data === undefined
+        ? Promise.reject(new MdmError(`no "${name}"`))
+        : Promise.resolve(Float32Array.from(data));
+    },
+  };
+}
+
+const request = (names: string[], count: number, width: number) => ({
+  key: names.join("+"),
+  parameters: names.map((name) => ({ name })),
+  packing: rowMajor(count, width),
+});
+
+async function read(gpu: Gpu, weights: Weights, key: string): Promise<number[]> {
+  const { buffer, offset, bytes } = weights.range(key);
+  return [...new Float32Array(await gpu.read(buffer, offset, bytes))];
+}
+
+Deno.test("weights are packed, each in an aligned range of its own", async () => {
+  using gpu = await Gpu.open();
+  const source = checkpoint({ a: [1, 2, 3], b: [4, 5], c: [6] });
+  using weights = new Weights(gpu, source);
+  await weights.load([request(["a"], 1, 3), request(["b", "c"], 3, 1)]);
+  assert.deepEqual(await read(gpu, weights, "a"), [1, 2, 3, 0]);
+  assert.deepEqual(await read(gpu, weights, "b+c"), [4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0]);
+  const [a, bc] = [weights.range("a"), weights.range("b+c")];
+  assert.equal(a.buffer, bc.buffer);
+  assert.equal(bc.offset % 256, 0);
+  assert.ok(bc.offset >= a.offset + a.bytes);
+  assert.equal(weights.bytes, a.buffer.size);
+});
+
+Deno.test("what is loaded is shared, not read again", async () => {
+  using gpu = await Gpu.open();
+  const source = checkpoint({ a: [1], b: [2] });
+  using weights = new Weights(gpu, source);
+  await weights.load([request(["a"], 1, 1)]);
+  const range = weights.range("a");
+  const { bytes } = weights;
+  await weights.load([request(["a"], 1, 1)]);
+  assert.equal(weights.bytes, bytes);
+  await weights.load([request(["a"], 1, 1), request(["b"], 1, 1)]);
+  assert.equal(weights.range("a"), range);
+  assert.ok(weights.bytes > bytes);
+  assert.deepEqual(source.reads, ["a", "b"]);
+  assert.throws(() => weights.range("c"), new Error('Weight "c" was not loaded'));
+});
+
+Deno.test("a weight that could not be read does not count as loaded", async () => {
+  using gpu = await Gpu.open();
+  const tensors: Record<string, number[]> = { a: [1] };
+  using weights = new Weights(gpu, checkpoint(tensors));
+  const requests = [request(["a"], 1, 1), request(["b"], 1, 1)];
+  await assert.rejects(weights.load(requests), new MdmError('no "b"'));
+  assert.throws(() => weights.range("b"), new Error('Weight "b" was not loaded'));
+  tensors.b = [2];
+  await weights.load(requests);
+  assert.deepEqual(await read(gpu, weights, "b"), [2, 0, 0, 0]);
+});
+
+Deno.test("a tensor too large to bind is refused before anything is read", async () => {
+  using gpu = await Gpu.open();
+  const source = checkpoint({ small: [1] });
+  using weights = new Weights(gpu, source);
+  const limit = gpu.limits.maxStorageBufferBindingSize;
+  await assert.rejects(
+    weights.load([request(["small"], 1, 1), request(["huge"], limit / 4 + 1, 1)]),
+    new MdmError(
+      `The GPU cannot hold "huge": it takes ${
+        limit * 4 + 16
+      } bytes and the limit for one tensor is ${limit}. Use a GPU with a larger limit.`,
+    ),
+  );
+  assert.deepEqual(source.reads, []);
+  assert.equal(weights.bytes, 0);
+});
