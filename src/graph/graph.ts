@@ -69,9 +69,19 @@ export class Graph {
     return value;
   }
 
-  /** Asks for a value to be kept after a run, under a name. */
+  /**
+   * Asks for a computed value to be kept after a run, under a name.
+   *
+   * @throws {GraphError} When nothing would be written under that name: a kernel writes a value to one place.
+   */
   output(name: string, value: Value): void {
     if (this.outputs.has(name)) throw new GraphError(`The graph has two outputs "${name}"`);
+    const operation = value.node?.operation.name;
+    if (operation === undefined) throw new GraphError(`The output "${name}" is an input`);
+    if (operation === "concat") throw new GraphError(`The output "${name}" is a concatenation`);
+    for (const [other, kept] of this.outputs) {
+      if (kept === value) throw new GraphError(`The output "${name}" is the output "${other}"`);
+    }
     if ([...this.outputs.values()].includes(value)) {
       throw new GraphError(`The graph's output "${name}" has another name already`);
     }

@@ -59,7 +59,11 @@ export class Bench implements AsyncDisposable {
       readFloat32: (name: string) => Promise.resolve(this.parameters.get(name)!),
     };
     using weights = new Weights(this.gpu, source);
-    using executable = await Executable.make(graph, { pipelines: this.pipelines, weights, tensors });
+    using executable = await Executable.make(graph, {
+      pipelines: this.pipelines,
+      weights,
+      tensors,
+    });
     executable.submit();
     const results: Record<string, Float32Array> = {};
     for (const name of [...graph.outputs.keys(), ...Object.keys(inputs)]) {
