@@ -97,7 +97,7 @@ class Block {
       const [wi, gate] = this.#wi;
       const f = linear(graph, n, {
         weight: wi!,
-        activation: activation === "gelu_tanh" ? "geluTanh" : activation,
+        activation,
         ...gate && { gate: linear(graph, n, { weight: gate }) },
       });
       return linear(graph, f, { weight: this.#wo, residual: y });

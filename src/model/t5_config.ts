@@ -6,8 +6,8 @@
 
 import { JsonFields } from "./json_fields.ts";
 
-/** `gelu` is the exact one, `gelu_tanh` its approximation. */
-export type T5Activation = "relu" | "gelu" | "gelu_tanh" | "silu";
+/** `gelu` is the exact one, `geluTanh` its approximation. */
+export type T5Activation = "relu" | "gelu" | "geluTanh" | "silu";
 
 export interface T5Config {
   readonly vocabSize: number;
@@ -30,8 +30,8 @@ export interface T5Config {
 const ACTIVATIONS = new Map<string, T5Activation>([
   ["relu", "relu"],
   ["gelu", "gelu"],
-  ["gelu_new", "gelu_tanh"],
-  ["gelu_pytorch_tanh", "gelu_tanh"],
+  ["gelu_new", "geluTanh"],
+  ["gelu_pytorch_tanh", "geluTanh"],
   ["silu", "silu"],
   ["swish", "silu"],
 ]);

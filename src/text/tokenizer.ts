@@ -119,11 +119,10 @@ export class Tokenizer {
   }
 
   /**
-   * The token ids of a text, cut to `maxTokens` as Hugging Face does: the text loses its end, the
-   * end token stays last. (The reference cuts the end token off with the rest.)
+   * The token ids of a text. What is over `maxTokens` is cut off, the end token with it, as the reference does
+   * (`process_text` in reader.py; Hugging Face would keep the end token).
    *
    * @throws {UsageError} when the text has over 100,000 characters
-   * @throws {MdmError} when `maxTokens` leaves no room for the tokens that are always added
    */
   encode(text: string, maxTokens: number): EncodedText {
     if (text.length > MAX_TEXT_LENGTH) {
@@ -132,18 +131,8 @@ export class Tokenizer {
       );
     }
     const { before, after } = this.#frame;
-    const room = maxTokens - before.length - after.length;
-    if (!(room >= 0)) {
-      throw new MdmError(
-        `Cannot cut a prompt to ${maxTokens} tokens: set a limit of at least ${maxTokens - room}.`,
-      );
-    }
-    const ids = this.#encodeText(text.toWellFormed());
-    return {
-      ids: [...before, ...ids.slice(0, room), ...after],
-      truncated: ids.length > room,
-      total: before.length + ids.length + after.length,
-    };
+    const all = [...before, ...this.#encodeText(text.toWellFormed()), ...after];
+    return { ids: all.slice(0, maxTokens), truncated: all.length > maxTokens, total: all.length };
   }
 
   /** The ids of the text alone; unknown characters side by side in a word are one token. */

@@ -123,15 +123,15 @@ export function writeText(
 }
 
 /** Writes micro-conditions: recorded as `micros.<name>`, or each model's default. */
-async function writeMicros(
+export async function writeMicros(
   network: Network,
-  recorded: Safetensors,
+  recorded: Safetensors | null,
   rows: number,
   tensors: ReadonlyMap<string, Tensor>,
 ): Promise<void> {
   for (const { path, config } of network.unet.unets) {
     for (const { name, default: trained } of config.microConditioning) {
-      const given = recorded.tensors.has(`micros.${name}`)
+      const given = recorded?.tensors.has(`micros.${name}`)
         ? await recorded.readFloat32(`micros.${name}`)
         : new Float32Array(rows).fill(trained);
       const width = config.temporalDim / 4;

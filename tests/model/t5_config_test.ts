@@ -28,7 +28,7 @@ const XL_PARSED = {
   relativeAttentionNumBuckets: 32,
   relativeAttentionMaxDistance: 128,
   gated: true,
-  activation: "gelu_tanh",
+  activation: "geluTanh",
   layerNormEpsilon: 1e-6,
 };
 
@@ -72,8 +72,8 @@ Deno.test("parseT5Config: activations by Hugging Face's names", () => {
   assert.deepEqual(read(undefined), [false, "relu"]);
   assert.deepEqual(read("relu"), [false, "relu"]);
   assert.deepEqual(read("gelu"), [false, "gelu"]);
-  assert.deepEqual(read("gelu_new"), [false, "gelu_tanh"]);
-  assert.deepEqual(read("gated-gelu"), [true, "gelu_tanh"]);
+  assert.deepEqual(read("gelu_new"), [false, "geluTanh"]);
+  assert.deepEqual(read("gated-gelu"), [true, "geluTanh"]);
   assert.deepEqual(read("gated-relu"), [true, "relu"]);
   assert.deepEqual(read("gated-silu"), [true, "silu"]);
 });

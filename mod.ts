@@ -1,0 +1,26 @@
+/**
+ * mdm: text to pictures with Matryoshka Diffusion Models (arXiv 2310.15111), on WebGPU.
+ *
+ * ```ts
+ * import { encodeImage, Pipeline } from "./mod.ts";
+ *
+ * await using pipeline = await Pipeline.load("weights/shapes32");
+ * for await (const event of pipeline.generate({ prompt: "a red circle", seed: 7, steps: 4 })) {
+ *   if (event.kind === "progress") console.error(`step ${event.step} of ${event.steps}`);
+ *   if (event.kind === "picture") {
+ *     // Every resolution is there: levels[0] is the largest.
+ *     const png = await encodeImage(event.picture.levels[0]!, "png");
+ *     console.log(`${png.length} bytes, seed ${event.picture.seed}`);
+ *   }
+ * }
+ * ```
+ *
+ * @module
+ */
+export { MdmError, UsageError } from "./src/errors.ts";
+export { Gpu, type GpuInfo, type GpuOptions } from "./src/gpu/device.ts";
+export { encodeImage, formatOf, type ImageFormat } from "./src/media/image.ts";
+export type { Picture } from "./src/media/picture.ts";
+export { type GeneratedPicture, type GenerateEvent, Pipeline } from "./src/pipeline/pipeline.ts";
+export type { GenerateRequest, PictureJob, ResolvedRequest } from "./src/pipeline/request.ts";
+export { isSamplerName, type SamplerName, SAMPLERS } from "./src/diffusion/samplers/mod.ts";

@@ -1,0 +1,262 @@
+import { microTime, timestepEmbedding } from "../model/timestep_embedding.ts";
+import { Session, SESSION_TENSORS, type SessionShape } from "../diffusion/session.ts";
+import { UsageError } from "../errors.ts";
+import { Gpu, type GpuOptions } from "../gpu/device.ts";
+import { Pipelines } from "../gpu/recording.ts";
+import { Weights } from "../gpu/weights.ts";
+import type { Picture } from "../media/picture.ts";
+import { toPicture } from "../media/pixels.ts";
+import { TENSORS } from "../model/network.ts";
+import { type RowText, textNumbers } from "../model/text_inputs.ts";
+import { ModelFolder } from "./model_folder.ts";
+import { classRow, padded, Prompts, type Truncation } from "./prompts.ts";
+import {
+  type GenerateRequest,
+  type PictureJob,
+  type ResolvedRequest,
+  resolveRequest,
+} from "./request.ts";
+
+/** A picture that was made. */
+export interface GeneratedPicture extends PictureJob {
+  /** Every resolution, the outermost first. */
+  readonly levels: readonly Picture[];
+}
+
+/** What happens while pictures are made, in order. */
+export type GenerateEvent =
+  /** A prompt had more tokens than the model takes, and was cut. */
+  | { readonly kind: "truncated"; readonly truncation: Truncation }
+  /** So many steps of all are done. */
+  | { readonly kind: "progress"; readonly step: number; readonly steps: number }
+  /** A picture is ready. */
+  | { readonly kind: "picture"; readonly picture: GeneratedPicture };
+
+/** Steps that may be on the GPU before one is waited for: waiting takes long, and the GPU should never idle. */
+const STEPS_IN_FLIGHT = 2;
+
+/** Texts get room for a multiple of this many tokens, so that few sizes have to be recorded. */
+const TOKEN_STEP = 16;
+
+/**
+ * A model, ready to make pictures.
+ *
+ * ```ts
+ * await using pipeline = await Pipeline.load("weights/shapes32");
+ * for await (const event of pipeline.generate({ prompt: "a red circle", seed: 7 })) {
+ *   if (event.kind === "picture") console.log(event.picture.levels[0]!.width);
+ * }
+ * ```
+ */
+export class Pipeline implements AsyncDisposable {
+  readonly #pipelines: Pipelines;
+  readonly #weights: Weights;
+  #session: Session | null = null;
+  #sessionKey = "";
+
+  private constructor(
+    readonly gpu: Gpu,
+    /** The model's folder: configuration and files. */
+    readonly folder: ModelFolder,
+    pipelines: Pipelines,
+    private readonly prompts: Prompts | null,
+  ) {
+    this.#pipelines = pipelines;
+    this.#weights = new Weights(gpu, folder.file);
+  }
+
+  /**
+   * Opens a model's folder on the best GPU there is.
+   *
+   * @throws {MdmError} When there is no GPU or the folder is not a model.
+   */
+  static async load(path: string, options: GpuOptions = {}): Promise<Pipeline> {
+    const folder = await ModelFolder.open(path);
+    try {
+      const gpu = await Gpu.open(options);
+      const pipelines = new Pipelines(gpu);
+      const prompts = folder.text === null
+        ? null
+        : await Prompts.open(folder.text, folder.config, pipelines);
+      return new Pipeline(gpu, folder, pipelines, prompts);
+    } catch (error) {
+      folder[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Bytes on the GPU: weights, and all else of the last run. */
+  get bytes(): { readonly weights: number; readonly run: number } {
+    return { weights: this.#weights.bytes, run: this.#session?.bytes ?? 0 };
+  }
+
+  /** Distinct compiled pipelines. */
+  get pipelineCount(): number {
+    return this.#pipelines.count;
+  }
+
+  /** Checks a request and fills in what it leaves open, without running it. */
+  resolve(request: GenerateRequest): ResolvedRequest {
+    return resolveRequest(request, this.folder.config, this.folder.diffusion);
+  }
+
+  /**
+   * Makes pictures, all resolutions of each together.
+   *
+   * The same request gives the same pictures on one GPU, bit for bit, whatever is made beside them.
+   *
+   * @throws {UsageError} When the request asks for what the model cannot do.
+   * @throws The signal's reason, between two steps, when it is aborted.
+   */
+  async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, void> {
+    const resolved = this.resolve(request);
+    const { jobs, batch, plan } = resolved;
+    const steps = Math.ceil(jobs.length / batch) * plan.times.length;
+    for (let first = 0; first < jobs.length; first += batch) {
+      const group = jobs.slice(first, first + batch);
+      const done = first / batch * plan.times.length;
+      for await (const step of this.#sample(resolved, group, request.signal)) {
+        if (typeof step !== "number") yield step;
+        else yield { kind: "progress", step: done + step, steps };
+      }
+      const levels = await this.#read(resolved, group.length);
+      for (const [slot, job] of group.entries()) {
+        const picture = { ...job, levels: levels.map((pictures) => pictures[slot]!) };
+        yield { kind: "picture", picture };
+      }
+    }
+  }
+
+  /** Samples a group of pictures; yields the number of steps done. */
+  async *#sample(
+    resolved: ResolvedRequest,
+    group: readonly PictureJob[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<number | GenerateEvent & { kind: "truncated" }> {
+    signal?.throwIfAborted();
+    const { guidance, plan } = resolved;
+    const rows = await this.#rows(group, guidance !== 1);
+    for (const truncation of this.prompts?.truncations.values() ?? []) {
+      yield { kind: "truncated", truncation };
+    }
+    this.prompts?.truncations.clear();
+    const session = await this.#prepare(resolved, group.length, rows);
+    const states = (step: number, draw: number) =>
+      group.map(({ seed }) => ({ tableRow: step, draw, seed, guidance }));
+    session.condition();
+    session.writeSlots(states(0, 0));
+    session.start();
+    const inFlight: Promise<void>[] = [];
+    try {
+      for (const step of plan.times.keys()) {
+        signal?.throwIfAborted();
+        session.writeSlots(states(step, step + 1));
+        session.step();
+        inFlight.push(this.gpu.finish());
+        if (inFlight.length >= STEPS_IN_FLIGHT) await inFlight.shift();
+        yield step + 1;
+      }
+    } finally {
+      await Promise.all(inFlight);
+    }
+  }
+
+  /** The text of each row of the model: with guidance the negative prompts of all first. */
+  async #rows(group: readonly PictureJob[], guided: boolean): Promise<RowText[]> {
+    if (!this.folder.network.takesText) return [];
+    const row = (prompt: string) =>
+      this.prompts?.row(prompt) ??
+        classRow(prompt, this.folder.config.conditioningFeatureDim);
+    const withText: RowText[] = [];
+    for (const { prompt } of group) withText.push(await row(prompt));
+    if (!guided) return withText;
+    if (this.prompts === null) {
+      throw new UsageError("The model has classes and no guidance: give guidance 1.");
+    }
+    const without: RowText[] = [];
+    for (const { negative } of group) without.push(await row(negative));
+    // In the reference both are padded to one length, which a model that attends to padding sees.
+    const lengths = withText.map((text, i) => Math.max(text.length, without[i]!.length));
+    return [...without, ...withText].map((text, i) => padded(text, lengths[i % group.length]!));
+  }
+
+  /** A session of the right shape, with the tables and texts of a run in it. */
+  async #prepare(
+    { guidance, plan, size }: ResolvedRequest,
+    slots: number,
+    rows: readonly RowText[],
+  ): Promise<Session> {
+    const longest = Math.max(1, ...rows.map(({ length }) => length));
+    const session = await this.#sessionOf({
+      slots,
+      guided: guidance !== 1,
+      tokens: Math.ceil(longest / TOKEN_STEP) * TOKEN_STEP,
+      steps: plan.times.length,
+      size,
+      threshold: plan.threshold,
+      imageScales: plan.levels.map(({ imageScale }) => imageScale),
+      outputScale: this.folder.config.kind === "unet" ? this.folder.diffusion!.modelOutputScale : 0,
+      noise: plan.usesNoise ? "seeded" : "none",
+    });
+    session.writeTables(plan);
+    const { network, config } = this.folder;
+    if (network.takesText) {
+      const numbers = textNumbers(config, rows, session.shape.tokens);
+      for (const name of ["features", "mask", "pool"] as const) {
+        session.tensor(TENSORS[name]).write(numbers[name]);
+      }
+    }
+    for (const { path, config: { microConditioning, temporalDim } } of network.unet.unets) {
+      for (const { name, default: trained } of microConditioning) {
+        const tensor = session.tensor(TENSORS.micro(path, name));
+        const row = timestepEmbedding(microTime(name, trained, trained), temporalDim);
+        for (let i = 0; i < tensor.shape[0]!; i++) tensor.write(row, i);
+      }
+    }
+    return session;
+  }
+
+  /** The session of the run before, if it has the shape; one is kept. */
+  async #sessionOf(shape: SessionShape): Promise<Session> {
+    const key = JSON.stringify(shape);
+    if (this.#session === null || this.#sessionKey !== key) {
+      this.#session?.[Symbol.dispose]();
+      this.#session = null;
+      this.#session = await Session.make(this.folder.network, shape, {
+        pipelines: this.#pipelines,
+        weights: this.#weights,
+      });
+      this.#sessionKey = key;
+    }
+    return this.#session;
+  }
+
+  /** Reads the pictures of every level back. */
+  async #read({ plan }: ResolvedRequest, slots: number): Promise<Picture[][]> {
+    const levels: Picture[][] = [];
+    for (const [level, { outputScale }] of plan.levels.entries()) {
+      const tensor = this.#session!.tensor(SESSION_TENSORS.latent(level));
+      const [, height = 1, width = 1, channels = 3] = tensor.shape;
+      const values = (await tensor.read()).map((x) => x * outputScale);
+      const size = height * width * channels;
+      levels.push(
+        Array.from(
+          { length: slots },
+          (_, slot) =>
+            toPicture(values.subarray(slot * size, (slot + 1) * size), width, height, channels),
+        ),
+      );
+    }
+    return levels;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gpu.finish().catch(() => {});
+    this.#session?.[Symbol.dispose]();
+    this.#weights[Symbol.dispose]();
+    this.prompts?.[Symbol.dispose]();
+    this.#pipelines[Symbol.dispose]();
+    this.gpu[Symbol.dispose]();
+    this.folder[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,139 @@
+import type { DiffusionConfig, ThresholdType } from "../diffusion/config.ts";
+import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
+import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
+import { MdmError, UsageError } from "../errors.ts";
+import { type ModelConfig, sizeMultiple } from "../model/config.ts";
+
+/** What a person asks for; all but the prompt has a default. */
+export interface GenerateRequest {
+  /** One prompt or several. */
+  readonly prompt: string | readonly string[];
+  /** What the pictures should not show. */
+  readonly negative?: string;
+  /** Pictures of each prompt: 1 unless given. */
+  readonly count?: number;
+  /** Of the first picture, from 0 to 2^64 - 1; picture k has seed + k. Drawn at random unless given. */
+  readonly seed?: number | bigint;
+  /** "dpm++" unless given. */
+  readonly sampler?: SamplerName;
+  readonly steps?: number;
+  /** The share of DDPM's noise that "ddim" adds, from 0 to 1. */
+  readonly eta?: number;
+  /** How much more the text counts than no text; 1: no guidance. 4 unless given. */
+  readonly guidance?: number;
+  /** The model's own unless given. */
+  readonly threshold?: ThresholdType;
+  /** Width and height in pixels; the model's own unless given. */
+  readonly size?: number;
+  /** Pictures that are denoised together at most; more need more memory. */
+  readonly batch?: number;
+  /** Stops between two steps. */
+  readonly signal?: AbortSignal;
+}
+
+/** Guidance of a request that does not say. */
+export const DEFAULT_GUIDANCE = 4;
+
+/** Pictures denoised together unless a request says. */
+export const DEFAULT_BATCH = 4;
+
+const MAX_COUNT = 10_000;
+const MAX_PIXELS = 1 << 24;
+const SEEDS = 1n << 64n;
+
+/** One picture to be made. */
+export interface PictureJob {
+  /** Its place among all pictures of the request. */
+  readonly index: number;
+  readonly prompt: string;
+  readonly negative: string;
+  readonly seed: bigint;
+}
+
+/** A request with everything decided. */
+export interface ResolvedRequest {
+  readonly jobs: readonly PictureJob[];
+  readonly sampler: SamplerName;
+  readonly steps: number;
+  readonly eta: number;
+  readonly guidance: number;
+  readonly threshold: ThresholdType;
+  readonly size: number;
+  readonly batch: number;
+  readonly plan: SamplingPlan;
+}
+
+/**
+ * Checks a request against a model and fills in what it leaves open.
+ *
+ * @throws {UsageError} When something asked for cannot be.
+ */
+export function resolveRequest(
+  request: GenerateRequest,
+  config: ModelConfig,
+  diffusion: DiffusionConfig | null,
+): ResolvedRequest {
+  if (diffusion === null) {
+    throw new MdmError(`The model cannot be sampled: its config.json has no "diffusion_config".`);
+  }
+  const { sampler = "dpm++", guidance = DEFAULT_GUIDANCE, negative = "", eta = 0 } = request;
+  const prompts = [request.prompt].flat();
+  if (prompts.length === 0) throw new UsageError("No prompt was given: give at least one.");
+  const count = whole("count", request.count ?? 1, 1, MAX_COUNT);
+  const batch = whole("batch", request.batch ?? DEFAULT_BATCH, 1, 1024);
+  const seed = BigInt(request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!);
+  if (seed < 0n || seed >= SEEDS) {
+    throw new UsageError(`Cannot use seed ${seed}: give a whole number from 0 to 2^64 - 1.`);
+  }
+  if (!Number.isFinite(guidance) || guidance < 0 || guidance > 1000) {
+    throw new UsageError(`Cannot use guidance ${guidance}: give a number from 0 to 1000.`);
+  }
+  const threshold = request.threshold ?? diffusion.samplerConfig.thresholdFunction;
+  const plan = samplingPlan({
+    config: { ...diffusion.samplerConfig, thresholdFunction: threshold },
+    nestRatio: config.kind === "unet" ? null : config.nestRatio,
+    sampler,
+    steps: whole("steps", request.steps ?? SAMPLERS[sampler].defaultSteps, 1, 100_000),
+    ...request.eta !== undefined && { eta },
+  });
+  const jobs = prompts.flatMap((prompt, p) =>
+    Array.from({ length: count }, (_, k): PictureJob => {
+      const index = p * count + k;
+      return { index, prompt, negative, seed: (seed + BigInt(index)) % SEEDS };
+    })
+  );
+  return {
+    jobs,
+    sampler,
+    steps: plan.times.length,
+    eta,
+    guidance,
+    threshold,
+    size: resolveSize(request.size, config),
+    batch,
+    plan,
+  };
+}
+
+/** The size of a request's pictures, or of the model's. */
+export function resolveSize(size: number | undefined, config: ModelConfig): number {
+  const scale = config.unet.microConditioning.find(({ name }) => name === "scale")?.default;
+  const own = size ?? config.imageSize ?? scale;
+  if (own === undefined) {
+    throw new UsageError("The model does not say what size its pictures have: give a size.");
+  }
+  const multiple = sizeMultiple(config.unet);
+  if (!Number.isInteger(own) || own < multiple || own % multiple !== 0 || own * own > MAX_PIXELS) {
+    throw new UsageError(
+      `The model cannot make pictures of size ${own}: give a multiple of ${multiple} up to ${
+        Math.floor(Math.sqrt(MAX_PIXELS) / multiple) * multiple
+      }.`,
+    );
+  }
+  return own;
+}
+
+function whole(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new UsageError(`Cannot use ${name} ${value}: give a whole number from ${min} to ${max}.`);
+}
