@@ -356,7 +356,7 @@ def run_forward(model, inputs, act_names):
 
 
 def run_sample(model, run, tensors):
-    """(results, timesteps) of a run on the noise in `tensors`; noise not there is drawn and returned."""
+    """(results, timesteps) of a run on the noise in `tensors`; absent noise is drawn and returned."""
     import torch
 
     denoiser, sampler = build_pipeline(model, run)
