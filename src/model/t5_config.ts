@@ -86,7 +86,7 @@ function readFeedForward(fields: JsonFields): Pick<T5Config, "gated" | "activati
   const projection = fields.string(name) ?? "relu";
   const gated = projection.startsWith("gated-");
   const activation = projection === "gated-gelu"
-    ? "gelu_tanh"
+    ? "geluTanh"
     : ACTIVATIONS.get(gated ? projection.slice("gated-".length) : projection);
   if (activation === undefined) {
     const known = [...ACTIVATIONS.keys()].map((key) => `"${key}"`).join(", ");
