@@ -1,4 +1,4 @@
-// Activations by number (src/gpu/kernels/activation.ts has the same list):
+// Activations by number (src/gpu/activation.ts has the same list):
 // 0 none, 1 SiLU, 2 GELU with the exact erf (PyTorch's default), 3 GELU with tanh (T5's "gelu_new"), 4 ReLU.
 
 fn silu(x: vec4f) -> vec4f {
@@ -13,7 +13,8 @@ fn erf(v: vec4f) -> vec4f {
     + 0.18520832239976145) * q + 1.128379143519084)));
   let d = ((((((q * -1.1791602954361697e-7 + 0.000023547966471313185) * q + 0.0010179625278914885) * q
     + 0.014070470171167667) * q + 0.11098505178285362) * q + 0.49746925110067538) * q + 1.0);
-  return x * p / d;
+  // A rounding past 1 would be multiplied with x, and a GELU of -1e4 not be zero.
+  return clamp(x * p / d, vec4f(-1.0), vec4f(1.0));
 }
 
 fn geluExact(x: vec4f) -> vec4f {

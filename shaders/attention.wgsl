@@ -93,4 +93,11 @@ fn main(
     output[o + ${d}u] = sum${d} * norm;
   }
   #end
+  #if !VECTOR
+  // The last head also writes the zeros up to a whole vector.
+  if (head == params.heads - 1u) {
+    let end = (row * params.queryCount + query + 1u) * params.outputStride;
+    for (var at = o + ${WIDTH}u; at < end; at++) { output[at] = 0.0; }
+  }
+  #end
 }

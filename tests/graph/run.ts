@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Tensor } from "../../src/gpu/tensor.ts";
@@ -14,6 +15,9 @@ export function random(count: number, seed: number): Float32Array<ArrayBuffer> {
     return (state >>> 8) / 8388608 - 1;
   });
 }
+
+/** What outputs hold before a run. */
+const UNWRITTEN = 777;
 
 /** A device for one test, with everything that has to be disposed of. */
 export class Bench implements AsyncDisposable {
@@ -53,7 +57,10 @@ export class Bench implements AsyncDisposable {
     }
     for (const [name, value] of Object.entries(build(graph, values))) {
       graph.output(name, value);
-      tensors.set(name, this.#tensor(name, [...value.shape]));
+      const tensor = this.#tensor(name, [...value.shape]);
+      // Whatever is not written shows.
+      tensor.writeRaw(new Float32Array(tensor.bytes / 4).fill(UNWRITTEN));
+      tensors.set(name, tensor);
     }
     const source = {
       readFloat32: (name: string) => Promise.resolve(this.parameters.get(name)!),
@@ -69,7 +76,18 @@ export class Bench implements AsyncDisposable {
     for (const name of [...graph.outputs.keys(), ...Object.keys(inputs)]) {
       results[name] = await tensors.get(name)!.read();
     }
+    for (const name of graph.outputs.keys()) await this.#assertPadding(tensors.get(name)!);
     return results;
+  }
+
+  /** The padding of every value is zero. */
+  async #assertPadding(tensor: Tensor): Promise<void> {
+    const width = tensor.shape.at(-1)!;
+    if (width % 4 === 0) return;
+    const stride = Math.ceil(width / 4) * 4;
+    const raw = new Float32Array(await this.gpu.read(tensor.buffer, 0, tensor.bytes));
+    const stray = raw.findIndex((x, i) => i % stride >= width && x !== 0);
+    assert.equal(stray, -1, `"${tensor.name}" has ${raw[stray]} in its padding`);
   }
 
   #tensor(name: string, shape: number[]): Tensor {

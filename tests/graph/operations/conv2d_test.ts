@@ -1,0 +1,179 @@
+import type { Activation } from "../../../src/gpu/activation.ts";
+import { concat } from "../../../src/graph/operations/concat.ts";
+import { conv2d, linear } from "../../../src/graph/operations/conv2d.ts";
+import { assertAllclose, sumTolerance } from "../../allclose.ts";
+import * as reference from "../../reference.ts";
+import { Bench } from "../run.ts";
+import { assertRowsIndependent, numbers, numbersOf } from "./numbers.ts";
+
+interface Case {
+  /** Rows, height, width. */
+  readonly area: [number, number, number];
+  /** Channels of each source. */
+  readonly channels: number[];
+  readonly outputs: number;
+  readonly size?: number;
+  readonly stride?: 1 | 2;
+  readonly upsample?: 1 | 2;
+  readonly activation?: Activation;
+  readonly gate?: boolean;
+  readonly residual?: boolean;
+}
+
+// No size is a multiple of a tile (8 or 32 pixels) and of a panel (32 channels) at once; most are of neither.
+const cases: Case[] = [
+  { area: [1, 1, 1], channels: [3], outputs: 33 },
+  { area: [3, 3, 5], channels: [4, 33], outputs: 5, activation: "silu" },
+  { area: [2, 5, 7], channels: [33], outputs: 70, residual: true },
+  { area: [1, 13, 17], channels: [3], outputs: 96, stride: 2 },
+  { area: [2, 6, 8], channels: [12], outputs: 3, stride: 2, gate: true },
+  { area: [3, 5, 7], channels: [70], outputs: 3, upsample: 2, activation: "gelu" },
+  { area: [2, 5, 3], channels: [4, 3], outputs: 33, upsample: 2, gate: true, residual: true },
+  { area: [1, 13, 17], channels: [32, 33], outputs: 70, activation: "relu" },
+  { area: [1, 7, 5], channels: [96], outputs: 96, size: 1, stride: 2 },
+  { area: [2, 5, 7], channels: [8], outputs: 6, size: 5, activation: "geluTanh" },
+  { area: [1, 3, 7], channels: [6], outputs: 7, upsample: 2, stride: 2 },
+];
+
+async function assertCase(bench: Bench, name: string, test: Case): Promise<void> {
+  const { area, channels, outputs, size = 3, activation = "none" } = test;
+  const { stride = 1, upsample = 1 } = test;
+  const total = channels.reduce((sum, n) => sum + n, 0);
+  const weight = bench.parameter(`${name}.weight`, [outputs, total, size, size]);
+  const bias = bench.parameter(`${name}.bias`, [outputs]);
+  const sources = channels.map((n, i) => numbers([...area, n], i + 1));
+  const length = (n: number) => Math.ceil(n * upsample / stride);
+  const shape = [area[0], length(area[1]), length(area[2]), outputs];
+  const extras = {
+    ...test.gate && { gate: numbers(shape, 5) },
+    ...test.residual && { residual: numbers(shape, 6) },
+  };
+  const inputs = Object.fromEntries(sources.map((source, i) => [`x${i}`, source]));
+  const { y } = await bench.run({ ...inputs, ...extras }, (graph, v) => ({
+    y: conv2d(graph, channels.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
+      weight,
+      bias,
+      stride,
+      upsample,
+      activation,
+      ...v.gate && { gate: v.gate },
+      ...v.residual && { residual: v.residual },
+    }),
+  }));
+  const input = channels.length === 2 ? reference.concat(sources[0]!, sources[1]!) : sources[0]!;
+  const expected = reference.conv2d(input, numbersOf(bench, weight), {
+    bias: bench.parameters.get(bias.name)!,
+    stride,
+    upsample,
+    activation,
+    ...extras,
+  });
+  assertAllclose(y!, expected.data, sumTolerance(total * size * size), JSON.stringify(test));
+}
+
+for (const subgroups of [true, false]) {
+  Deno.test(`conv2d and linear, ${subgroups ? "with" : "without"} subgroups`, async (t) => {
+    await using bench = await Bench.open({ subgroups });
+
+    await t.step("conv2d equals the reference", async () => {
+      for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);
+    });
+
+    await t.step("linear equals the reference at any number of positions", async () => {
+      for (
+        const [shape, outputs] of [
+          [[1, 3], 33],
+          [[7, 70], 96],
+          [[65, 96], 3],
+          [[2, 65, 33], 70],
+          [[3, 5, 7, 6], 5],
+        ] as const
+      ) {
+        const name = `linear${shape}`;
+        const inputs = shape.at(-1)!;
+        const weight = bench.parameter(`${name}.weight`, [outputs, inputs]);
+        const bias = bench.parameter(`${name}.bias`, [outputs]);
+        const x = numbers([...shape], 3);
+        const gate = numbers([...shape.slice(0, -1), outputs], 4);
+        const { plain, all } = await bench.run({ x, gate }, (graph, v) => ({
+          plain: linear(graph, v.x!, { weight }),
+          all: linear(graph, v.x!, {
+            weight,
+            bias,
+            activation: "gelu",
+            gate: v.gate!,
+            residual: v.gate!,
+          }),
+        }));
+        const values = numbersOf(bench, weight);
+        const tolerance = sumTolerance(inputs);
+        assertAllclose(plain!, reference.linear(x, values).data, tolerance, name);
+        const options = {
+          bias: bench.parameters.get(bias.name)!,
+          activation: "gelu",
+          gate,
+          residual: gate,
+        } as const;
+        assertAllclose(all!, reference.linear(x, values, options).data, tolerance, name);
+      }
+    });
+
+    await t.step("several parameters give their outputs one after the other", async () => {
+      const x = numbers([2, 5, 12], 8);
+      const parts = [3, 32, 6].map((n, i) => ({
+        weight: bench.parameter(`part${i}.weight`, i === 1 ? [n, 12, 1, 1] : [n, 12]),
+        bias: bench.parameter(`part${i}.bias`, [n]),
+      }));
+      const { y } = await bench.run({ x }, (graph, v) => ({
+        y: linear(graph, v.x!, {
+          weight: parts.map((part) => part.weight),
+          bias: parts.map((part) => part.bias),
+        }),
+      }));
+      const expected = parts
+        .map(({ weight, bias }) =>
+          reference.linear(x, reference.reshape(numbersOf(bench, weight), [weight.shape[0]!, 12]), {
+            bias: bench.parameters.get(bias.name)!,
+          })
+        )
+        .reduce(reference.concat);
+      assertAllclose(y!, expected.data, sumTolerance(12));
+    });
+
+    await t.step("a concatenation of odd width is read by a linear layer", async () => {
+      const [a, b] = [numbers([3, 7, 8], 1), numbers([3, 7, 5], 2)];
+      const weight = bench.parameter("concat.weight", [33, 13]);
+      const { y } = await bench.run({ a, b }, (graph, v) => ({
+        y: linear(graph, concat(graph, v.a!, v.b!), { weight }),
+      }));
+      const expected = reference.linear(reference.concat(a, b), numbersOf(bench, weight));
+      assertAllclose(y!, expected.data, sumTolerance(13));
+    });
+
+    await t.step("a picture has the same bits whatever shares its batch", async () => {
+      const weight = bench.parameter("rows.weight", [33, 8, 3, 3]);
+      const bias = bench.parameter("rows.bias", [33]);
+      const flat = bench.parameter("rows.flat", [70, 33]);
+      for (const size of [[3, 5], [5, 7], [13, 17]]) {
+        await assertRowsIndependent(
+          { x: numbers([3, ...size, 8], 1), r: numbers([3, ...size, 33], 2) },
+          async (inputs) => {
+            const { y } = await bench.run(inputs, (graph, v) => ({
+              y: linear(graph, conv2d(graph, v.x!, { weight, bias, residual: v.r! }), {
+                weight: flat,
+                activation: "silu",
+              }),
+            }));
+            return y!;
+          },
+        );
+      }
+      await assertRowsIndependent({ x: numbers([40, 33], 3) }, async (inputs) => {
+        const { y } = await bench.run(inputs, (graph, v) => ({
+          y: linear(graph, v.x!, { weight: flat }),
+        }));
+        return y!;
+      });
+    });
+  });
+}
