@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { Safetensors } from "../../src/checkpoint/safetensors.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { Pipelines } from "../../src/gpu/recording.ts";
+import { Weights } from "../../src/gpu/weights.ts";
+import { ModelFolder } from "../../src/pipeline/model_folder.ts";
+import type { Comparison } from "../../src/verify/comparison.ts";
+import { verifyForward } from "../../src/verify/forward.ts";
+import { verifySampling } from "../../src/verify/sampling.ts";
+
+/**
+ * The issue allows 1e-4 and 1e-3. Measured: 1.5e-6 and 4.3e-6, so these catch what would still look right.
+ */
+const FORWARD_TOLERANCE = 1e-5;
+const SAMPLING_TOLERANCE = 3e-5;
+
+const FOLDERS = [
+  ...["unet_class", "unet_text_unmasked", "nested2", "nested3"]
+    .map((name) => `tests/fixtures/golden/${name}`),
+  ...["unet_options", "nested_outer_attention"].map((name) => `tests/fixtures/reference/${name}`),
+];
+
+// With subgroups and without: two variants of the kernel that does nearly all the work.
+for (const subgroups of [true, false]) {
+  Deno.test(`the model agrees with the reference (subgroups: ${subgroups})`, async (t) => {
+    using gpu = await Gpu.open({ subgroups });
+    using pipelines = new Pipelines(gpu);
+    for (const folder of FOLDERS) {
+      using model = await ModelFolder.open(folder, "weights.safetensors");
+      using weights = new Weights(gpu, model.file);
+      const runnable = { network: model.network, pipelines, weights };
+      await t.step(`${folder}: forward`, async () => {
+        using recorded = await Safetensors.open(`${folder}/forward.safetensors`);
+        assertPassed(await verifyForward(runnable, recorded, FORWARD_TOLERANCE));
+      });
+      for (const name of sampleNames(folder)) {
+        await t.step(`${folder}: ${name}`, async () => {
+          assertPassed(await verifySampling(runnable, folder, name, SAMPLING_TOLERANCE));
+        });
+      }
+    }
+  });
+}
+
+Deno.test("shapes32 samples what the reference samples", async () => {
+  using gpu = await Gpu.open();
+  using pipelines = new Pipelines(gpu);
+  using model = await ModelFolder.open("weights/shapes32");
+  using weights = new Weights(gpu, model.file);
+  const runnable = { network: model.network, pipelines, weights };
+  const folder = "tests/fixtures/golden/shapes32";
+  assertPassed(await verifySampling(runnable, folder, "sample_ddim_cfg", SAMPLING_TOLERANCE));
+});
+
+Deno.test("one changed weight is noticed", async () => {
+  const folder = "tests/fixtures/golden/unet_class";
+  using gpu = await Gpu.open();
+  using pipelines = new Pipelines(gpu);
+  using model = await ModelFolder.open(folder, "weights.safetensors");
+  const name = "mid_blocks.0.attn.0.ffn.3.weight";
+  using weights = new Weights(gpu, {
+    readFloat32: async (tensor) => {
+      const data = await model.file.readFloat32(tensor);
+      if (tensor === name) data[data.length - 1]! += 0.5;
+      return data;
+    },
+  });
+  using recorded = await Safetensors.open(`${folder}/forward.safetensors`);
+  const runnable = { network: model.network, pipelines, weights };
+  const [out] = await verifyForward(runnable, recorded, 1e-4);
+  assert.equal(out!.passed, false);
+});
+
+function sampleNames(folder: string): string[] {
+  return [...Deno.readDirSync(folder)]
+    .map(({ name }) => /^(sample_.*)\.json$/.exec(name)?.[1])
+    .filter((name) => name !== undefined)
+    .sort();
+}
+
+function assertPassed(results: readonly Comparison[]): void {
+  assert.ok(results.length > 0);
+  const failed = results.filter(({ passed }) => !passed)
+    .map(({ name, relativeL2 }) => `${name}: ${relativeL2}`);
+  assert.deepEqual(failed, []);
+}
