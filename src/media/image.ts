@@ -15,6 +15,9 @@ const FORMATS: ReadonlyMap<string, ImageFormat> = new Map<string, ImageFormat>([
 /** Of JPEG and WebP, in percent: differences cannot be seen, at a third of a PNG's size. */
 const QUALITY = 95;
 
+/** The format stores a side in 14 bits. */
+const WEBP_LARGEST_SIDE = 16383;
+
 /**
  * The format that a path asks for by its extension.
  *
@@ -34,7 +37,7 @@ export function formatOf(path: string): ImageFormat {
  * Encodes a picture; the same input gives the same bytes.
  *
  * @param text stored in a PNG, each by its keyword; JPEG and WebP hold none
- * @throws {MdmError} when this machine has no encoder for the format
+ * @throws {MdmError} when the picture is larger than the format can be
  */
 export async function encodeImage(
   picture: Picture,
@@ -51,10 +54,6 @@ export async function encodeImage(
   }
 }
 
-/**
- * Deno encodes PNG and JPEG itself. imagescript would too, but it stamps PNGs with the time, makes
- * them half as large again, and loads machine code that needs a permission of its own.
- */
 async function encodeByDeno(
   { width, height, data }: Picture,
   type: "image/png" | "image/jpeg",
@@ -66,13 +65,15 @@ async function encodeByDeno(
   return new Uint8Array(await blob.arrayBuffer());
 }
 
+/** Deno has no WebP encoder; this is libwebp as WebAssembly, loaded when it is first asked for. */
 async function encodeWebp({ width, height, data }: Picture): Promise<Uint8Array<ArrayBuffer>> {
-  const { Image } = await import("imagescript").catch(() => {
+  if (Math.max(width, height) > WEBP_LARGEST_SIDE) {
     throw new MdmError(
-      "Cannot write WebP: its encoder does not load on this machine. Write a .png or .jpg.",
+      `Cannot write a WebP of ${width}x${height} pixels: ` +
+        `its sides end at ${WEBP_LARGEST_SIDE}. Write a .png.`,
     );
-  });
-  const image = new Image(width, height);
-  image.bitmap.set(data);
-  return new Uint8Array(await image.encodeWEBP(QUALITY));
+  }
+  const { default: encode } = await import("@jsquash/webp/encode.js");
+  const image = new ImageData(new Uint8ClampedArray(data), width, height);
+  return new Uint8Array(await encode(image, { quality: QUALITY }));
 }
