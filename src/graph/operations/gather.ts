@@ -26,6 +26,10 @@ const operation: Operation<Attributes> = {
   shape(inputs, { table, ids }) {
     const tableShape: Shape = table?.shape ?? inputs[0]!.shape;
     need(tableShape.length === 2, "the table has to be [rows, width]");
+    need(
+      inputs.every((input) => input.node === null),
+      "the table and the ids have to be inputs of the graph",
+    );
     return [...ids === null ? inputs.at(-1)!.shape : [ids.length], tableShape[1]!];
   },
   lower(inputs, output, { table, ids }, to) {
