@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { Tensor } from "../../src/gpu/tensor.ts";
+import { Weights } from "../../src/gpu/weights.ts";
+import { Executable } from "../../src/graph/executable.ts";
+import { Graph } from "../../src/graph/graph.ts";
+import { add } from "../../src/graph/operations/add.ts";
+import { attention } from "../../src/graph/operations/attention.ts";
+import { linear } from "../../src/graph/operations/conv2d.ts";
+import { Bench, random } from "./run.ts";
+
+const noParameters = { readFloat32: (name: string) => Promise.reject(new Error(name)) };
+
+Deno.test("a replay computes anew from what the inputs hold then", async () => {
+  await using bench = await Bench.open();
+  const { gpu, pipelines } = bench;
+  const graph = new Graph();
+  const x = graph.input("x", [5, 7]);
+  graph.output("y", add(graph, add(graph, x, x), x, "relu"));
+  using input = new Tensor(gpu, "x", [5, 7]);
+  using output = new Tensor(gpu, "y", [5, 7]);
+  using weights = new Weights(gpu, noParameters);
+  const tensors = new Map([["x", input], ["y", output]]);
+  using executable = await Executable.make(graph, { pipelines, weights, tensors });
+  assert.equal(pipelines.count, 1);
+  for (const seed of [1, 2]) {
+    const data = random(35, seed);
+    input.write(data);
+    executable.submit();
+    assert.deepEqual(await output.read(), data.map((x) => Math.max(0, Math.fround(x + x) + x)));
+  }
+});
+
+Deno.test("a tensor that is missing is named", async () => {
+  await using bench = await Bench.open();
+  const { gpu, pipelines } = bench;
+  const graph = new Graph();
+  const x = graph.input("x", [1, 4]);
+  graph.output("y", add(graph, x, x));
+  using tensor = new Tensor(gpu, "x", [1, 4]);
+  using weights = new Weights(gpu, noParameters);
+  await assert.rejects(
+    Executable.make(graph, { pipelines, weights, tensors: new Map([["x", tensor]]) }),
+    new Error('The graph needs a tensor "y"'),
+  );
+});
+
+// Memory is shared between values, and heads of width 6 leave padding that some other value once filled.
+Deno.test("a row of NaN reaches no other row through shared memory", async () => {
+  await using bench = await Bench.open();
+  const weight = bench.parameter("weight", [64, 6]);
+  const narrow = bench.parameter("narrow", [18, 64]);
+  const out = bench.parameter("out", [8, 6]);
+  const options = { heads: 1, headWidth: 6, queryOffset: 0, keyOffset: 6, valueOffset: 12 };
+  const run = async (x: Float32Array) => {
+    const { y } = await bench.run({ x: { shape: [2, 9, 6], data: x } }, (graph, v) => {
+      const wide = linear(graph, v.x!, { weight });
+      const attended = linear(graph, add(graph, wide, wide), { weight: narrow });
+      return { y: linear(graph, attention(graph, attended, attended, options), { weight: out }) };
+    });
+    return y!.slice(9 * 8);
+  };
+  const x = random(108, 1);
+  assert.deepEqual(await run(x.slice().fill(NaN, 0, 54)), await run(x));
+});
