@@ -126,6 +126,25 @@ export function number(value: string, bounds: Bounds): number {
   throw wrongNumber("a number", value, bounds);
 }
 
+/**
+ * The name that an option was given.
+ *
+ * @throws {UsageError} when it is none of `names`
+ */
+export function oneOf<const N extends string>(
+  value: string,
+  { name, names }: { readonly name: string; readonly names: readonly N[] },
+): N {
+  const found = names.find((known) => known === value);
+  if (found !== undefined) return found;
+  const meant = nearest(value, names);
+  const advice = meant === undefined ? "" : ` Did you mean "${meant}"?`;
+  throw new UsageError(
+    `Option "${name}" needs one of ${names.map((known) => `"${known}"`).join(", ")}, ` +
+      `not "${value}".${advice}`,
+  );
+}
+
 /** The help text of a command: what it does, its options in columns, examples to try. */
 export function help(command: Command): string {
   const lines = [
@@ -176,22 +195,21 @@ function givenValue(placeholder: string, { rawName, value, inlineValue }: Option
 }
 
 function unknownOption(command: Command, typed: string): UsageError {
-  const nearest = nearestName(typed, optionsOf(command));
-  const advice = nearest === undefined
+  const meant = nearest(typed.replace(/^-+/, ""), optionsOf(command).map(({ long }) => long));
+  const advice = meant === undefined
     ? `See "${command.name} --help".`
-    : `Did you mean "${nearest}"?`;
+    : `Did you mean "--${meant}"?`;
   return new UsageError(`Unknown option "${typed}". ${advice}`);
 }
 
-/** The option that a person most likely meant: few letters off, or begun like it. */
-function nearestName(typed: string, options: readonly Option[]): string | undefined {
-  const name = typed.replace(/^-+/, "").toLowerCase();
-  const limit = Math.min(2, Math.ceil(name.length / 3));
-  const near = options
-    .map(({ long }) => ({ long, distance: long.startsWith(name) ? 1 : editDistance(name, long) }))
-    .filter(({ distance }) => name.length > 1 && distance <= limit)
-    .sort((a, b) => a.distance - b.distance)[0];
-  return near && `--${near.long}`;
+/** The name that a person most likely meant: few letters off, or begun like it. */
+export function nearest(typed: string, names: readonly string[]): string | undefined {
+  const start = typed.toLowerCase();
+  const limit = Math.min(2, Math.ceil(start.length / 3));
+  return names
+    .map((name) => ({ name, distance: name.startsWith(start) ? 1 : editDistance(start, name) }))
+    .filter(({ distance }) => start.length > 1 && distance <= limit)
+    .sort((a, b) => a.distance - b.distance)[0]?.name;
 }
 
 /** Levenshtein: the fewest letters to insert, delete or replace. */

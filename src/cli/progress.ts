@@ -42,14 +42,21 @@ export class Progress {
     this.#active = !quiet && output.isTerminal();
   }
 
-  /** Says that `done` steps are done. The time a step is measured from the first call on. */
+  /** Says that `done` steps are done. The time a step is measured from the first done one on: it compiles. */
   update(done: number): void {
     if (!this.#active) return;
     const now = performance.now();
-    this.#first ??= { done, time: now };
+    if (done > 0) this.#first ??= { done, time: now };
     if (done < this.#total && now - this.#lastDraw < MIN_REDRAW_MS) return;
     this.#lastDraw = now;
     this.#draw(done, now);
+  }
+
+  /** Makes room for another line; the next update draws again. */
+  clear(): void {
+    if (this.#active && this.#drawn) this.#write(`\r${CLEAR_TO_END_OF_LINE}`);
+    this.#drawn = false;
+    this.#lastDraw = -Infinity;
   }
 
   /** Leaves the last state on the screen and goes to the next line. */

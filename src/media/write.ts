@@ -18,6 +18,22 @@ export async function writeAtomically(path: string, bytes: Uint8Array): Promise<
   }
 }
 
+/**
+ * Checks that a file can be written, before work is spent on what it will hold. Leaves nothing behind.
+ *
+ * @throws {MdmError} as {@linkcode writeAtomically}
+ */
+export async function checkWritable(path: string): Promise<void> {
+  const target = await resolveTarget(path);
+  const temporary = join(dirname(target), `.mdm-${crypto.randomUUID()}.tmp`);
+  try {
+    await Deno.writeFile(temporary, new Uint8Array(), { createNew: true });
+    await Deno.remove(temporary);
+  } catch (error) {
+    throw new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
+  }
+}
+
 /** The file behind a link. Never a device, which renaming onto its name would destroy. */
 async function resolveTarget(path: string): Promise<string> {
   const info = await Deno.stat(path).catch(() => undefined);

@@ -15,6 +15,7 @@ import {
   type PictureJob,
   type ResolvedRequest,
   resolveRequest,
+  sessionShape,
 } from "./request.ts";
 
 /** A picture that was made. */
@@ -32,11 +33,17 @@ export type GenerateEvent =
   /** A picture is ready. */
   | { readonly kind: "picture"; readonly picture: GeneratedPicture };
 
+/** What a pipeline turns to next: for reports of where the time goes. */
+export type Stage = "model" | "device" | "tokenizer" | "text" | "weights" | "sampling" | "reading";
+
+/** What may be asked of {@link Pipeline.load}. */
+export interface PipelineOptions extends GpuOptions {
+  /** Is called when a stage begins. */
+  readonly onStage?: (stage: Stage) => void;
+}
+
 /** Steps that may be on the GPU before one is waited for: waiting takes long, and the GPU should never idle. */
 const STEPS_IN_FLIGHT = 2;
-
-/** Texts get room for a multiple of this many tokens, so that few sizes have to be recorded. */
-const TOKEN_STEP = 16;
 
 /**
  * A model, ready to make pictures.
@@ -60,6 +67,7 @@ export class Pipeline implements AsyncDisposable {
     readonly folder: ModelFolder,
     pipelines: Pipelines,
     private readonly prompts: Prompts | null,
+    private readonly onStage: (stage: Stage) => void,
   ) {
     this.#pipelines = pipelines;
     this.#weights = new Weights(gpu, folder.file);
@@ -70,15 +78,19 @@ export class Pipeline implements AsyncDisposable {
    *
    * @throws {MdmError} When there is no GPU or the folder is not a model.
    */
-  static async load(path: string, options: GpuOptions = {}): Promise<Pipeline> {
+  static async load(path: string, options: PipelineOptions = {}): Promise<Pipeline> {
+    const { onStage = () => {} } = options;
+    onStage("model");
     const folder = await ModelFolder.open(path);
     try {
+      onStage("device");
       const gpu = await Gpu.open(options);
       const pipelines = new Pipelines(gpu);
+      onStage("tokenizer");
       const prompts = folder.text === null
         ? null
         : await Prompts.open(folder.text, folder.config, pipelines);
-      return new Pipeline(gpu, folder, pipelines, prompts);
+      return new Pipeline(gpu, folder, pipelines, prompts, onStage);
     } catch (error) {
       folder[Symbol.dispose]();
       throw error;
@@ -119,6 +131,7 @@ export class Pipeline implements AsyncDisposable {
         if (typeof step !== "number") yield step;
         else yield { kind: "progress", step: done + step, steps };
       }
+      this.onStage("reading");
       const levels = await this.#read(resolved, group.length);
       for (const [slot, job] of group.entries()) {
         const picture = { ...job, levels: levels.map((pictures) => pictures[slot]!) };
@@ -135,14 +148,17 @@ export class Pipeline implements AsyncDisposable {
   ): AsyncGenerator<number | GenerateEvent & { kind: "truncated" }> {
     signal?.throwIfAborted();
     const { guidance, plan } = resolved;
+    this.onStage("text");
     const rows = await this.#rows(group, guidance !== 1);
     for (const truncation of this.prompts?.truncations.values() ?? []) {
       yield { kind: "truncated", truncation };
     }
     this.prompts?.truncations.clear();
+    this.onStage("weights");
     const session = await this.#prepare(resolved, group.length, rows);
     const states = (step: number, draw: number) =>
       group.map(({ seed }) => ({ tableRow: step, draw, seed, guidance }));
+    this.onStage("sampling");
     session.condition();
     session.writeSlots(states(0, 0));
     session.start();
@@ -182,23 +198,15 @@ export class Pipeline implements AsyncDisposable {
 
   /** A session of the right shape, with the tables and texts of a run in it. */
   async #prepare(
-    { guidance, plan, size }: ResolvedRequest,
+    resolved: ResolvedRequest,
     slots: number,
     rows: readonly RowText[],
   ): Promise<Session> {
     const longest = Math.max(1, ...rows.map(({ length }) => length));
-    const session = await this.#sessionOf({
-      slots,
-      guided: guidance !== 1,
-      tokens: Math.ceil(longest / TOKEN_STEP) * TOKEN_STEP,
-      steps: plan.times.length,
-      size,
-      threshold: plan.threshold,
-      imageScales: plan.levels.map(({ imageScale }) => imageScale),
-      outputScale: this.folder.config.kind === "unet" ? this.folder.diffusion!.modelOutputScale : 0,
-      noise: plan.usesNoise ? "seeded" : "none",
-    });
-    session.writeTables(plan);
+    const session = await this.#sessionOf(
+      sessionShape(resolved, this.folder, { slots, tokens: longest }),
+    );
+    session.writeTables(resolved.plan);
     const { network, config } = this.folder;
     if (network.takesText) {
       const numbers = textNumbers(config, rows, session.shape.tokens);

@@ -1,6 +1,7 @@
 import type { DiffusionConfig, ThresholdType } from "../diffusion/config.ts";
 import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
+import type { SessionShape } from "../diffusion/session.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type ModelConfig, sizeMultiple } from "../model/config.ts";
 
@@ -37,7 +38,11 @@ export const DEFAULT_GUIDANCE = 4;
 /** Pictures denoised together unless a request says. */
 export const DEFAULT_BATCH = 4;
 
-const MAX_COUNT = 10_000;
+/** Texts get room for a multiple of this many tokens, so that few sizes have to be recorded. */
+const TOKEN_STEP = 16;
+
+/** Pictures of one request at most. */
+export const MAX_COUNT = 10_000;
 const MAX_PIXELS = 1 << 24;
 const SEEDS = 1n << 64n;
 
@@ -81,6 +86,13 @@ export function resolveRequest(
   if (prompts.length === 0) throw new UsageError("No prompt was given: give at least one.");
   const count = whole("count", request.count ?? 1, 1, MAX_COUNT);
   const batch = whole("batch", request.batch ?? DEFAULT_BATCH, 1, 1024);
+  if (prompts.length * count > MAX_COUNT) {
+    throw new UsageError(
+      `Cannot make ${
+        prompts.length * count
+      } pictures at once: give fewer prompts or a smaller count, for at most ${MAX_COUNT}.`,
+    );
+  }
   const seed = BigInt(request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!);
   if (seed < 0n || seed >= SEEDS) {
     throw new UsageError(`Cannot use seed ${seed}: give a whole number from 0 to 2^64 - 1.`);
@@ -112,6 +124,25 @@ export function resolveRequest(
     size: resolveSize(request.size, config),
     batch,
     plan,
+  };
+}
+
+/** What a session has to be made for to run a request: so many pictures at a time, with texts of so many tokens. */
+export function sessionShape(
+  { guidance, plan, size }: ResolvedRequest,
+  { config, diffusion }: { config: ModelConfig; diffusion: DiffusionConfig | null },
+  { slots, tokens }: { slots: number; tokens: number },
+): SessionShape {
+  return {
+    slots,
+    guided: guidance !== 1,
+    tokens: Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP,
+    steps: plan.times.length,
+    size,
+    threshold: plan.threshold,
+    imageScales: plan.levels.map(({ imageScale }) => imageScale),
+    outputScale: config.kind === "unet" ? diffusion!.modelOutputScale : 0,
+    noise: plan.usesNoise ? "seeded" : "none",
   };
 }
 

@@ -1,0 +1,265 @@
+import type { ThresholdType } from "../diffusion/config.ts";
+import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
+import { UsageError } from "../errors.ts";
+import { type GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
+import { type ModelIdentity, modelIdentity, RECIPE_KEYWORD, recipeOf } from "../pipeline/recipe.ts";
+import {
+  DEFAULT_BATCH,
+  DEFAULT_GUIDANCE,
+  type GenerateRequest,
+  MAX_COUNT,
+  type ResolvedRequest,
+} from "../pipeline/request.ts";
+import type { Truncation } from "../pipeline/prompts.ts";
+import { Interrupted } from "./interrupt.ts";
+import { DEFAULT_MODEL, MODEL_OPTION } from "./model_option.ts";
+import { type Command, integer, number, oneOf, parse, type Values } from "./options.ts";
+import { print, printJson, quoted, warn } from "./output.ts";
+import { chooseOutput, type Output, slug, writeLevels } from "./output_files.ts";
+import { Progress } from "./progress.ts";
+import { readPrompts } from "./prompts_file.ts";
+
+const SAMPLER_NAMES = Object.keys(SAMPLERS) as SamplerName[];
+
+/** What people type, and the reference's names. */
+const THRESHOLDS = {
+  none: "NONE",
+  clip: "CLIP",
+  dynamic: "DYNAMIC",
+  "dynamic-if": "DYNAMIC_IF",
+} as const satisfies Record<string, ThresholdType>;
+
+export const COMMAND = {
+  name: "mdm generate",
+  summary: "Make pictures from text",
+  usage: `"PROMPT"... [options]`,
+  options: [
+    MODEL_OPTION,
+    {
+      long: "output",
+      short: "o",
+      value: "PATH",
+      description:
+        "A file (.png, .jpg, .jpeg or .webp), which is written over; or a folder (one that exists, or a name that ends with /), " +
+        "where each picture is named after its prompt and seed and takes no other one's place. Without it: this folder",
+    },
+    { long: "count", short: "n", value: "N", description: "Pictures of each prompt", default: "1" },
+    {
+      long: "seed",
+      short: "s",
+      value: "N",
+      description:
+        "The same seed gives the same picture; the pictures after the first take the numbers that follow. Without it: by chance",
+    },
+    {
+      long: "steps",
+      value: "N",
+      description: `Denoising steps. Without it: ${
+        SAMPLER_NAMES.map((name) => `${SAMPLERS[name].defaultSteps} for ${name}`).join(", ")
+      }`,
+    },
+    {
+      long: "sampler",
+      value: "NAME",
+      description: SAMPLER_NAMES.map((name) => SAMPLERS[name].description).join("; "),
+      default: "dpm++",
+    },
+    {
+      long: "eta",
+      value: "X",
+      description: "With --sampler ddim: the share of DDPM's noise, 0 to 1",
+    },
+    {
+      long: "guidance",
+      short: "g",
+      value: "X",
+      description: "How much more the text counts than no text; 1: no guidance, twice as fast",
+      default: String(DEFAULT_GUIDANCE),
+    },
+    {
+      long: "negative",
+      value: "TEXT",
+      description: "What the pictures should not show; needs guidance",
+    },
+    {
+      long: "threshold",
+      value: "NAME",
+      description: `How each step's estimate is kept in the range of colours: ${
+        Object.keys(THRESHOLDS).join(", ")
+      }. Without it: the model's own`,
+    },
+    {
+      long: "size",
+      value: "N",
+      description: "Width and height in pixels. Without it: the model's own",
+    },
+    {
+      long: "batch",
+      value: "N",
+      description: "Pictures that are denoised together, as memory allows",
+      default: String(DEFAULT_BATCH),
+    },
+    {
+      long: "levels",
+      description: "Write the inner resolutions as well: name-16x16.png beside name.png",
+    },
+    {
+      long: "prompts",
+      value: "FILE",
+      description: "Read prompts from a file, one a line; lines that begin with # are left out",
+    },
+    { long: "json", description: "Print one JSON document instead of the paths" },
+    { long: "quiet", short: "q", description: "Show no progress" },
+  ],
+  examples: [
+    { description: "A picture", command: `mdm generate "a red circle on a blue background"` },
+    {
+      description: "Four of each prompt in a folder, the same ones every time",
+      command: `mdm generate "a green star" "a white ring" -n 4 --seed 7 -o pictures/`,
+    },
+    {
+      description: "As the model's authors sampled it, slowly",
+      command: `mdm generate "a small pink cross" --sampler ddpm --steps 250 -o cross.png`,
+    },
+    {
+      description: "Not this, and stronger",
+      command: `mdm generate "a star on a gray background" --negative "a yellow star" -g 6`,
+    },
+  ],
+} as const satisfies Command;
+
+/** A picture's files, as `--json` lists them. */
+interface WrittenPicture {
+  readonly prompt: string;
+  readonly seed: string;
+  readonly files: readonly { path: string; width: number; height: number }[];
+}
+
+/** Makes pictures and writes each as soon as it is ready. */
+export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const { values, positionals } = parse(COMMAND, argv);
+  const request = await readRequest(values, positionals);
+  const loading = performance.now();
+  await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL);
+  const resolved = pipeline.resolve(request);
+  const output = await chooseOutput(values.output, resolved.jobs.length);
+  const model = modelIdentity(pipeline.folder);
+  model.catch(() => {}); // Awaited when the first picture is there.
+
+  const generating = performance.now();
+  const written: WrittenPicture[] = [];
+  const progress = new Progress({
+    label: "Sampling",
+    total: Math.ceil(resolved.jobs.length / resolved.batch) * resolved.plan.times.length,
+    quiet: values.quiet,
+  });
+  try {
+    progress.update(0);
+    // The seed is settled now, also where it was drawn.
+    const settled = { ...request, seed: resolved.jobs[0]!.seed, signal };
+    for await (const event of pipeline.generate(settled)) {
+      if (event.kind === "truncated") warn(truncationMessage(event.truncation));
+      if (event.kind === "progress") progress.update(event.step);
+      if (event.kind !== "picture") continue;
+      written.push(await write(event.picture, resolved, output, await model, values.levels));
+      progress.clear();
+      if (!values.json) written.at(-1)!.files.forEach(({ path }) => print(path));
+    }
+  } catch (error) {
+    throw error instanceof Interrupted && written.length > 0
+      ? new Interrupted(error.signal, `${written.length} of ${resolved.jobs.length} were written`)
+      : error;
+  } finally {
+    progress.end();
+  }
+  if (values.json) {
+    printJson({
+      pictures: written,
+      settings: { ...settings(resolved), ...await model },
+      timings: {
+        startMs: round(loading),
+        loadMs: round(generating - loading),
+        generateMs: round(performance.now() - generating),
+      },
+    });
+  }
+  return 0;
+}
+
+/** What is said when a prompt was cut. */
+export function truncationMessage({ prompt, tokens, limit }: Truncation): string {
+  return `The prompt ${
+    quoted(prompt)
+  } has ${tokens} tokens, and the model takes ${limit}: the rest was cut off. Say it in fewer words.`;
+}
+
+async function readRequest(
+  values: Values<typeof COMMAND>,
+  positionals: readonly string[],
+): Promise<GenerateRequest> {
+  const prompts = [
+    ...positionals,
+    ...values.prompts === undefined ? [] : await readPrompts(values.prompts),
+  ];
+  if (prompts.length === 0) {
+    throw new UsageError(
+      `No prompt was given: say what the picture should show, as in mdm generate "a red circle".`,
+    );
+  }
+  const { seed, steps, eta, threshold, size, negative } = values;
+  return {
+    prompt: prompts,
+    count: integer(values.count, { name: "--count", min: 1, max: MAX_COUNT }),
+    ...seed !== undefined && { seed: wholeNumber(seed) },
+    sampler: oneOf(values.sampler, { name: "--sampler", names: SAMPLER_NAMES }),
+    ...steps !== undefined && { steps: integer(steps, { name: "--steps", min: 1 }) },
+    ...eta !== undefined && { eta: number(eta, { name: "--eta", min: 0, max: 1 }) },
+    guidance: number(values.guidance, { name: "--guidance", min: 0 }),
+    ...negative !== undefined && { negative },
+    ...threshold !== undefined && { threshold: thresholdOf(threshold) },
+    ...size !== undefined && { size: integer(size, { name: "--size", min: 1 }) },
+    batch: integer(values.batch, { name: "--batch", min: 1 }),
+  };
+}
+
+/** Seeds have 64 bits, more than a number holds. */
+function wholeNumber(seed: string): bigint {
+  if (/^\d{1,20}$/.test(seed)) return BigInt(seed);
+  throw new UsageError(
+    `Option "--seed" needs a whole number from 0 to 2^64 - 1, not ${quoted(seed)}.`,
+  );
+}
+
+function thresholdOf(value: string): ThresholdType {
+  const names = Object.keys(THRESHOLDS) as (keyof typeof THRESHOLDS)[];
+  return THRESHOLDS[oneOf(value, { name: "--threshold", names })];
+}
+
+async function write(
+  picture: GeneratedPicture,
+  resolved: ResolvedRequest,
+  output: Output,
+  model: ModelIdentity,
+  all: boolean,
+): Promise<WrittenPicture> {
+  const { prompt, seed } = picture;
+  const levels = picture.levels.slice(0, all ? undefined : 1).map((level, i) => ({
+    picture: level,
+    text: { [RECIPE_KEYWORD]: JSON.stringify(recipeOf(resolved, picture, model, i)) },
+  }));
+  const paths = await writeLevels(output, `${slug(prompt)}-${seed}`, levels);
+  const files = levels.map(({ picture: { width, height } }, i) => ({
+    path: paths[i]!,
+    width,
+    height,
+  }));
+  return { prompt, seed: String(seed), files };
+}
+
+function settings({ jobs, plan: _, ...rest }: ResolvedRequest) {
+  return { negative: jobs[0]!.negative, ...rest };
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

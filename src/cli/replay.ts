@@ -1,0 +1,134 @@
+import { basename, extname } from "node:path";
+import { openFile } from "../checkpoint/file.ts";
+import { MdmError, UsageError } from "../errors.ts";
+import { readText } from "../media/png_text.ts";
+import { type GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
+import {
+  type ModelIdentity,
+  modelIdentity,
+  parseRecipe,
+  type Recipe,
+  RECIPE_KEYWORD,
+  recipeOf,
+  requestOf,
+} from "../pipeline/recipe.ts";
+import { DEFAULT_MODEL, MODEL_OPTION } from "./model_option.ts";
+import { type Command, parse } from "./options.ts";
+import { print, quoted, warn } from "./output.ts";
+import { chooseOutput, writeLevels } from "./output_files.ts";
+import { Progress } from "./progress.ts";
+
+/** More than any picture that mdm makes. */
+const LARGEST = 256 << 20;
+
+export const COMMAND = {
+  name: "mdm replay",
+  summary: "Make a picture again from the settings in its PNG",
+  usage: "PICTURE.png [options]",
+  options: [
+    MODEL_OPTION,
+    {
+      long: "output",
+      short: "o",
+      value: "PATH",
+      description: "A file or a folder, as in mdm generate. Without it: NAME-replay.png, here",
+    },
+    { long: "quiet", short: "q", description: "Show no progress" },
+  ],
+  examples: [
+    {
+      description: "The same bytes, on the adapter that made the picture",
+      command: "mdm replay a-red-circle-7.png",
+    },
+    {
+      description: "A picture of another model",
+      command: "mdm replay castle.png --model models/cc12m_64x64 -o castle-again.png",
+    },
+  ],
+} as const satisfies Command;
+
+/** Makes the picture of a PNG once more. */
+export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const { values, positionals } = parse(COMMAND, argv);
+  const [source, ...more] = positionals;
+  if (source === undefined || more.length > 0) {
+    throw new UsageError(`Give one picture, as in "mdm replay a-red-circle-7.png".`);
+  }
+  const original = await readPicture(source);
+  const recipe = recipeIn(original, source);
+  const output = await chooseOutput(values.output, 1);
+  await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL);
+  const { folder } = pipeline;
+  const levels = folder.network.levels;
+  if (!Number.isInteger(recipe.level) || recipe.level < 0 || recipe.level >= levels) {
+    throw new MdmError(
+      `Cannot replay "${source}": it is level ${recipe.level}, and the model has ${levels}. Give the picture as mdm wrote it.`,
+    );
+  }
+  const model = { ...await modelIdentity(folder), model: recipe.model };
+  checkModel(recipe, model, source, folder.path);
+
+  const picture = await make(pipeline, recipe, { quiet: values.quiet, signal });
+  const resolved = pipeline.resolve(requestOf(recipe));
+  const again = recipeOf(resolved, picture, model, recipe.level);
+  const [path] = await writeLevels(output, `${basename(source, extname(source))}-replay`, [{
+    picture: picture.levels[recipe.level]!,
+    text: { [RECIPE_KEYWORD]: JSON.stringify(again) },
+  }]);
+  print(path!);
+  if (path!.endsWith(".png") && !equal(original, await Deno.readFile(path!))) {
+    warn(
+      `The new picture differs from "${source}": another adapter or version made that one, or it was changed since.`,
+    );
+  }
+  return 0;
+}
+
+async function make(
+  pipeline: Pipeline,
+  recipe: Recipe,
+  { quiet, signal }: { quiet: boolean; signal: AbortSignal },
+): Promise<GeneratedPicture> {
+  const progress = new Progress({ label: "Sampling", total: recipe.steps, quiet });
+  try {
+    for await (const event of pipeline.generate({ ...requestOf(recipe), signal })) {
+      if (event.kind === "progress") progress.update(event.step);
+      if (event.kind === "picture") return event.picture;
+    }
+  } finally {
+    progress.end();
+  }
+  throw new Error("The pipeline ended without a picture");
+}
+
+function recipeIn(png: Uint8Array, source: string): Recipe {
+  const text = readText(png)[RECIPE_KEYWORD];
+  if (text === undefined) {
+    throw new MdmError(
+      `Cannot replay "${source}": it does not say how it was made. Give a PNG that mdm wrote.`,
+    );
+  }
+  return parseRecipe(text, source);
+}
+
+function checkModel(recipe: Recipe, model: ModelIdentity, source: string, path: string): void {
+  if (recipe.weights === model.weights) return;
+  throw new MdmError(
+    `Cannot replay "${source}": the model ${quoted(recipe.model)} with the hash ${
+      quoted(recipe.weights, 64)
+    } made it, and "${path}" has the hash "${model.weights}". Give that model with --model.`,
+  );
+}
+
+async function readPicture(path: string): Promise<Uint8Array> {
+  const { file, size } = await openFile(path);
+  file.close();
+  if (size > LARGEST) {
+    throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for a picture.`);
+  }
+  return await Deno.readFile(path);
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,124 @@
+import project from "../../deno.json" with { type: "json" };
+import { basename } from "node:path";
+import { fingerprint } from "../checkpoint/fingerprint.ts";
+import type { ThresholdType } from "../diffusion/config.ts";
+import { isSamplerName, type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
+import { THRESHOLDS } from "../diffusion/thresholds.ts";
+import { MdmError } from "../errors.ts";
+import type { ModelFolder } from "./model_folder.ts";
+import type { GenerateRequest, PictureJob, ResolvedRequest } from "./request.ts";
+
+/** The keyword of a recipe among the texts of a PNG. */
+export const RECIPE_KEYWORD = "mdm";
+
+/** All that decides how a picture looks, on a given adapter: it is kept in the picture's file. */
+export interface Recipe {
+  /** The version of mdm. */
+  readonly version: string;
+  /** The name of the model's folder, for people. */
+  readonly model: string;
+  /** The SHA-256 of the model's files: {@linkcode modelFingerprint}. */
+  readonly weights: string;
+  readonly prompt: string;
+  readonly negative: string;
+  /** In decimal digits: JSON's numbers do not hold 64 bits. */
+  readonly seed: string;
+  readonly sampler: SamplerName;
+  readonly steps: number;
+  /** For samplers that have it. */
+  readonly eta?: number;
+  readonly guidance: number;
+  readonly threshold: ThresholdType;
+  /** Width and height of the outermost picture. */
+  readonly size: number;
+  /** Which resolution this is; 0 is the outermost. */
+  readonly level: number;
+}
+
+/** What a model is: its folder's name and the hash of its files. */
+export type ModelIdentity = Pick<Recipe, "model" | "weights">;
+
+/** Names a model by what its pictures depend on: weights, configuration, text encoder, tokenizer. */
+export async function modelIdentity({ path, file, text }: ModelFolder): Promise<ModelIdentity> {
+  const ofText = text === null ? [] : [
+    `${text.encoder}/config.json`,
+    `${text.encoder}/model.safetensors`,
+    `${text.tokenizer}/tokenizer.json`,
+  ];
+  const weights = await fingerprint([`${path}/config.json`, file.path, ...ofText]);
+  return { model: basename(await Deno.realPath(path)), weights };
+}
+
+/** How one level of a picture is made. */
+export function recipeOf(
+  { sampler, steps, eta, guidance, threshold, size }: ResolvedRequest,
+  { prompt, negative, seed }: PictureJob,
+  { model, weights }: ModelIdentity,
+  level: number,
+): Recipe {
+  return {
+    version: project.version,
+    model,
+    weights,
+    prompt,
+    negative,
+    seed: String(seed),
+    sampler,
+    steps,
+    ...SAMPLERS[sampler].drawsNoise === "eta" && { eta },
+    guidance,
+    threshold,
+    size,
+    level,
+  };
+}
+
+/** The request that makes the picture of a recipe again. */
+export function requestOf(recipe: Recipe): GenerateRequest {
+  const { prompt, negative, seed, sampler, steps, eta, guidance, threshold, size } = recipe;
+  return {
+    prompt,
+    negative,
+    seed: BigInt(seed),
+    sampler,
+    steps,
+    ...eta !== undefined && { eta },
+    guidance,
+    threshold,
+    size,
+  };
+}
+
+/**
+ * Reads a recipe back. Ranges are left to whoever carries it out.
+ *
+ * @param source The file it stands in, for the message.
+ * @throws {MdmError} When it is not one.
+ */
+export function parseRecipe(text: string, source: string): Recipe {
+  const recipe = parseObject(text);
+  const texts = ["version", "model", "weights", "prompt", "negative", "seed", "sampler"];
+  const numbers = ["steps", "guidance", "size", "level"];
+  if (
+    !texts.every((name) => typeof recipe[name] === "string") ||
+    !numbers.every((name) => typeof recipe[name] === "number") ||
+    !["undefined", "number"].includes(typeof recipe.eta) ||
+    !/^\d{1,20}$/.test(recipe.seed as string) ||
+    !isSamplerName(recipe.sampler as string) ||
+    !Object.hasOwn(THRESHOLDS, recipe.threshold as string)
+  ) {
+    throw new MdmError(
+      `Cannot read how "${source}" was made: its settings are damaged. Give the picture as mdm wrote it.`,
+    );
+  }
+  return recipe as unknown as Recipe;
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    const json = JSON.parse(text);
+    return typeof json === "object" && json !== null ? json : {};
+  } catch {
+    return {};
+  }
+}
