@@ -5,27 +5,29 @@
  * loader and Mesa's software driver; elsewhere it says what to run.
  */
 
+const UPDATE = "apt-get update";
 const INSTALL = "apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1";
 
 async function setup(): Promise<void> {
   if (await probe()) return;
-  if (!await runs("apt-get", "--version")) {
+  if (!await succeeds("apt-get", "--version")) {
     return fail(
       "No WebGPU adapter was found. Install a Vulkan driver and the Vulkan loader with your " +
         'system\'s packages, for example "dnf install mesa-vulkan-drivers vulkan-loader".',
     );
   }
-  const prefix = Deno.uid() === 0 ? "" : "sudo ";
-  if (prefix && !await runs("sudo", "-n", "true")) {
-    return fail(`No WebGPU adapter was found. Run this once: sudo ${INSTALL}`);
+  const sudo = Deno.uid() === 0 ? "" : "sudo ";
+  const byHand = `${sudo}${UPDATE} && ${sudo}${INSTALL}`;
+  if (sudo && !await succeeds("sudo", "-n", "true")) {
+    return fail(`No WebGPU adapter was found. Run this once: ${byHand}`);
   }
   console.error(
     "No WebGPU adapter was found: installing the Vulkan loader and Mesa's software driver.",
   );
   // A package source that does not answer fails the update, and yet the packages may be had.
-  await run(`${prefix}apt-get update`);
-  if (!await run(`${prefix}${INSTALL}`)) {
-    return fail(`The installation failed. Mend what it says above, then run: sudo ${INSTALL}`);
+  await show(sudo + UPDATE);
+  if (!await show(sudo + INSTALL)) {
+    return fail(`The installation failed. Mend what it says above, then run: ${byHand}`);
   }
   if (!await probe()) {
     return fail(
@@ -49,13 +51,17 @@ function probe(): Promise<boolean> {
 }
 
 /** Whether a command is there and succeeds, in silence. */
-async function runs(name: string, ...args: string[]): Promise<boolean> {
-  const command = new Deno.Command(name, { args, stdin: "null", stdout: "null", stderr: "null" });
-  return await command.output().then(({ success }) => success, () => false);
+async function succeeds(name: string, ...args: string[]): Promise<boolean> {
+  try {
+    const options = { args, stdin: "null", stdout: "null", stderr: "null" } as const;
+    return (await new Deno.Command(name, options).output()).success;
+  } catch {
+    return false; // It is not there.
+  }
 }
 
-/** Shows a command and what it prints, on stderr. */
-async function run(line: string): Promise<boolean> {
+/** Runs a command, shows it and what it prints on stderr, and tells whether it succeeded. */
+async function show(line: string): Promise<boolean> {
   console.error(`$ ${line}`);
   const [name, ...args] = line.split(" ");
   const child = new Deno.Command(name!, {
