@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { delimiter, join } from "node:path";
+
+const ROOT = new URL("../..", import.meta.url);
+
+/** Stands in for sudo, which a person who is not root needs. */
+const SUDO = `[ "$1" = -n ] || exec "$@"`;
+
+/** Runs the setup task where only these programs are found, given as the text of shell scripts. */
+async function setup(programs: Record<string, string>, env: Record<string, string> = {}) {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [name, script] of Object.entries(programs)) {
+      await Deno.writeTextFile(join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    }
+    await Deno.symlink(Deno.execPath(), join(folder, "deno"));
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "--quiet", "setup"],
+      cwd: ROOT,
+      env: { PATH: folder + delimiter, NO_COLOR: "1", ...env },
+    }).output();
+    assert.equal(new TextDecoder().decode(stdout), "");
+    return { code, lines: new TextDecoder().decode(stderr).trim().split("\n") };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const NO_GPU = { DENO_WEBGPU_BACKEND: "none" };
+
+Deno.test("setup does nothing and says nothing where an adapter computes", async () => {
+  const { code, lines } = await setup({ "apt-get": "echo called", sudo: SUDO });
+  assert.deepEqual({ code, lines }, { code: 0, lines: [""] });
+});
+
+Deno.test("setup installs with apt-get, and says when still no adapter works", async () => {
+  const { code, lines } = await setup({ "apt-get": `echo "apt-get got: $*"`, sudo: SUDO }, NO_GPU);
+  const install = "install -y --no-install-recommends mesa-vulkan-drivers libvulkan1";
+  assert.deepEqual(lines.map((line) => line.replace("$ sudo ", "$ ")), [
+    "No WebGPU adapter was found: installing the Vulkan loader and Mesa's software driver.",
+    "$ apt-get update",
+    "apt-get got: update",
+    `$ apt-get ${install}`,
+    `apt-get got: ${install}`,
+    "The Vulkan loader and Mesa's software driver are installed, and still no WebGPU adapter " +
+    'works. Run "deno task mdm doctor".',
+  ]);
+  assert.equal(code, 1);
+});
+
+Deno.test("setup says what to run by hand when apt-get fails", async () => {
+  const script = `[ "$1" = --version ] || { echo "E: no network" >&2; exit 100; }`;
+  const { code, lines } = await setup({ "apt-get": script, sudo: SUDO }, NO_GPU);
+  assert.equal(lines.filter((line) => line === "E: no network").length, 2);
+  assert.equal(
+    lines.at(-1)!.replaceAll("sudo ", ""),
+    "The installation failed. Mend what it says above, then run: apt-get update && " +
+      "apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1",
+  );
+  assert.equal(code, 1);
+});
+
+Deno.test("setup names the packages where there is no apt-get", async () => {
+  assert.deepEqual(await setup({}, NO_GPU), {
+    code: 1,
+    lines: [
+      "No WebGPU adapter was found. Install a Vulkan driver and the Vulkan loader with your " +
+      'system\'s packages, for example "dnf install mesa-vulkan-drivers vulkan-loader".',
+    ],
+  });
+});
