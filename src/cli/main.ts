@@ -6,6 +6,9 @@ import { abortOnSignals } from "./interrupt.ts";
 import { type Command, help, nearest } from "./options.ts";
 import { print, quoted, warn } from "./output.ts";
 
+/** When our own code begins to run: `mdm bench` counts from here. */
+performance.mark("main");
+
 /** What the module of a subcommand exports. */
 export interface CommandModule {
   readonly COMMAND: Command;
@@ -25,6 +28,10 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
 >([
   ["generate", () => import("./generate.ts")],
   ["replay", () => import("./replay.ts")],
+  ["info", () => import("./info.ts")],
+  ["verify", () => import("./verify.ts")],
+  ["bench", () => import("./bench.ts")],
+  ["doctor", () => import("./doctor.ts")],
 ]);
 
 /** Shells know 13 as SIGPIPE, which ends other programs here. */

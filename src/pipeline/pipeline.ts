@@ -102,6 +102,11 @@ export class Pipeline implements AsyncDisposable {
     return { weights: this.#weights.bytes, run: this.#session?.bytes ?? 0 };
   }
 
+  /** Multiplications and additions of one step of the last run. */
+  get stepFlops(): number {
+    return this.#session?.executables.step.plan.flops ?? 0;
+  }
+
   /** Distinct compiled pipelines. */
   get pipelineCount(): number {
     return this.#pipelines.count;

@@ -69,6 +69,15 @@ export class TextEncoder implements Disposable {
   }
 }
 
+/** Encodes one text: "ids" and "mask" [1, tokens] to "features" [1, tokens, width]. */
+export function textGraph(model: T5Encoder, tokens: number): Graph {
+  const graph = new Graph();
+  const ids = graph.input("ids", [1, tokens]);
+  const mask = graph.input("mask", [1, tokens]);
+  graph.output("features", model.forward(graph, ids, mask));
+  return graph;
+}
+
 /** The encoder recorded for a number of tokens. */
 class Run implements Disposable {
   private constructor(
@@ -82,10 +91,7 @@ class Run implements Disposable {
     pipelines: Pipelines,
     tokens: number,
   ): Promise<Run> {
-    const graph = new Graph();
-    const ids = graph.input("ids", [1, tokens]);
-    const mask = graph.input("mask", [1, tokens]);
-    graph.output("features", model.forward(graph, ids, mask));
+    const graph = textGraph(model, tokens);
     const tensors = new Map(
       ([["ids", [1, tokens]], ["mask", [1, tokens]], ["features", [1, tokens, width]]] as const)
         .map(([name, shape]) => [name, new Tensor(pipelines.gpu, name, shape)]),
