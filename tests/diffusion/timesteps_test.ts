@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
-import { dpmTimesteps, fullTimesteps, timesteps } from "../../src/diffusion/timesteps.ts";
+import { parseSamplerConfig } from "../../src/diffusion/config.ts";
+import { gammas } from "../../src/diffusion/schedule.ts";
+import { dpmTimesteps, timesteps } from "../../src/diffusion/timesteps.ts";
 import golden from "../fixtures/golden/timesteps.json" with { type: "json" };
 
 const thousand = { numDiffusionSteps: 1000 };
@@ -21,7 +23,8 @@ Deno.test("every spacing decreases strictly from the schedule's range to 0", () 
   for (const spacing of [timesteps, dpmTimesteps]) {
     for (const numDiffusionSteps of [1, 2, 7, 10, 64]) {
       for (let steps = 1; steps <= numDiffusionSteps; steps++) {
-        const visited = spacing({ numDiffusionSteps }, steps);
+        const config = parseSamplerConfig({ num_diffusion_steps: numDiffusionSteps });
+        const visited = spacing(config, steps);
         assert.equal(visited.length, steps + 1);
         assert.ok(visited[0]! <= numDiffusionSteps);
         assert.equal(visited.at(-1), 0);
@@ -31,8 +34,17 @@ Deno.test("every spacing decreases strictly from the schedule's range to 0", () 
   }
 });
 
-Deno.test("fullTimesteps visits every timestep", () => {
-  assert.deepEqual(fullTimesteps({ numDiffusionSteps: 4 }), [4, 3, 2, 1, 0]);
+Deno.test("dpmTimesteps begin with pure noise and lie between uniform t and uniform log-SNR", () => {
+  const config = parseSamplerConfig({ num_diffusion_steps: 1000, schedule_type: "DEEPFLOYD" });
+  const logSnr = [...gammas(config)].map((gamma) => Math.log(gamma / (1 - gamma)));
+  const distance = (t: number, wanted: number) => Math.abs(logSnr[t]! - wanted);
+  const middle = [1, 2, 3, 4, 5, 6, 7].map((i) => {
+    const wanted = logSnr[1000]! + (logSnr[1]! - logSnr[1000]!) * i / 7;
+    const ts = logSnr.keys().drop(1);
+    const t = ts.reduce((a, b) => distance(b, wanted) < distance(a, wanted) ? b : a);
+    return Math.round((1000 - 125 * i + t) / 2);
+  });
+  assert.deepEqual(dpmTimesteps(config, 8), [1000, ...middle, 0]);
 });
 
 Deno.test("steps that the schedule cannot give are a usage error", () => {
