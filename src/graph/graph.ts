@@ -54,11 +54,11 @@ export class GraphError extends Error {
  */
 export class Graph {
   readonly nodes: Node[] = [];
-  readonly inputs = new Map<string, Value>();
+  readonly inputs: Map<string, Value> = new Map();
   /** Values that must be there after a run, by name. */
-  readonly outputs = new Map<string, Value>();
+  readonly outputs: Map<string, Value> = new Map();
   /** The result of each module, by its path: what `mdm verify` compares with recorded activations. */
-  readonly modules = new Map<string, Value>();
+  readonly modules: Map<string, Value> = new Map();
   #path = "";
 
   /** A value from outside; the plan binds the tensor of that name to it. */
