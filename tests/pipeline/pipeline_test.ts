@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import {
+  type GeneratedPicture,
+  type GenerateEvent,
+  Pipeline,
+} from "../../src/pipeline/pipeline.ts";
+import type { GenerateRequest } from "../../src/pipeline/request.ts";
+
+const MODEL = "weights/shapes32";
+const PROMPT = "a red circle on a blue background";
+
+async function pictures(pipeline: Pipeline, request: GenerateRequest): Promise<GeneratedPicture[]> {
+  const made: GeneratedPicture[] = [];
+  for await (const event of pipeline.generate({ steps: 3, ...request })) {
+    if (event.kind === "picture") made.push(event.picture);
+  }
+  return made;
+}
+
+Deno.test("a picture does not depend on what is made beside it", async (t) => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const prompts = [
+    PROMPT,
+    "a small blue star in the top left on a yellow background",
+    "",
+    "a ring",
+  ];
+  // Texts of several lengths, noise at each step, and a threshold over whole pictures.
+  const runs: Omit<GenerateRequest, "prompt">[] = [
+    { sampler: "dpm++" },
+    { sampler: "ddpm" },
+    { sampler: "ddim", eta: 0.5, threshold: "DYNAMIC", guidance: 7 },
+    { sampler: "ddim", guidance: 1 },
+  ];
+  for (const run of runs) {
+    await t.step(JSON.stringify(run), async () => {
+      const together = await pictures(pipeline, { ...run, prompt: prompts, seed: 40, batch: 3 });
+      for (const [i, prompt] of prompts.entries()) {
+        const [alone] = await pictures(pipeline, { ...run, prompt, seed: 40 + i });
+        assert.deepEqual(together[i], { ...alone!, index: i });
+      }
+    });
+  }
+});
+
+Deno.test("seeds count up, and each gives another picture at every level", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const made = await pictures(pipeline, { prompt: PROMPT, count: 3, seed: 2n ** 64n - 2n });
+  assert.deepEqual(made.map(({ seed }) => seed), [2n ** 64n - 2n, 2n ** 64n - 1n, 0n]);
+  assert.deepEqual(made[0]!.levels.map(({ width, height }) => [width, height]), [[32, 32], [
+    16,
+    16,
+  ]]);
+  for (const level of [0, 1]) {
+    assert.notDeepEqual(made[0]!.levels[level], made[1]!.levels[level]);
+    assert.notDeepEqual(made[1]!.levels[level], made[2]!.levels[level]);
+  }
+});
+
+Deno.test("events come in order: cut prompts, every step, then pictures", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const long = "a red circle ".repeat(20);
+  const events: GenerateEvent[] = [];
+  for await (
+    const event of pipeline.generate({ prompt: long, count: 2, steps: 2, batch: 1, seed: 0 })
+  ) {
+    events.push(event);
+  }
+  assert.deepEqual(
+    events.map((e) => e.kind === "progress" ? `${e.step}/${e.steps}` : e.kind),
+    ["truncated", "1/4", "2/4", "picture", "3/4", "4/4", "picture"],
+  );
+  const [cut] = events;
+  assert.ok(cut?.kind === "truncated");
+  assert.deepEqual(cut.truncation, { prompt: long, tokens: 61, limit: 32 });
+});
+
+Deno.test("an aborted run stops between two steps, and the pipeline goes on", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const abort = new AbortController();
+  let steps = 0;
+  await assert.rejects(async () => {
+    for await (
+      const event of pipeline.generate({ prompt: PROMPT, steps: 50, signal: abort.signal })
+    ) {
+      if (event.kind === "progress" && ++steps === 2) abort.abort();
+    }
+  }, { name: "AbortError" });
+  assert.equal(steps, 2);
+  assert.equal((await pictures(pipeline, { prompt: PROMPT, seed: 1 })).length, 1);
+});
+
+Deno.test("another size is made where the model can", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const [picture] = await pictures(pipeline, { prompt: PROMPT, size: 48, seed: 1 });
+  assert.deepEqual(picture!.levels.map(({ width }) => width), [48, 24]);
+});
+
+Deno.test("requests that cannot be are refused before anything runs", async (t) => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const cases: [Partial<GenerateRequest>, RegExp][] = [
+    [{ prompt: [] }, /^No prompt was given/],
+    [{ count: 0 }, /^Cannot use count 0: give a whole number from 1/],
+    [{ steps: 0 }, /^Cannot use steps 0/],
+    [{ steps: 1001 }, /^Cannot sample in 1001 steps/],
+    [{ seed: -1 }, /^Cannot use seed -1/],
+    [{ guidance: NaN }, /^Cannot use guidance NaN/],
+    [{ size: 33 }, /^The model cannot make pictures of size 33: give a multiple of 8/],
+    [{ eta: 0.5 }, /^Sampler "dpm\+\+" has no eta/],
+    [{ sampler: "ddim", eta: 2 }, /^Cannot sample with eta 2/],
+    [{ batch: 0 }, /^Cannot use batch 0/],
+  ];
+  for (const [request, message] of cases) {
+    await t.step(String(message), () => {
+      assert.throws(() => pipeline.resolve({ prompt: PROMPT, ...request }), {
+        name: "UsageError",
+        message,
+      });
+    });
+  }
+});
