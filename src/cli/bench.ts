@@ -106,13 +106,27 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     weightBytes: pipeline.bytes.weights,
     runBytes: pipeline.bytes.run,
     pipelines: pipeline.pipelineCount,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: peakRss(clock.largestRss),
   });
   return 0;
 }
 
+/** What the system counted before we did anything. */
+const INHERITED_RSS = process.resourceUsage().maxRSS;
+
+/**
+ * The most memory that the process has had. Linux begins its count with that of the process that started this one; where
+ * that was larger, what we saw ourselves has to do.
+ */
+function peakRss(seen: number): number {
+  const { maxRSS } = process.resourceUsage();
+  return maxRSS > INHERITED_RSS ? maxRSS * 1024 : seen;
+}
+
 /** Times parts that follow each other. */
 class Clock {
+  /** The most memory there was when a part began. */
+  largestRss = 0;
   #times = new Map<Part, number>();
   #part: Part | null = null;
   #since = 0;
@@ -123,8 +137,9 @@ class Clock {
     if (this.#part !== null) {
       this.#times.set(this.#part, (this.#times.get(this.#part) ?? 0) + now - this.#since);
     }
+    this.largestRss = Math.max(this.largestRss, Deno.memoryUsage().rss);
     this.#part = part;
-    this.#since = now;
+    this.#since = performance.now();
   }
 
   /** Gives the milliseconds of each part since the last stop. */

@@ -167,7 +167,10 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     }
   } catch (error) {
     throw error instanceof Interrupted && written.length > 0
-      ? new Interrupted(error.signal, `${written.length} of ${resolved.jobs.length} were written`)
+      ? new Interrupted(
+        error.signal,
+        `${written.length} of ${resolved.jobs.length} pictures were written`,
+      )
       : error;
   } finally {
     progress.end();

@@ -40,9 +40,7 @@ const BROKEN_PIPE = 128 + 13;
 /** Runs `mdm` with arguments; gives the exit code and never throws. */
 export async function main(argv: readonly string[], signal: AbortSignal): Promise<number> {
   try {
-    const code = await dispatch(argv, signal);
-    signal.throwIfAborted();
-    return code;
+    return await dispatch(argv, signal);
   } catch (error) {
     return tell(error);
   }

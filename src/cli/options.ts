@@ -207,7 +207,10 @@ export function nearest(typed: string, names: readonly string[]): string | undef
   const start = typed.toLowerCase();
   const limit = Math.min(2, Math.ceil(start.length / 3));
   return names
-    .map((name) => ({ name, distance: name.startsWith(start) ? 1 : editDistance(start, name) }))
+    .map((name) => {
+      const distance = editDistance(start, name);
+      return { name, distance: name.startsWith(start) ? Math.min(1, distance) : distance };
+    })
     .filter(({ distance }) => start.length > 1 && distance <= limit)
     .sort((a, b) => a.distance - b.distance)[0]?.name;
 }

@@ -1,6 +1,7 @@
 /** Where pictures go: `--output`, and the names that mdm chooses itself. */
 
 import { dirname, extname, join } from "node:path";
+import { asReadError } from "../checkpoint/file.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { encodeImage, formatOf, type ImageFormat } from "../media/image.ts";
 import type { Picture } from "../media/picture.ts";
@@ -29,7 +30,7 @@ const SLUG_LETTERS = 48;
  * @throws {MdmError} When the place cannot be written.
  */
 export async function chooseOutput(given: string | undefined, pictures: number): Promise<Output> {
-  if (given === undefined || /[/\\]$/.test(given) || await isFolder(given)) {
+  if (given === undefined || /[/\\]$/.test(given) || (await look(given))?.isDirectory) {
     const path = given ?? ".";
     await checkFolder(path);
     return { kind: "folder", path, format: "png" };
@@ -92,17 +93,13 @@ export function slug(prompt: string): string {
   return letters.replace(/-$/, "") || "picture";
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
-}
-
 /** A folder that is not there yet is made in the nearest one that is. */
 async function checkFolder(path: string): Promise<void> {
-  let existing = path;
-  let info = await stat(existing);
-  while (info === undefined && dirname(existing) !== existing) {
+  let existing = path.replace(/[/\\]+$/, "") || path;
+  let info = await look(existing);
+  while (info === null && dirname(existing) !== existing) {
     existing = dirname(existing);
-    info = await stat(existing);
+    info = await look(existing);
   }
   if (!info?.isDirectory) {
     throw new MdmError(
@@ -112,14 +109,23 @@ async function checkFolder(path: string): Promise<void> {
   await checkWritable(join(existing, "picture.png"));
 }
 
-async function stat(path: string): Promise<Deno.FileInfo | undefined> {
-  return await Deno.stat(path).catch(() => undefined);
+/** Whether nothing is there, or the same. */
+async function isFree(path: string, bytes: Uint8Array): Promise<boolean> {
+  const info = await look(path);
+  if (info === null) return true;
+  if (!info.isFile || info.size !== bytes.length) return false;
+  const there = await Deno.readFile(path).catch(() => null);
+  return there !== null && there.every((byte, i) => byte === bytes[i]);
 }
 
-async function isFree(path: string, bytes: Uint8Array): Promise<boolean> {
-  const info = await stat(path);
-  if (info === undefined) return true;
-  if (!info.isFile || info.size !== bytes.length) return false;
-  const there = await Deno.readFile(path).catch(() => undefined);
-  return there !== undefined && there.every((byte, i) => byte === bytes[i]);
+/** What is at a path; null: nothing. */
+async function look(path: string): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    const isMissing = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (isMissing) return null;
+    throw asReadError(path, error);
+  }
 }

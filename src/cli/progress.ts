@@ -138,7 +138,8 @@ const stderr: ProgressOutput = {
   isTerminal: () => Deno.stderr.isTerminal(),
   columns() {
     try {
-      return Deno.consoleSize().columns;
+      // A terminal of a container may say that it has no width.
+      return Deno.consoleSize().columns || 80;
     } catch {
       return 80;
     }

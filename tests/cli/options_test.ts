@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { type Command, help, integer, number, parse } from "../../src/cli/options.ts";
+import {
+  type Command,
+  help,
+  integer,
+  nearest,
+  number,
+  oneOf,
+  parse,
+} from "../../src/cli/options.ts";
 import { UsageError } from "../../src/errors.ts";
 
 const GENERATE = {
@@ -233,4 +241,26 @@ Options:
   -h, --help  Show this help
 `,
   );
+});
+
+Deno.test("oneOf: a known name, else all of them and the nearest", () => {
+  const bounds = { name: "--sampler", names: ["ddpm", "ddim"] } as const;
+  const name: "ddpm" | "ddim" = oneOf("ddim", bounds);
+  assert.equal(name, "ddim");
+  assertUsage(
+    () => oneOf("DDIM", bounds),
+    `Option "--sampler" needs one of "ddpm", "ddim", not "DDIM". Did you mean "ddim"?`,
+  );
+  assertUsage(
+    () => oneOf("euler", bounds),
+    `Option "--sampler" needs one of "ddpm", "ddim", not "euler".`,
+  );
+});
+
+Deno.test("nearest: few letters off or begun like it, else none", () => {
+  const names = ["generate", "replay", "info"];
+  assert.equal(nearest("gen", names), "generate");
+  assert.equal(nearest("relpay", names), "replay");
+  assert.equal(nearest("help", names), undefined);
+  assert.equal(nearest("", names), undefined);
 });

@@ -118,3 +118,30 @@ Deno.test("Progress: a closed stderr does not stop the work", () => {
   progress.end();
   assert.equal(writes, 1);
 });
+
+Deno.test("Progress: makes room for a line and is drawn again at once", () => {
+  const output = new FakeTerminal();
+  const progress = new Progress({ label: "Sampling", total: 3, output });
+  progress.update(1);
+  progress.clear();
+  progress.clear();
+  output.text += "a.png\n";
+  progress.update(2);
+  progress.end();
+  const lines = output.text.replaceAll("\x1b[K", "<clear>").split("\r");
+  assert.match(lines[1]!, /^Sampling \[=+ +\] 1\/3<clear>$/);
+  assert.equal(lines[2], "<clear>a.png\n");
+  assert.match(lines[3]!, /^Sampling \[=+ +\] 2\/3, .*<clear>\n$/);
+  assert.equal(lines.length, 4);
+});
+
+Deno.test("Progress: the time before the first step is done counts for none", async () => {
+  const output = new FakeTerminal();
+  const progress = new Progress({ label: "S", total: 3, output });
+  progress.update(0);
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  progress.update(1);
+  progress.clear();
+  progress.update(2);
+  assert.match(output.text, /2\/3, \d\.\d ms left/);
+});

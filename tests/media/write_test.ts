@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeAtomically } from "../../src/media/write.ts";
+import { checkWritable, writeAtomically } from "../../src/media/write.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.realPath(await Deno.makeTempDir());
@@ -78,3 +78,17 @@ Deno.test({
     });
   },
 });
+
+Deno.test("checkWritable() says what writing would, and leaves what is there", () =>
+  inFolder(async (folder) => {
+    await Deno.writeFile(`${folder}/a.png`, BYTES);
+    await checkWritable(`${folder}/a.png`);
+    await checkWritable(`${folder}/b.png`);
+    for (const path of [folder, `${folder}/none/a.png`, `${folder}/a.png/b.png`]) {
+      const message = await checkWritable(path).then(() => "", (error) => error.message);
+      assert.match(message, /^Cannot write ".*": .*\.$/);
+      await assert.rejects(writeAtomically(path, BYTES), { name: "MdmError", message });
+    }
+    assert.deepEqual(names(folder), ["a.png"]);
+    assert.deepEqual(new Uint8Array(await Deno.readFile(`${folder}/a.png`)), BYTES);
+  }));
