@@ -1,6 +1,7 @@
 /**
- * A worker that posts whether a WebGPU adapter computes: an adapter that is there need not (an
- * OpenGL driver may have no compute shaders).
+ * Says nothing where a WebGPU adapter computes, else exits with 1: an adapter that is there need not
+ * compute (an OpenGL driver may have no compute shaders). A process of its own, because one that has
+ * found no driver does not look again, and without the permissions of the setup.
  */
 
 import { Gpu } from "../gpu/device.ts";
@@ -32,5 +33,7 @@ async function computes(): Promise<boolean> {
   return new Uint32Array(await gpu.read(buffer, 0, 4))[0] === ANSWER;
 }
 
-const answer = await computes().catch(() => false);
-(self as unknown as { postMessage(message: boolean): void }).postMessage(answer);
+if (!await computes().catch(() => false)) {
+  console.error('No WebGPU adapter works on this machine; "deno task mdm doctor" says more.');
+  Deno.exitCode = 1;
+}
