@@ -6,6 +6,8 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/* \
   && install -d -o deno /mdm /out
 
+# The user has no home, and Mesa keeps compiled shaders.
+ENV XDG_CACHE_HOME=/tmp/cache
 USER deno
 WORKDIR /mdm
 COPY --chown=deno deno.json deno.lock ./
