@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
+import { ShardedSafetensors } from "../../src/checkpoint/sharded.ts";
+import { MdmError } from "../../src/errors.ts";
+
+type Shards = Record<string, Record<string, number[]>>;
+
+/** Writes shards (file, tensor, values) and an index into a folder, runs `use`, and removes it. */
+async function withShards(
+  shards: Shards,
+  index: unknown,
+  use: (path: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [file, tensors] of Object.entries(shards)) {
+      const entries = Object.entries(tensors).map((
+        [name, data],
+      ): [string, { shape: number[]; data: Float32Array }] => [
+        name,
+        { shape: [data.length], data: Float32Array.from(data) },
+      ]);
+      await Deno.writeFile(`${folder}/${file}`, encodeSafetensors(new Map(entries)));
+    }
+    const path = `${folder}/model.safetensors.index.json`;
+    await Deno.writeTextFile(path, JSON.stringify(index));
+    await use(path);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const ONE = "model-00001-of-00002.safetensors";
+const TWO = "model-00002-of-00002.safetensors";
+const SHARDS: Shards = { [ONE]: { a: [1, 2, 3] }, [TWO]: { b: [4], c: [5, 6] } };
+const MAP = { a: ONE, b: TWO, c: TWO };
+
+Deno.test("tensors are read from the file that holds them", async () => {
+  const index = { metadata: { total_size: 24 }, weight_map: MAP };
+  await withShards(SHARDS, index, async (path) => {
+    using file = await ShardedSafetensors.open(path);
+    assert.deepEqual([...file.tensors.keys()], ["a", "b", "c"]);
+    assert.deepEqual(file.tensors.get("c")!.shape, [2]);
+    assert.deepEqual(await file.readFloat32("a"), Float32Array.of(1, 2, 3));
+    assert.deepEqual(await file.readFloat32("c"), Float32Array.of(5, 6));
+    assert.deepEqual(await file.readFloat32Range("a", 1, 2), Float32Array.of(2, 3));
+    await assert.rejects(file.readFloat32("d"), /holds no tensor "d"/);
+    await assert.rejects(file.readFloat32Range("b", 0, 2), RangeError);
+  });
+});
+
+const REFUSED: [name: string, shards: Shards, index: unknown, reason: RegExp][] = [
+  ["a list", SHARDS, [], /no "weight_map"/],
+  ["an index without a map", SHARDS, { metadata: {} }, /no "weight_map"/],
+  ["a map that is a list", SHARDS, { weight_map: [ONE] }, /no "weight_map"/],
+  ["a missing file", { [ONE]: { a: [1] } }, { weight_map: MAP }, /00002.*there is no such file/],
+  ["a path upwards", SHARDS, { weight_map: { a: `../${ONE}` } }, /"a" is in "\.\.\/model/],
+  ["an absolute path", SHARDS, { weight_map: { a: "/dev/zero" } }, /not the name of a safetensors/],
+  ["a hidden file", SHARDS, { weight_map: { a: "..safetensors" } }, /not the name of a safetens/],
+  ["a number for a file", SHARDS, { weight_map: { a: 1 } }, /"a" is in "1"/],
+  [
+    "a tensor that its file lacks",
+    SHARDS,
+    { weight_map: { ...MAP, d: ONE } },
+    /tensor "d" is not in "model-00001-of-00002.safetensors"/,
+  ],
+  [
+    "a tensor in two files",
+    { ...SHARDS, [TWO]: { a: [9], b: [4], c: [5, 6] } },
+    { weight_map: MAP },
+    /tensor "a" of "model-00002[^"]*" belongs in "model-00001/,
+  ],
+  [
+    "a tensor that the index leaves out",
+    SHARDS,
+    { weight_map: { a: ONE, b: TWO } },
+    /tensor "c" of "model-00002[^"]*" is not in the index/,
+  ],
+  [
+    "two errors at once",
+    SHARDS,
+    { weight_map: { a: TWO, b: TWO, c: ONE } },
+    /"a" is not in[^]*"c" is not in[^]*"c" of[^]*"a" of/,
+  ],
+  [
+    "very many files",
+    {},
+    {
+      weight_map: Object.fromEntries(
+        Array.from({ length: 300 }, (_, i) => [i, `${i}.safetensors`]),
+      ),
+    },
+    /names 300 files, over 256/,
+  ],
+];
+
+for (const [name, shards, index, reason] of REFUSED) {
+  Deno.test(`an index is refused: ${name}`, async () => {
+    await withShards(shards, index, async (path) => {
+      await assert.rejects(ShardedSafetensors.open(path), (error) => {
+        assert.ok(error instanceof MdmError, String(error));
+        assert.match(error.message, reason);
+        assert.match(error.message, /^Cannot load ".*\.$/);
+        return true;
+      });
+    });
+  });
+}
