@@ -3,6 +3,7 @@
 //   output[row, query, head] = sum over keys of softmax(scale * q . k + bias[key - query]) v  + addend[row, query, head]
 //
 // q lies in `queries`, k and v in `pairs`, each at an offset within its position, so that one projection may hold all three.
+// Positions of a row lie `inner` apart: 1 in a text or picture; over time each pixel is a row and frames lie a picture apart.
 // Keys with mask 0 do not exist; a row without any key gives zero. One invocation has one query of one head.
 // Offsets and strides count elements: vec4f where a head's width divides by four (VECTOR), else f32.
 
@@ -11,6 +12,7 @@ struct Params {
   queryCount: u32,
   keyCount: u32,
   heads: u32,
+  inner: u32,
   queryStride: u32,
   queryOffset: u32,
   pairStride: u32,
@@ -54,14 +56,17 @@ fn main(
   let query = i % params.queryCount;
   let head = i / params.queryCount % params.heads;
   let row = i / (params.queryCount * params.heads);
-  let q = (row * params.queryCount + query) * params.queryStride + params.queryOffset + head * ${WIDTH}u;
+  let outer = row / params.inner;
+  let place = (outer * params.queryCount + query) * params.inner + row % params.inner;
+  let q = place * params.queryStride + params.queryOffset + head * ${WIDTH}u;
   #for d in 0..WIDTH
   let q${d} = queries[q + ${d}u] * params.scale;
   var sum${d} = Element();
   #end
   var highest = -3.0e38;
   var total = 0.0;
-  var pair = row * params.keyCount * params.pairStride + head * ${WIDTH}u;
+  var pair = (outer * params.keyCount * params.inner + row % params.inner) * params.pairStride
+    + head * ${WIDTH}u;
   for (var key = 0u; key < params.keyCount; key++) {
     if (params.useMask == 0u || mask[row * params.maskStride + key] != 0.0) {
       let k = pair + params.keyOffset;
@@ -82,10 +87,10 @@ fn main(
       sum${d} = sum${d} * keep + pairs[v + ${d}u] * share;
       #end
     }
-    pair += params.pairStride;
+    pair += params.pairStride * params.inner;
   }
   let norm = select(0.0, 1.0 / total, total > 0.0);
-  let o = (row * params.queryCount + query) * params.outputStride + head * ${WIDTH}u;
+  let o = place * params.outputStride + head * ${WIDTH}u;
   #for d in 0..WIDTH
   if (params.useAddend != 0u) {
     output[o + ${d}u] = sum${d} * norm + addend[o + ${d}u];
@@ -96,7 +101,7 @@ fn main(
   #if !VECTOR
   // The last head also writes the zeros up to a whole vector.
   if (head == params.heads - 1u) {
-    let end = (row * params.queryCount + query + 1u) * params.outputStride;
+    let end = (place + 1u) * params.outputStride;
     for (var at = o + ${WIDTH}u; at < end; at++) { output[at] = 0.0; }
   }
   #end

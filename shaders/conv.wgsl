@@ -1,4 +1,4 @@
-// Convolution and linear layer, one body for all of them (a linear layer has kernelSize 1 and one row of pixels).
+// Convolution and linear layer, one body for all of them (a linear layer has a 1x1 kernel and one row of pixels).
 //
 //   output[m, co] = activation(sum over ky, kx, ci of input[pixel(m, ky, kx), ci] * weight[co, ky, kx, ci]
 //                              + bias[co]) * gate[m, co] + residual[m, co]
@@ -6,7 +6,7 @@
 // Layout: channels last, in vec4; m runs over rows x outputHeight x outputWidth. Weights come in panels of
 // 4 * LANES output channels: [co / panel][ky][kx][ci][panel], zero where they stand over the edge.
 // SOURCES = 2 reads the channels of input0, then of input1: a concatenation that is never made.
-// upsample = 2 reads the input as if each pixel were doubled (nearest neighbour).
+// An upsample of 2 reads the input as if each pixel were doubled (nearest neighbour).
 //
 // SUBGROUPS: a workgroup is one subgroup along the output channels; each lane loads another pixel and
 // broadcasts it (GROUPS * LANES pixels a workgroup). Otherwise each invocation has GROUPS * LANES / PIXEL_LANES
@@ -18,9 +18,12 @@ struct Params {
   inputWidth: u32,
   outputHeight: u32,
   outputWidth: u32,
-  kernelSize: u32,
-  stride: u32,
-  upsample: u32,
+  kernelHeight: u32,
+  kernelWidth: u32,
+  strideY: u32,
+  strideX: u32,
+  upsampleY: u32,
+  upsampleX: u32,
   vectors0: u32,
   vectors1: u32,
   outputVectors: u32,
@@ -49,23 +52,24 @@ fn pixelAt(m: u32) -> Pixel {
   let area = params.outputHeight * params.outputWidth;
   let row = m / area;
   let rest = m % area;
-  let s = i32(params.stride);
-  return Pixel(row, i32(rest / params.outputWidth) * s, i32(rest % params.outputWidth) * s);
+  return Pixel(
+    row,
+    i32(rest / params.outputWidth * params.strideY),
+    i32(rest % params.outputWidth * params.strideX),
+  );
 }
 
 // Where an input pixel stands (in pixels) and 1, or somewhere harmless and 0 outside the picture.
 struct Tap { index: u32, weight: f32 }
 
 fn tapAt(pixel: Pixel, ky: u32, kx: u32) -> Tap {
-  let up = params.upsample;
-  let pad = i32(params.kernelSize / 2u);
-  let y = pixel.y + i32(ky) - pad;
-  let x = pixel.x + i32(kx) - pad;
-  let height = i32(params.inputHeight * up);
-  let width = i32(params.inputWidth * up);
+  let y = pixel.y + i32(ky) - i32(params.kernelHeight / 2u);
+  let x = pixel.x + i32(kx) - i32(params.kernelWidth / 2u);
+  let height = i32(params.inputHeight * params.upsampleY);
+  let width = i32(params.inputWidth * params.upsampleX);
   let inside = y >= 0 && y < height && x >= 0 && x < width;
-  let cy = u32(clamp(y, 0, height - 1)) / up;
-  let cx = u32(clamp(x, 0, width - 1)) / up;
+  let cy = u32(clamp(y, 0, height - 1)) / params.upsampleY;
+  let cx = u32(clamp(x, 0, width - 1)) / params.upsampleX;
   return Tap((pixel.row * params.inputHeight + cy) * params.inputWidth + cx, select(0.0, 1.0, inside));
 }
 
@@ -88,7 +92,7 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let first = (group.y + group.z * groups.y) * ${TILE}u;
-  let taps = params.kernelSize * params.kernelSize;
+  let taps = params.kernelHeight * params.kernelWidth;
   let channels = 4u * (params.vectors0 + params.vectors1);
   var w = group.x * taps * channels * ${LANES}u + lane;
   #for g in 0..GROUPS
@@ -97,8 +101,8 @@ fn main(
   var sum${g}_${l} = vec4f();
   #end
   #end
-  for (var ky = 0u; ky < params.kernelSize; ky++) {
-    for (var kx = 0u; kx < params.kernelSize; kx++) {
+  for (var ky = 0u; ky < params.kernelHeight; ky++) {
+    for (var kx = 0u; kx < params.kernelWidth; kx++) {
       #for g in 0..GROUPS
       let tap${g} = tapAt(pixel${g}, ky, kx);
       #end
@@ -140,15 +144,15 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let first = ((group.y + group.z * groups.y) * ${PIXEL_LANES}u + local.y) * ${PIXELS}u;
-  let taps = params.kernelSize * params.kernelSize;
+  let taps = params.kernelHeight * params.kernelWidth;
   let channels = 4u * (params.vectors0 + params.vectors1);
   var w = group.x * taps * channels * ${LANES}u + local.x;
   #for p in 0..PIXELS
   let pixel${p} = pixelAt(min(first + ${p}u, params.pixels - 1u));
   var sum${p} = vec4f();
   #end
-  for (var ky = 0u; ky < params.kernelSize; ky++) {
-    for (var kx = 0u; kx < params.kernelSize; kx++) {
+  for (var ky = 0u; ky < params.kernelHeight; ky++) {
+    for (var kx = 0u; kx < params.kernelWidth; kx++) {
       #for p in 0..PIXELS
       let tap${p} = tapAt(pixel${p}, ky, kx);
       #end

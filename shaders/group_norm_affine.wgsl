@@ -17,6 +17,7 @@ struct Params {
   chunks: u32,
   epsilon: f32,
   useFilm: u32,
+  filmRepeat: u32,
   filmStride: u32,
   filmOffset: u32,
 }
@@ -64,7 +65,7 @@ fn main(
   var scale = weight[c] / sqrt(squares / n + params.epsilon);
   var shift = bias[c] - mean * scale;
   if (params.useFilm != 0u) {
-    let at = row * params.filmStride + params.filmOffset + c;
+    let at = row / params.filmRepeat * params.filmStride + params.filmOffset + c;
     let gain = 1.0 + film[at];
     scale *= gain;
     shift = shift * gain + film[at + params.channels];

@@ -10,10 +10,12 @@ import groupNormApply from "../../shaders/group_norm_apply.wgsl" with { type: "t
 import groupNormStats from "../../shaders/group_norm_stats.wgsl" with { type: "text" };
 import index from "../../shaders/index.wgsl" with { type: "text" };
 import layerNorm from "../../shaders/layer_norm.wgsl" with { type: "text" };
+import mosaic from "../../shaders/mosaic.wgsl" with { type: "text" };
 import noise from "../../shaders/noise.wgsl" with { type: "text" };
 import predictX0 from "../../shaders/predict_x0.wgsl" with { type: "text" };
 import quantile from "../../shaders/quantile.wgsl" with { type: "text" };
 import repeatRows from "../../shaders/repeat_rows.wgsl" with { type: "text" };
+import rotary from "../../shaders/rotary.wgsl" with { type: "text" };
 import samplerUpdate from "../../shaders/sampler_update.wgsl" with { type: "text" };
 import slot from "../../shaders/slot.wgsl" with { type: "text" };
 import weightedSum from "../../shaders/weighted_sum.wgsl" with { type: "text" };
@@ -34,10 +36,12 @@ export const kernels = {
   groupNormApply: new Kernel("group_norm_apply", groupNormApply, includes),
   groupNormStats: new Kernel("group_norm_stats", groupNormStats, includes),
   layerNorm: new Kernel("layer_norm", layerNorm, includes),
+  mosaic: new Kernel("mosaic", mosaic, includes),
   noise: new Kernel("noise", noise, includes),
   predictX0: new Kernel("predict_x0", predictX0, includes),
   quantile: new Kernel("quantile", quantile, includes),
   repeatRows: new Kernel("repeat_rows", repeatRows, includes),
+  rotary: new Kernel("rotary", rotary, includes),
   samplerUpdate: new Kernel("sampler_update", samplerUpdate, includes),
   weightedSum: new Kernel("weighted_sum", weightedSum, includes),
 } as const;

@@ -76,14 +76,13 @@ export class Graph {
    */
   output(name: string, value: Value): void {
     if (this.outputs.has(name)) throw new GraphError(`The graph has two outputs "${name}"`);
-    const operation = value.node?.operation.name;
+    const operation = origin(value).node?.operation.name;
     if (operation === undefined) throw new GraphError(`The output "${name}" is an input`);
     if (operation === "concat") throw new GraphError(`The output "${name}" is a concatenation`);
     for (const [other, kept] of this.outputs) {
-      if (kept === value) throw new GraphError(`The output "${name}" is the output "${other}"`);
-    }
-    if ([...this.outputs.values()].includes(value)) {
-      throw new GraphError(`The graph's output "${name}" has another name already`);
+      if (origin(kept) === origin(value)) {
+        throw new GraphError(`The output "${name}" is the output "${other}"`);
+      }
     }
     this.outputs.set(name, value);
   }
@@ -126,6 +125,11 @@ export class Graph {
     this.nodes.push(node);
     return node.output;
   }
+}
+
+/** The value whose memory a value is: another one where it is only seen in another shape. */
+export function origin(value: Value): Value {
+  return value.node?.operation.name === "reshape" ? origin(value.node.inputs[0]!) : value;
 }
 
 /** Vectors of four that the last dimension takes in memory. */

@@ -1,7 +1,7 @@
 import type { GpuInfo } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import type { Packing } from "../gpu/packing.ts";
-import type { Parameter, Shape, Value } from "./graph.ts";
+import { origin, type Parameter, type Shape, type Value } from "./graph.ts";
 
 /** Memory that a kernel call reads or writes, before it has a place. */
 export type Memory =
@@ -39,7 +39,8 @@ export class Lowering {
   }
 
   /** The memory of a value. */
-  value(value: Value): Memory {
+  value(given: Value): Memory {
+    const value = origin(given);
     if (value.node?.operation.name === "concat") {
       throw new Error(
         `The concatenation made in "${value.path}" can be read by conv2d and groupNorm only`,

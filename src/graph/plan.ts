@@ -1,5 +1,5 @@
 import type { GpuInfo } from "../gpu/device.ts";
-import { byteLength, type Graph, type Value } from "./graph.ts";
+import { byteLength, type Graph, origin, type Value } from "./graph.ts";
 import { type Call, Lowering, type Memory, type Weight } from "./lowering.ts";
 
 /** Where a piece of memory is. */
@@ -32,7 +32,7 @@ export function plan(graph: Graph, gpu: Pick<GpuInfo, "deviceClass" | "subgroupS
     operation.lower(inputs, output, attributes, lowering);
   }
   const tensors = new Map<Value, string>([
-    ...[...graph.outputs].map(([name, value]) => [value, name] as const),
+    ...[...graph.outputs].map(([name, value]) => [origin(value), name] as const),
     ...[...graph.inputs].map(([name, value]) => [value, name] as const),
   ]);
   const places = new Map<Memory, Place>();

@@ -13,6 +13,9 @@ export const NUM_ATTENTION_HEADS = 8;
 /** The groups of the norm before attention and its feed-forward (fixed, unlike the ResNet's). */
 export const ATTENTION_NORM_GROUPS = 32;
 
+/** The channels of a head of attention over time (fixed in the reference). */
+export const TEMPORAL_HEAD_CHANNELS = 32;
+
 const MAX_CHANNELS = 65_536;
 const MAX_LEVELS = 16;
 const MAX_DEPTH = 8;
@@ -55,6 +58,22 @@ export interface UNetConfig {
   readonly hasTextHead: boolean;
   readonly microConditioning: readonly MicroCondition[];
   readonly resnet: ResNetConfig;
+  /** Layers of attention over time behind each ResNet of a resolution; empty: none. */
+  readonly numTemporalAttentionLayers: readonly number[];
+  /** Whether attention over time knows which frame is which. */
+  readonly temporalPositionalEncoding: boolean;
+  /** Null unless pictures are mosaics of frames. */
+  readonly frames: FrameConfig | null;
+}
+
+/** A video's frames, which lie in a picture as a square, row by row. */
+export interface FrameConfig {
+  /** Frames in a row and in a column of this UNet's pictures. */
+  readonly grid: number;
+  /** The same of the UNet inside. */
+  readonly innerGrid: number;
+  /** What changes between resolutions: the size of frames, or their number. */
+  readonly resamples: "space" | "time";
 }
 
 export interface NestedUNetConfig extends UNetConfig {
@@ -93,9 +112,26 @@ export function attentionLayersAt(unet: UNetConfig, level: number): number {
   return unet.attentionLevels.includes(level) ? unet.numAttentionLayers[level] ?? 0 : 0;
 }
 
-/** A picture's width and height must be multiples of this: every level halves them. */
+/** A picture's width and height must be multiples of this: every level halves them, or the frames in them. */
 export function sizeMultiple(unet: UNetConfig): number {
-  return nestedUnets(unet).reduce((product, u) => product * downsampling(u), 1);
+  const inner = isNested(unet) ? sizeMultiple(unet.inner) : 1;
+  return leastCommonMultiple(downsampling(unet) * inner, frameMultiple(unet));
+}
+
+/** What a picture's size has to be a multiple of for its frames to be halved as often as they are. */
+function frameMultiple(
+  { frames, resolutionChannels, numTemporalAttentionLayers }: UNetConfig,
+): number {
+  if (frames === null) return 1;
+  if (frames.resamples === "space") return frames.grid * 2 ** (resolutionChannels.length - 1);
+  // Attention over time halves a frame and doubles it again.
+  return frames.grid * (numTemporalAttentionLayers.some((layers) => layers > 0) ? 2 : 1);
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y > 0) [x, y] = [y, x % y];
+  return a / x * b;
 }
 
 /**
@@ -103,8 +139,7 @@ export function sizeMultiple(unet: UNetConfig): number {
  *
  * @param json the parsed `config.json`
  * @param source its file name for messages
- * @throws {MdmError} when a field is unknown, has a wrong type or a value that cannot work, or
- * when the model is for video
+ * @throws {MdmError} when a field is unknown, has a wrong type or a value that cannot work
  */
 export function parseModelConfig(json: unknown, source: string): ModelConfig {
   const fields = new JsonFields(json, "", source);
@@ -128,8 +163,15 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
   return config;
 }
 
+/** How much smaller the picture of the UNet inside is. */
 function downsampling(unet: UNetConfig): number {
-  return 2 ** (unet.resolutionChannels.length - 1);
+  const factor = 2 ** (unet.resolutionChannels.length - 1);
+  return isTemporal(unet) ? Math.sqrt(factor) : factor;
+}
+
+/** Whether a UNet halves the number of frames instead of their size (`is_temporal` in the reference). */
+function isTemporal(unet: UNetConfig): boolean {
+  return unet.frames?.resamples === "time";
 }
 
 function nestRatios(unet: UNetConfig): number[] {
@@ -173,15 +215,14 @@ function readImageSize(fields: JsonFields, unet: UNetConfig): number | undefined
 }
 
 /** What the reference recorded of the built model must be what is built here. */
-function checkRecorded(fields: JsonFields, { nestRatio }: ModelConfig): void {
-  const temporal = fields.get("is_temporal") ?? [];
-  if (!Array.isArray(temporal) || temporal.some((value) => typeof value !== "boolean")) {
-    fields.fail("is_temporal", "a list of true and false");
-  }
-  if (temporal.includes(true)) throw videoError(fields, "is_temporal");
-  const recorded = fields.get("nest_ratio") ?? nestRatio;
-  if (JSON.stringify(recorded) !== JSON.stringify(nestRatio)) {
-    fields.fail("nest_ratio", `${JSON.stringify(nestRatio)} for these resolutions`);
+function checkRecorded(fields: JsonFields, { unet, nestRatio }: ModelConfig): void {
+  const temporal = nestedUnets(unet).slice(0, -1).map(isTemporal);
+  const built = { is_temporal: temporal, nest_ratio: nestRatio };
+  for (const [name, value] of Object.entries(built)) {
+    const recorded = fields.get(name) ?? value;
+    if (JSON.stringify(recorded) !== JSON.stringify(value)) {
+      fields.fail(name, `${JSON.stringify(value)} for these resolutions`);
+    }
   }
 }
 
@@ -233,7 +274,6 @@ function parseUNet(
       `Cannot load "${fields.source}": it nests more than ${MAX_DEPTH} UNets in one another.`,
     );
   }
-  rejectVideo(fields);
   // The reference's nested configuration has these two defaults turned around.
   const nested = fields.has("inner_config");
   const resolutionChannels = readResolutions(fields);
@@ -243,6 +283,7 @@ function parseUNet(
   const conditioningDim = projects ? projection : inputConditioningDim;
   const skipCondEmb = fields.boolean("skip_cond_emb", nested);
   const layers = { min: 0, max: MAX_LAYERS };
+  const inner = nested ? parseUNet(fields.child("inner_config"), conditioningDim, depth + 1) : null;
   const unet: UNetConfig = {
     numResnetsPerResolution: fields.integers(
       "num_resnets_per_resolution",
@@ -264,6 +305,7 @@ function parseUNet(
     hasTextHead: conditioningDim > 0 && !skipCondEmb,
     microConditioning: readMicroConditioning(fields),
     resnet: readResNet(fields),
+    ...readTemporal(fields, resolutionChannels, inner),
   };
   checkUNet(fields, unet, depth);
   // Read by others here, or of use to training alone.
@@ -273,36 +315,71 @@ function parseUNet(
     "initialize_inner_with_pretrained",
     "freeze_inner_unet",
   );
-  if (!nested) {
+  if (inner === null) {
     fields.ignore("skip_inner_unet_input", "skip_normalization", "interp_conditioning");
     fields.rejectUnknown();
     return unet;
   }
-  const outer: Omit<NestedUNetConfig, "inner"> = {
+  const outer: NestedUNetConfig = {
     ...unet,
+    inner,
     skipInnerUnetInput: fields.boolean("skip_inner_unet_input", false),
     skipNormalization: fields.boolean("skip_normalization", false),
     interpConditioning: fields.boolean("interp_conditioning", false),
   };
   fields.rejectUnknown();
-  return { ...outer, inner: parseUNet(fields.child("inner_config"), conditioningDim, depth + 1) };
+  return outer;
 }
 
-function rejectVideo(fields: JsonFields): void {
-  for (const name of ["temporal_mode", "temporal_spatial_ds", "temporal_positional_encoding"]) {
-    if (fields.boolean(name, false)) throw videoError(fields, name);
-  }
+/** The temporal fields of a UNet, whose inner UNet (null: none) is read already. */
+function readTemporal(
+  fields: JsonFields,
+  channels: readonly number[],
+  inner: UNetConfig | NestedUNetConfig | null,
+): Pick<UNetConfig, "numTemporalAttentionLayers" | "temporalPositionalEncoding" | "frames"> {
   const name = "num_temporal_attention_layers";
-  const layers = fields.integers(name, { min: 0, max: MAX_LAYERS }, "");
-  if (layers.some((count) => count > 0)) throw videoError(fields, name);
+  const range = { min: 0, max: MAX_LAYERS };
+  const numTemporalAttentionLayers = (fields.get(name) ?? null) === null
+    ? []
+    : fields.integers(name, range, "0", channels.length);
+  const temporal = fields.boolean("temporal_mode", false);
+  const spatial = fields.boolean("temporal_spatial_ds", false);
+  const attends = numTemporalAttentionLayers.some((layers) => layers > 0);
+  channels.forEach((count, level) => {
+    if ((numTemporalAttentionLayers[level] ?? 0) > 0 && count % TEMPORAL_HEAD_CHANNELS !== 0) {
+      fields.fail(
+        "resolution_channels",
+        `multiples of ${TEMPORAL_HEAD_CHANNELS} for attention over time`,
+      );
+    }
+  });
+  if (attends && spatial) fields.fail(name, `0 everywhere with "temporal_spatial_ds"`);
+  return {
+    numTemporalAttentionLayers,
+    temporalPositionalEncoding: fields.boolean("temporal_positional_encoding", false),
+    frames: temporal ? readFrames(fields, channels.length, spatial, inner) : null,
+  };
 }
 
-function videoError({ source, path }: JsonFields, name: string): MdmError {
-  const where = path === "" ? name : `${path}.${name}`;
-  return new MdmError(
-    `Cannot load "${source}": it is a video model ("${where}" is set) and video is not ` +
-      `supported yet.`,
-  );
+/** As `temporal_wrapper` in the reference's unet.py takes them from `nest_ratio`. */
+function readFrames(
+  fields: JsonFields,
+  levels: number,
+  spatial: boolean,
+  inner: UNetConfig | NestedUNetConfig | null,
+): FrameConfig {
+  if (inner === null) {
+    return fields.fail("temporal_mode", `false: a video UNet has another one inside`);
+  }
+  const innerGrid = nestRatios(inner)[0] ?? 1;
+  if (spatial) return { grid: innerGrid, innerGrid, resamples: "space" };
+  if (levels % 2 === 0) {
+    return fields.fail(
+      "resolution_channels",
+      "an odd number of resolutions, to divide a square of frames",
+    );
+  }
+  return { grid: innerGrid * 2 ** ((levels - 1) / 2), innerGrid, resamples: "time" };
 }
 
 function readResolutions(fields: JsonFields): number[] {

@@ -1,9 +1,10 @@
 /** The layers with parameters that modules are made of, each named as PyTorch names it. */
 import type { Activation } from "../gpu/activation.ts";
 import type { Graph, Parameter, Value } from "../graph/graph.ts";
-import { conv2d, type Epilogue, linear } from "../graph/operations/conv2d.ts";
+import { conv2d, convTime, type Epilogue, linear } from "../graph/operations/conv2d.ts";
 import { type Film, groupNorm } from "../graph/operations/group_norm.ts";
 import { layerNorm } from "../graph/operations/layer_norm.ts";
+import { reshape } from "../graph/operations/reshape.ts";
 import type { Scope } from "./scope.ts";
 
 /** A linear layer over the last dimension. */
@@ -62,6 +63,34 @@ export class Conv3x3 {
       this.path,
       () => conv2d(graph, x, { weight: this.weight, bias: this.bias, ...options }),
     );
+  }
+}
+
+/** A convolution over time of three frames with padding 1. */
+export class TimeConv {
+  readonly path: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor(scope: Scope, inputs: number, outputs: number) {
+    this.path = scope.path;
+    this.weight = scope.parameter("weight", [outputs, inputs, 3]);
+    this.bias = scope.parameter("bias", [outputs]);
+  }
+
+  /** [videos * frames, height, width, inputs] to [videos * frames * upsample / stride, height, width, outputs]. */
+  forward(
+    graph: Graph,
+    x: Value,
+    videos: number,
+    options: { stride?: 1 | 2; upsample?: 1 | 2 },
+  ): Value {
+    return graph.module(this.path, () => {
+      const [rows = 1, height = 1, width = 1, channels = 1] = x.shape;
+      const frames = reshape(graph, x, [videos, rows / videos, height * width, channels]);
+      const y = convTime(graph, frames, { weight: this.weight, bias: this.bias, ...options });
+      return reshape(graph, y, [videos * y.shape[1]!, height, width, y.shape[3]!]);
+    });
   }
 }
 

@@ -2,6 +2,7 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { add } from "../graph/operations/add.ts";
 import { isNested, type NestedUNetConfig, type UNetConfig } from "./config.ts";
 import { Conv3x3, Linear } from "./layers.ts";
+import type { StepContext } from "./resnet_block.ts";
 import type { Scope } from "./scope.ts";
 import { UNet, type UNetInputs } from "./unet.ts";
 
@@ -45,12 +46,13 @@ export class NestedUNet extends UNet {
   protected override middle(
     graph: Graph,
     x: Value,
+    _context: StepContext,
     pictures: readonly Value[],
     inputs: UNetInputs,
   ) {
     const features = this.#inAdapter?.forward(graph, x) ?? null;
     const inner = this.inner.forward(graph, pictures, inputs, features);
-    const back = this.#outAdapter.forward(graph, inner.features);
+    const back = this.#outAdapter.forward(graph, inner.features());
     return { x: add(graph, x, back), predictions: inner.predictions };
   }
 }

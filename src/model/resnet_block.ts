@@ -2,10 +2,11 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { concat } from "../graph/operations/concat.ts";
 import type { Film } from "../graph/operations/group_norm.ts";
 import type { ResNetConfig } from "./config.ts";
-import { Conv3x3 } from "./layers.ts";
+import { Conv3x3, TimeConv } from "./layers.ts";
 import { ResNet } from "./resnet.ts";
 import type { Scope } from "./scope.ts";
 import { SelfAttention, type TextContext } from "./self_attention.ts";
+import { TemporalAttention } from "./temporal_attention.ts";
 
 /** What a block is made of. */
 export interface ResNetBlockOptions {
@@ -16,6 +17,10 @@ export interface ResNetBlockOptions {
   readonly conditioningDim: number;
   readonly temporalDim: number;
   readonly resample: "down" | "up" | null;
+  /** What `resample` changes: the size of pictures, or the number of frames. */
+  readonly resamples: "space" | "time";
+  readonly temporalAttentionLayers: number;
+  readonly temporalPositionalEncoding: boolean;
   readonly config: ResNetConfig;
 }
 
@@ -24,6 +29,8 @@ export interface StepContext {
   /** Scale and shift of a ResNet's second norm. */
   film(resnet: ResNet): Film;
   readonly text: TextContext | null;
+  /** Pictures or videos; each may have several rows, its frames. */
+  readonly videos: number;
 }
 
 /** ResNets with attention behind each, and a change of resolution at the end (`ResNetBlock` in the reference's unet.py). */
@@ -32,12 +39,15 @@ export class ResNetBlock {
   readonly resnets: readonly ResNet[];
   readonly attentions: readonly SelfAttention[];
   readonly #layers: number;
-  readonly #resample: { conv: Conv3x3; direction: "down" | "up" } | null;
+  readonly #temporalAttentions: readonly TemporalAttention[];
+  readonly #temporalLayers: number;
+  readonly #resample: { conv: Conv3x3 | TimeConv; direction: "down" | "up" } | null;
 
   constructor(scope: Scope, options: ResNetBlockOptions) {
     const { resnets, attentionLayers, conditioningDim, temporalDim, resample, config } = options;
     this.path = scope.path;
     this.#layers = attentionLayers;
+    this.#temporalLayers = options.temporalAttentionLayers;
     this.resnets = resnets.map(({ inputs, outputs }, i) =>
       new ResNet(scope.child(`resnets.${i}`), inputs, outputs, temporalDim, config)
     );
@@ -50,10 +60,19 @@ export class ResNetBlock {
           config.useAttentionFfn,
         ))
     );
+    this.#temporalAttentions = resnets.flatMap(({ outputs }, i) =>
+      Array.from({ length: this.#temporalLayers }, (_, j) =>
+        new TemporalAttention(
+          scope.child(`t_attn.${i * this.#temporalLayers + j}`),
+          outputs,
+          options.temporalPositionalEncoding,
+        ))
+    );
     const channels = resnets.at(-1)!.outputs;
+    const Conv = options.resamples === "time" ? TimeConv : Conv3x3;
     this.#resample = resample === null
       ? null
-      : { conv: new Conv3x3(scope.child("resample"), channels, channels), direction: resample };
+      : { conv: new Conv(scope.child("resample"), channels, channels), direction: resample };
   }
 
   /**
@@ -70,16 +89,27 @@ export class ResNetBlock {
       for (const [i, resnet] of this.resnets.entries()) {
         if (skips.from !== undefined) x = concat(graph, x, skips.from.pop()!);
         x = resnet.forward(graph, x, context.film(resnet));
-        for (const attention of this.attentions.slice(i * this.#layers, (i + 1) * this.#layers)) {
+        for (const attention of layersOf(this.attentions, i, this.#layers)) {
           x = attention.forward(graph, x, context.text);
+        }
+        for (const attention of layersOf(this.#temporalAttentions, i, this.#temporalLayers)) {
+          x = attention.forward(graph, x, context.videos);
         }
         skips.into?.push(x);
       }
       if (this.#resample === null) return x;
       const { conv, direction } = this.#resample;
-      x = conv.forward(graph, x, direction === "down" ? { stride: 2 } : { upsample: 2 });
+      const change = direction === "down" ? { stride: 2 as const } : { upsample: 2 as const };
+      x = conv instanceof TimeConv
+        ? conv.forward(graph, x, context.videos, change)
+        : conv.forward(graph, x, change);
       skips.into?.push(x);
       return x;
     });
   }
+}
+
+/** The layers that stand behind a ResNet. */
+function layersOf<T>(layers: readonly T[], resnet: number, each: number): readonly T[] {
+  return layers.slice(resnet * each, (resnet + 1) * each);
 }

@@ -1,6 +1,7 @@
 import type { Graph, Value } from "../graph/graph.ts";
 import { add } from "../graph/operations/add.ts";
 import { linear } from "../graph/operations/conv2d.ts";
+import { framesOf, mosaicOf } from "../graph/operations/mosaic.ts";
 import { deviation, repeatRows } from "../graph/operations/rows.ts";
 import { attentionLayersAt, type UNetConfig } from "./config.ts";
 import { Conv3x3, GroupNorm, Linear } from "./layers.ts";
@@ -79,40 +80,51 @@ export class UNet {
    *
    * @param pictures [rows, height, width, channels] of each resolution, outermost first (here: one).
    * @param features Added to the first convolution's result: what an outer UNet passes in.
-   * @returns The prediction of each resolution, and the features before the last layer for an outer UNet.
+   * @returns The prediction of each resolution, and what adds the features before the last layer to the graph: an outer UNet
+   * reads them.
    */
   forward(
     graph: Graph,
     pictures: readonly Value[],
     inputs: UNetInputs,
     features: Value | null = null,
-  ): { predictions: Value[]; features: Value } {
-    const context = this.#context(graph, inputs);
-    const picture = this.normalisesInput ? normalised(graph, pictures[0]!) : pictures[0]!;
-    let x = this.#convIn.forward(graph, picture);
-    if (features !== null) x = add(graph, x, features);
+  ): { predictions: Value[]; features: () => Value } {
+    const { grid, innerGrid } = this.config.frames ?? { grid: 1, innerGrid: 1 };
+    const context = this.#context(graph, inputs, pictures[0]!.shape[0]!);
+    const picture = framesOf(graph, pictures[0]!, grid);
+    let x = this.#convIn.forward(
+      graph,
+      this.normalisesInput ? normalised(graph, picture) : picture,
+    );
+    if (features !== null) x = add(graph, x, framesOf(graph, features, grid));
     const skips = [x];
     for (const block of this.#down) x = block.forward(graph, x, context, { into: skips });
-    for (const block of this.#mid) x = block.forward(graph, x, context);
-    const middle = this.middle(graph, x, pictures.slice(1), inputs);
-    x = middle.x;
+    const mosaic = mosaicOf(graph, x, innerGrid);
+    const middle = this.middle(graph, mosaic, context, pictures.slice(1), inputs);
+    x = framesOf(graph, middle.x, innerGrid);
     for (const block of this.#up) x = block.forward(graph, x, context, { from: skips });
     const y = this.#normOut.forward(graph, x, { activation: "silu" });
-    return { predictions: [this.#convOut.forward(graph, y), ...middle.predictions], features: x };
+    const prediction = mosaicOf(graph, this.#convOut.forward(graph, y), grid);
+    return {
+      predictions: [prediction, ...middle.predictions],
+      features: () => mosaicOf(graph, x, grid),
+    };
   }
 
-  /** Whether pictures are divided by their standard deviation first. */
+  /** Whether pictures (of a video: frames) are divided by their standard deviation first. */
   protected get normalisesInput(): boolean {
     return false;
   }
 
-  /** What happens between the down and the up path: nothing more, unless a UNet is nested there. */
+  /** What happens between the down and the up path: the middle blocks, unless a UNet is nested there. */
   protected middle(
-    _graph: Graph,
+    graph: Graph,
     x: Value,
+    context: StepContext,
     _pictures: readonly Value[],
     _inputs: UNetInputs,
   ): { x: Value; predictions: readonly Value[] } {
+    for (const block of this.#mid) x = block.forward(graph, x, context);
     return { x, predictions: [] };
   }
 
@@ -121,7 +133,7 @@ export class UNet {
   }
 
   /** The time embedding, and from it the scale and shift of every ResNet in one linear layer. */
-  #context(graph: Graph, inputs: UNetInputs): StepContext {
+  #context(graph: Graph, inputs: UNetInputs, videos: number): StepContext {
     const [layer1, layer2] = this.#timeLayers;
     const times = inputs.times(this.config.temporalDim);
     const hidden = layer1.forward(graph, times, { activation: "silu" });
@@ -146,6 +158,7 @@ export class UNet {
     }
     return {
       text: inputs.text,
+      videos,
       film: (resnet) => ({ value: films, offset: offsets.get(resnet)! }),
     };
   }
@@ -191,6 +204,9 @@ function makeBlocks(scope: Scope, config: UNetConfig) {
       temporalDim,
       attentionLayers: attentionLayersAt(config, level),
       conditioningDim: config.conditioningDim,
+      resamples: config.frames?.resamples ?? "space",
+      temporalAttentionLayers: config.numTemporalAttentionLayers[level] ?? 0,
+      temporalPositionalEncoding: config.temporalPositionalEncoding,
       config: resnet,
     });
 
@@ -208,6 +224,9 @@ function makeBlocks(scope: Scope, config: UNetConfig) {
         temporalDim,
         attentionLayers,
         conditioningDim: config.conditioningDim,
+        resamples: "space",
+        temporalAttentionLayers: 0,
+        temporalPositionalEncoding: false,
         config: resnet,
       })
     );

@@ -4,7 +4,7 @@ import type { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import type { Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
-import { Graph, type Value } from "../graph/graph.ts";
+import { Graph, origin, type Value } from "../graph/graph.ts";
 import { type Network, TENSORS } from "../model/network.ts";
 import { type RowText, textNumbers } from "../model/text_inputs.ts";
 import { microTime, timestepEmbedding } from "../model/timestep_embedding.ts";
@@ -62,11 +62,11 @@ export async function verifyForward(
     if (name.startsWith(MODULE)) wanted.set(name, findModule([conditioning, step], name));
   }
   const outputs = new Map<Value, string>(
-    [...conditioning.outputs].map(([name, value]) => [value, name]),
+    [...conditioning.outputs].map(([name, value]) => [origin(value), name]),
   );
   for (const [name, { graph, value }] of wanted) {
-    if (outputs.has(value)) continue;
-    outputs.set(value, name);
+    if (outputs.has(origin(value))) continue;
+    outputs.set(origin(value), name);
     graph.output(name, value);
   }
   for (const [value, name] of outputs) tensor(name, value.shape);
@@ -87,7 +87,7 @@ export async function verifyForward(
 
   const results: Comparison[] = [];
   for (const [name, { value }] of wanted) {
-    const ours = await tensors.get(outputs.get(value)!)!.read();
+    const ours = await tensors.get(outputs.get(origin(value))!)!.read();
     // Pictures are recorded channels first; text and embeddings lie as we have them.
     const aligned = value.shape.length === 4 ? channelsFirst(ours, value.shape) : ours;
     results.push(compare(name, aligned, await recorded.readFloat32(name), tolerance));

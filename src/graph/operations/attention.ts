@@ -1,10 +1,12 @@
 import { spread } from "../../gpu/kernel.ts";
 import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
 import { type Graph, need, type Operation, type Shape, type Value, vectors } from "../graph.ts";
+import { elements } from "../lowering.ts";
 
 interface Attributes {
   readonly heads: number;
   readonly headWidth: number;
+  readonly overTime: boolean;
   readonly scale: number;
   readonly queryOffset: number;
   readonly keyOffset: number;
@@ -18,10 +20,19 @@ const operation: Operation<Attributes> = {
   name: "attention",
 
   shape([queries, pairs, ...extras], attributes) {
-    const { heads, headWidth, queryOffset, keyOffset, valueOffset, mask, bias, addend } =
+    const { heads, headWidth, overTime, queryOffset, keyOffset, valueOffset, mask, bias, addend } =
       attributes;
     const width = heads * headWidth;
-    need(queries!.shape[0] === pairs!.shape[0], "queries and keys have different numbers of rows");
+    need(
+      !overTime || queries!.shape.length === 4,
+      "over time, the queries have to be [rows, frames, pixels, width]",
+    );
+    const { count } = arrangement(queries!.shape, overTime);
+    const { rows, count: keys, inner } = arrangement(pairs!.shape, overTime);
+    need(
+      queries!.shape[0] === pairs!.shape[0] && (!overTime || queries!.shape[2] === inner),
+      "queries and keys have different numbers of rows",
+    );
     need(
       queryOffset + width <= queries!.shape.at(-1)!,
       `queries do not hold ${heads} heads of ${headWidth}`,
@@ -30,11 +41,10 @@ const operation: Operation<Attributes> = {
       Math.max(keyOffset, valueOffset) + width <= pairs!.shape.at(-1)!,
       `keys and values do not hold ${heads} heads of ${headWidth}`,
     );
-    const [rows, keys] = [pairs!.shape[0]!, length(pairs!.shape)];
     const output = [...queries!.shape.slice(0, -1), width];
     const expected = [
       ...mask ? [[rows, keys]] : [],
-      ...bias ? [[length(queries!.shape) + keys - 1, heads]] : [],
+      ...bias ? [[count + keys - 1, heads]] : [],
       ...addend ? [output] : [],
     ];
     need(
@@ -47,12 +57,9 @@ const operation: Operation<Attributes> = {
   },
 
   lower([queries, pairs, ...extras], output, attributes, to) {
-    const { heads, headWidth, scale, mask, bias, addend, ...offsets } = attributes;
-    const [rows, queryCount, keyCount] = [
-      queries!.shape[0]!,
-      length(queries!.shape),
-      length(pairs!.shape),
-    ];
+    const { heads, headWidth, overTime, scale, mask, bias, addend, ...offsets } = attributes;
+    const { rows, count: queryCount, inner } = arrangement(queries!.shape, overTime);
+    const { count: keyCount } = arrangement(pairs!.shape, overTime);
     const vector = [headWidth, ...Object.values(offsets)].every((n) => n % 4 === 0);
     const size = vector ? 4 : 1;
     const stride = (value: Value) => vectors(value.shape) * 4 / size;
@@ -72,6 +79,7 @@ const operation: Operation<Attributes> = {
         queryCount,
         keyCount,
         heads,
+        inner,
         queryStride: stride(queries!),
         queryOffset: offsets.queryOffset / size,
         pairStride: stride(pairs!),
@@ -105,6 +113,11 @@ export interface AttentionOptions {
   readonly headWidth: number;
   /** Multiplied with q . k; 1 / sqrt(headWidth) unless given. */
   readonly scale?: number;
+  /**
+   * Whether frames attend to frames, each pixel for itself: then both are [rows, frames, pixels, width]. Otherwise every position of
+   * a row attends to all of its row.
+   */
+  readonly overTime?: boolean;
   /** Where q starts in a position of `queries`, k and v in one of `pairs`. */
   readonly queryOffset: number;
   readonly keyOffset: number;
@@ -130,12 +143,14 @@ export function attention(
   pairs: Value,
   options: AttentionOptions,
 ): Value {
-  const { mask, bias, addend, scale = 1 / Math.sqrt(options.headWidth), ...rest } = options;
+  const { mask, bias, addend, overTime = false, ...rest } = options;
+  const scale = options.scale ?? 1 / Math.sqrt(options.headWidth);
   return graph.apply(
     operation,
     [queries, pairs, ...[mask, bias, addend].filter((value) => value !== undefined)],
     {
       ...rest,
+      overTime,
       scale,
       mask: mask !== undefined,
       bias: bias !== undefined,
@@ -144,7 +159,13 @@ export function attention(
   );
 }
 
-/** Positions of a row. */
-function length(shape: Shape): number {
-  return shape.slice(1, -1).reduce((product, size) => product * size, 1);
+/** What attends to what: `count` positions in each of `rows` rows, `inner` positions of memory apart. */
+function arrangement(
+  shape: Shape,
+  overTime: boolean,
+): { rows: number; count: number; inner: number } {
+  const [rows = 1, ...positions] = shape.slice(0, -1);
+  if (!overTime) return { rows, count: elements(positions), inner: 1 };
+  const [frames = 1, pixels = 1] = positions;
+  return { rows: rows * pixels, count: frames, inner: pixels };
 }

@@ -24,13 +24,19 @@ export interface Epilogue {
   readonly residual?: Value;
 }
 
+type Pair = readonly [number, number];
+
+const ONE: Pair = [1, 1];
+
 interface Attributes {
-  /** [outputs, inputs] or [outputs, inputs, k, k]; several stand one after the other in the outputs. */
+  /** [outputs, inputs, ...kernel]; several stand one after the other in the outputs. */
   readonly weights: readonly Parameter[];
   readonly biases: readonly Parameter[];
-  readonly kernelSize: number;
-  readonly stride: number;
-  readonly upsample: number;
+  /** Height and width, as the next two. */
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  /** How often each pixel is read (nearest neighbour). */
+  readonly upsample: Pair;
   readonly activation: Activation;
   readonly gate: boolean;
   readonly residual: boolean;
@@ -39,13 +45,13 @@ interface Attributes {
 const conv: Operation<Attributes> = {
   name: "conv2d",
 
-  shape(inputs, { weights, biases, kernelSize, stride, upsample, gate, residual }) {
+  shape(inputs, { weights, biases, kernel, stride, upsample, gate, residual }) {
     const [input, ...extras] = inputs;
     const channels = input!.shape.at(-1)!;
     for (const weight of weights) {
-      const tail = weight.shape.slice(1);
+      const [, inputChannels, ...taps] = weight.shape;
       need(
-        elements(tail) === channels * kernelSize * kernelSize && tail[0] === channels,
+        inputChannels === channels && elements(taps) === elements(kernel),
         `"${weight.name}" has shape [${
           weight.shape.join(", ")
         }] but the input has ${channels} channels`,
@@ -56,7 +62,7 @@ const conv: Operation<Attributes> = {
       biases.length === 0 || outputCount(biases) === outputs,
       `"${biases[0]?.name}" does not fit ${outputs} outputs`,
     );
-    const shape = kernelSize === 1 && stride === 1 && upsample === 1
+    const shape = [kernel, stride, upsample].every((pair) => elements(pair) === 1)
       ? [...input!.shape.slice(0, -1), outputs]
       : picture(input!.shape, stride, upsample, outputs);
     need(extras.length === Number(gate) + Number(residual), "the gate or residual is missing");
@@ -67,8 +73,7 @@ const conv: Operation<Attributes> = {
   },
 
   lower([input, ...extras], output, attributes, to: Lowering) {
-    const { weights, biases, kernelSize, stride, upsample, gate, residual, activation } =
-      attributes;
+    const { weights, biases, kernel, stride, upsample, gate, residual, activation } = attributes;
     const parts = sources(input!);
     const [rows = 1, ...area] = input!.shape.slice(0, -1);
     const [height, width] = area.length === 2 ? area as [number, number] : [1, elements(area)];
@@ -83,7 +88,7 @@ const conv: Operation<Attributes> = {
       panels({
         outputs,
         inputs: parts.map((part) => part.shape.at(-1)!),
-        taps: kernelSize * kernelSize,
+        taps: elements(kernel),
         panel: variant.panel,
       }),
     );
@@ -96,9 +101,12 @@ const conv: Operation<Attributes> = {
         inputWidth: width,
         outputHeight,
         outputWidth,
-        kernelSize,
-        stride,
-        upsample,
+        kernelHeight: kernel[0],
+        kernelWidth: kernel[1],
+        strideY: stride[0],
+        strideX: stride[1],
+        upsampleY: upsample[0],
+        upsampleX: upsample[1],
         vectors0: vectors(parts[0]!.shape),
         vectors1: parts.length > 1 ? vectors(parts[1]!.shape) : 0,
         outputVectors: vectors(output.shape),
@@ -120,17 +128,17 @@ const conv: Operation<Attributes> = {
         Math.ceil(pixels / variant.tile),
         Math.ceil(outputs / variant.panel),
       ),
-      flops: 2 * pixels * outputs * input!.shape.at(-1)! * kernelSize * kernelSize,
+      flops: 2 * pixels * outputs * input!.shape.at(-1)! * elements(kernel),
     });
   },
 };
 
-/** Options of {@link conv2d}. */
+/** Options of {@link conv2d} and {@link convTime}. */
 export interface ConvOptions extends Epilogue {
   readonly weight: Parameter;
   readonly bias: Parameter;
   readonly stride?: 1 | 2;
-  /** 2 reads each pixel twice in both directions first (nearest neighbour). */
+  /** 2 reads each pixel twice first (nearest neighbour). */
   readonly upsample?: 1 | 2;
 }
 
@@ -142,7 +150,27 @@ export interface ConvOptions extends Epilogue {
  */
 export function conv2d(graph: Graph, input: Value, options: ConvOptions): Value {
   const { weight, bias, stride = 1, upsample = 1 } = options;
-  return apply(graph, input, [weight], [bias], weight.shape.at(-1)!, stride, upsample, options);
+  const size = weight.shape.at(-1)!;
+  return apply(graph, input, [weight], [bias], options, {
+    kernel: [size, size],
+    stride: [stride, stride],
+    upsample: [upsample, upsample],
+  });
+}
+
+/**
+ * A convolution over time (PyTorch's nn.Conv1d), each pixel for itself.
+ *
+ * @param input [rows, frames, pixels, channels].
+ * @returns [rows, ceil(frames * upsample / stride), pixels, outputs].
+ */
+export function convTime(graph: Graph, input: Value, options: ConvOptions): Value {
+  const { weight, bias, stride = 1, upsample = 1 } = options;
+  return apply(graph, input, [weight], [bias], options, {
+    kernel: [weight.shape.at(-1)!, 1],
+    stride: [stride, 1],
+    upsample: [upsample, 1],
+  });
 }
 
 /** Options of {@link linear}. Several parameters give their outputs one after the other. */
@@ -159,7 +187,8 @@ export interface LinearOptions extends Epilogue {
  */
 export function linear(graph: Graph, input: Value, options: LinearOptions): Value {
   const { weight, bias = [] } = options;
-  return apply(graph, input, [weight].flat(), [bias].flat(), 1, 1, 1, options);
+  const window = { kernel: ONE, stride: ONE, upsample: ONE };
+  return apply(graph, input, [weight].flat(), [bias].flat(), options, window);
 }
 
 function apply(
@@ -167,10 +196,8 @@ function apply(
   input: Value,
   weights: readonly Parameter[],
   biases: readonly Parameter[],
-  kernelSize: number,
-  stride: number,
-  upsample: number,
   { activation = "none", gate, residual }: Epilogue,
+  window: Pick<Attributes, "kernel" | "stride" | "upsample">,
 ): Value {
   for (const bias of biases) needShape(bias, [bias.shape[0]!]);
   return graph.apply(
@@ -179,9 +206,7 @@ function apply(
     {
       weights,
       biases,
-      kernelSize,
-      stride,
-      upsample,
+      ...window,
       activation,
       gate: gate !== undefined,
       residual: residual !== undefined,
@@ -189,10 +214,10 @@ function apply(
   );
 }
 
-function picture(input: Shape, stride: number, upsample: number, outputs: number): Shape {
+function picture(input: Shape, stride: Pair, upsample: Pair, outputs: number): Shape {
   need(input.length === 4, "the input has to be [rows, height, width, channels]");
-  const size = (n: number) => Math.ceil(n * upsample / stride);
-  return [input[0]!, size(input[1]!), size(input[2]!), outputs];
+  const size = (axis: 0 | 1) => Math.ceil(input[axis + 1]! * upsample[axis] / stride[axis]);
+  return [input[0]!, size(0), size(1), outputs];
 }
 
 function outputCount(parameters: readonly Parameter[]): number {

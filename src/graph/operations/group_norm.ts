@@ -15,7 +15,7 @@ import { elements, sources } from "../lowering.ts";
 
 /** Scale and shift of each channel that come from elsewhere (FiLM): `y (1 + scale) + shift`. */
 export interface Film {
-  /** [rows, ...]: the scales of all channels and then their shifts, from `offset` on. */
+  /** [rows, ...]: the scales of all channels and then their shifts, from `offset` on. Each row may stand for several (frames). */
   readonly value: Value;
   readonly offset: number;
 }
@@ -41,7 +41,10 @@ const norm: Operation<Attributes> = {
     need(channels % groups === 0, `${channels} channels are not divisible by ${groups} groups`);
     need(channels % 4 === 0, `${channels} channels are not a multiple of 4`);
     if (filmOffset !== null) {
-      need(film!.shape[0] === input!.shape[0], "the scale and shift have another number of rows");
+      need(
+        input!.shape[0]! % film!.shape[0]! === 0,
+        "the scale and shift have a number of rows that does not divide the input's",
+      );
       need(
         film!.shape.length === 2 && filmOffset + 2 * channels <= film!.shape[1]!,
         `the scale and shift are too short for ${channels} channels`,
@@ -86,6 +89,7 @@ const norm: Operation<Attributes> = {
         chunks,
         epsilon: EPSILON,
         useFilm: Number(filmOffset !== null),
+        filmRepeat: film === undefined ? 1 : rows / film.shape[0]!,
         filmStride: film === undefined ? 0 : vectors(film.shape) * 4,
         filmOffset: filmOffset ?? 0,
       },
