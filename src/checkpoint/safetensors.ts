@@ -1,6 +1,6 @@
 import { MdmError } from "../errors.ts";
 import { bytesPerElement, toFloat32 } from "./dtype.ts";
-import { asReadError, openFile } from "./file.ts";
+import { checkRange, readElements } from "./elements.ts";
 import {
   type Header,
   headerLength,
@@ -10,12 +10,11 @@ import {
   quote,
   type TensorInfo,
 } from "./header.ts";
+import { RangedFile } from "./ranged_file.ts";
+import type { TensorFile } from "./tensor_file.ts";
 
 export type { Dtype } from "./dtype.ts";
 export type { TensorInfo } from "./header.ts";
-
-/** Elements converted at a time: the file's bytes in memory stay below 8 MiB. */
-const PIECE = 1 << 20;
 
 /**
  * A safetensors file, open for reading in ranges. The header is checked in full when it opens and
@@ -26,15 +25,8 @@ const PIECE = 1 << 20;
  * const weight = await file.readFloat32("conv_in.weight");
  * ```
  */
-export class Safetensors implements Disposable {
-  /** The last read to be queued; it never rejects. */
-  #queue: Promise<void> = Promise.resolve();
-
-  private constructor(
-    readonly path: string,
-    private readonly file: Deno.FsFile,
-    private readonly header: Header,
-  ) {}
+export class Safetensors implements TensorFile {
+  private constructor(private readonly file: RangedFile, private readonly header: Header) {}
 
   /**
    * Opens a file and checks its header.
@@ -42,16 +34,21 @@ export class Safetensors implements Disposable {
    * @throws {MdmError} when the file cannot be read or is not a whole, valid safetensors file
    */
   static async open(path: string): Promise<Safetensors> {
-    const { file, size } = await openFile(path);
+    const file = await RangedFile.open(path);
     try {
+      const { size } = file;
       if (size < LENGTH_BYTES) throw loadError(path, `it has only ${size} bytes`);
-      const length = headerLength(path, await readAt(path, file, 0, LENGTH_BYTES), size);
-      const text = await readAt(path, file, LENGTH_BYTES, length);
-      return new Safetensors(path, file, parseHeader(path, text, LENGTH_BYTES + length, size));
+      const length = headerLength(path, await file.read(0, LENGTH_BYTES), size);
+      const text = await file.read(LENGTH_BYTES, length);
+      return new Safetensors(file, parseHeader(path, text, LENGTH_BYTES + length, size));
     } catch (error) {
       file.close();
       throw error;
     }
+  }
+
+  get path(): string {
+    return this.file.path;
   }
 
   /** Every tensor by its name, in the header's order. */
@@ -82,21 +79,15 @@ export class Safetensors implements Disposable {
    */
   async readFloat32Range(name: string, start: number, count: number): Promise<Float32Array> {
     const info = this.#info(name);
-    const convert = toFloat32(info.dtype);
-    if (!convert) {
+    if (toFloat32(info.dtype) === undefined) {
       throw new MdmError(
         `Cannot load "${this.path}": tensor ${quote(name)} has dtype ${info.dtype}. ` +
           "Convert it to F32, F16 or BF16.",
       );
     }
-    checkRange(info, start, count);
-    const size = bytesPerElement(info.dtype);
-    const out = new Float32Array(count);
-    for (let done = 0; done < count; done += PIECE) {
-      const piece = out.subarray(done, done + PIECE);
-      convert(await this.#read(info.offset + (start + done) * size, piece.length * size), piece);
-    }
-    return out;
+    checkRange(name, elements(info), start, count);
+    const offset = info.offset + start * bytesPerElement(info.dtype);
+    return await readElements(this.file, { dtype: info.dtype, offset, count });
   }
 
   /** Closes the file; nothing can be read after. */
@@ -112,13 +103,6 @@ export class Safetensors implements Disposable {
     const info = this.tensors.get(name);
     if (!info) throw loadError(this.path, `it holds no tensor ${quote(name)}`);
     return info;
-  }
-
-  /** Reads wait for one another, since a file has one position and seek and read are two calls. */
-  async #read(offset: number, length: number): Promise<ArrayBuffer> {
-    const bytes = this.#queue.then(() => readAt(this.path, this.file, offset, length));
-    this.#queue = bytes.then(() => {}, () => {});
-    return (await bytes).buffer;
   }
 }
 
@@ -162,34 +146,4 @@ export function encodeSafetensors(
 
 function elements(info: TensorInfo): number {
   return info.byteLength / bytesPerElement(info.dtype);
-}
-
-function checkRange(info: TensorInfo, start: number, count: number): void {
-  const fits = Number.isSafeInteger(start) && Number.isSafeInteger(count) &&
-    start >= 0 && count >= 0 && start + count <= elements(info);
-  if (!fits) {
-    throw new RangeError(
-      `Tensor ${quote(info.name)} has ${elements(info)} elements, not ${count} from ${start} on`,
-    );
-  }
-}
-
-async function readAt(
-  path: string,
-  file: Deno.FsFile,
-  offset: number,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
-  try {
-    await file.seek(offset, Deno.SeekMode.Start);
-    for (let done = 0; done < length;) {
-      const got = await file.read(bytes.subarray(done));
-      if (got === null) throw loadError(path, "it became shorter while it was read");
-      done += got;
-    }
-  } catch (error) {
-    throw asReadError(path, error);
-  }
-  return bytes;
 }

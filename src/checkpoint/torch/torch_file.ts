@@ -1,0 +1,185 @@
+import { crc32 } from "node:zlib";
+import { bytesPerElement } from "../dtype.ts";
+import { checkRange, readElements } from "../elements.ts";
+import { loadError, quote } from "../header.ts";
+import { RangedFile } from "../ranged_file.ts";
+import type { TensorFile } from "../tensor_file.ts";
+import type { Checkpoint, StoragePlace } from "./checkpoint.ts";
+import { readConfiguration } from "./configuration.ts";
+import { readLegacyCheckpoint } from "./legacy_checkpoint.ts";
+import { readStateDict, type TorchTensor } from "./state_dict.ts";
+import { elementCount, gather, isContiguous, strideEnd } from "./strided.ts";
+import { readZipCheckpoint } from "./zip_checkpoint.ts";
+
+export type { TorchTensor } from "./state_dict.ts";
+
+/** A zip file's first local header. */
+const ZIP_MAGIC = Uint8Array.fromHex("504b0304");
+/** A pickle of protocol 2 whose value is torch's magic number, 0x1950a86a20f9469cfc6c. */
+const LEGACY_MAGIC = Uint8Array.fromHex("80028a0a6cfc9c46f9206aa85019");
+
+/** The first bytes of a file by which torch's formats are told. */
+export const MAGIC_BYTES = LEGACY_MAGIC.length;
+
+/** Bytes of a storage that are checked at a time. */
+const PIECE_BYTES = 8 << 20;
+
+/** Whether a file that begins with these bytes is one that torch.save wrote. */
+export function isTorchFile(start: Uint8Array): boolean {
+  return startsWith(start, ZIP_MAGIC) || startsWith(start, LEGACY_MAGIC);
+}
+
+/**
+ * A checkpoint that torch.save wrote, open for reading in ranges. Its pickle is read as data:
+ * nothing in it is imported or called. Tensors stay on disk.
+ *
+ * ```ts
+ * using file = await TorchFile.open("vis_model.pth");
+ * const weight = await file.readFloat32("conv_in.weight");
+ * ```
+ */
+export class TorchFile implements TensorFile {
+  /** Storages whose checksum has been seen to fit. */
+  readonly #intact = new Set<string>();
+
+  private constructor(
+    private readonly file: RangedFile,
+    private readonly checkpoint: Checkpoint,
+    /** Every tensor of the state dict by its name, in the file's order. */
+    readonly tensors: ReadonlyMap<string, TorchTensor>,
+  ) {}
+
+  /**
+   * Opens a file, reads its pickle and checks every tensor of its state dict.
+   *
+   * @throws {MdmError} when the file cannot be read or is not a whole, valid checkpoint
+   */
+  static async open(path: string): Promise<TorchFile> {
+    const file = await RangedFile.open(path);
+    try {
+      const checkpoint = await readCheckpoint(file);
+      return new TorchFile(file, checkpoint, readStateDict(path, checkpoint));
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  get path(): string {
+    return this.file.path;
+  }
+
+  /** How often the pickle has objects of each class that is not known here. */
+  get unknownRecords(): ReadonlyMap<string, number> {
+    return this.checkpoint.records;
+  }
+
+  /**
+   * The configuration that was saved with the weights, in the reference's field names: `model`,
+   * `unet_config`, `diffusion_config`, `reader_config`, as far as they are there, and the width of
+   * the text features as `conditioning_feature_dim`.
+   *
+   * @returns undefined when there is none
+   * @throws {MdmError} when it nests too deep or is too large
+   */
+  configuration(): Record<string, unknown> | undefined {
+    const { value } = this.checkpoint;
+    return value instanceof Map
+      ? readConfiguration(this.path, value.get("args") ?? null, this.tensors)
+      : undefined;
+  }
+
+  /**
+   * Reads a whole tensor as float32, in row-major order.
+   *
+   * @throws {MdmError} when there is no such tensor, or its bytes are damaged
+   */
+  readFloat32(name: string): Promise<Float32Array> {
+    return this.readFloat32Range(name, 0, elementCount(this.#tensor(name).shape));
+  }
+
+  /**
+   * Reads `count` elements of a tensor, from element `start` in row-major order, as float32.
+   * Calls may overlap in time. Of a tensor that is not contiguous all elements are read.
+   *
+   * @throws {MdmError} when there is no such tensor, or its bytes are damaged
+   * @throws {RangeError} when the elements are not all inside the tensor
+   */
+  async readFloat32Range(name: string, start: number, count: number): Promise<Float32Array> {
+    const tensor = this.#tensor(name);
+    checkRange(name, elementCount(tensor.shape), start, count);
+    if (isContiguous(tensor)) return await this.#readStorage(tensor, tensor.offset + start, count);
+    const out = new Float32Array(count);
+    const { offset } = tensor;
+    const source = await this.#readStorage(tensor, offset, Math.max(0, strideEnd(tensor) - offset));
+    gather(source, tensor, start, out);
+    return out;
+  }
+
+  /** Closes the file; nothing can be read after. */
+  close(): void {
+    this.file.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #tensor(name: string): TorchTensor {
+    const tensor = this.tensors.get(name);
+    if (!tensor) throw loadError(this.path, `it holds no tensor ${quote(name)}`);
+    return tensor;
+  }
+
+  /** Reads elements of a tensor's storage, which on its first use is compared to its checksum. */
+  async #readStorage(
+    { dtype, storage, storageCount }: TorchTensor,
+    first: number,
+    count: number,
+  ): Promise<Float32Array> {
+    if (count === 0) return new Float32Array(0);
+    const place = await this.checkpoint.locate(storage);
+    const offset = place.offset + first * bytesPerElement(dtype);
+    if (count < storageCount) {
+      await this.#checkStorage(storage, place);
+      return await readElements(this.file, { dtype, offset, count });
+    }
+    let crc = 0;
+    const out = await readElements(this.file, { dtype, offset, count }, (bytes) => {
+      crc = crc32(bytes, crc);
+    });
+    this.#compare(storage, place, crc);
+    return out;
+  }
+
+  async #checkStorage(storage: string, place: StoragePlace): Promise<void> {
+    if (place.crc32 === undefined || this.#intact.has(storage)) return;
+    const end = place.offset + this.checkpoint.byteLength(storage)!;
+    let crc = 0;
+    for (let at = place.offset; at < end; at += PIECE_BYTES) {
+      crc = crc32(await this.file.read(at, Math.min(PIECE_BYTES, end - at)), crc);
+    }
+    this.#compare(storage, place, crc);
+  }
+
+  #compare(storage: string, place: StoragePlace, crc: number): void {
+    if (place.crc32 !== undefined && place.crc32 !== crc) {
+      throw loadError(
+        this.path,
+        `its storage ${quote(storage)} is damaged: the checksum does not fit`,
+      );
+    }
+    this.#intact.add(storage);
+  }
+}
+
+async function readCheckpoint(file: RangedFile): Promise<Checkpoint> {
+  const start = await file.read(0, Math.min(MAGIC_BYTES, file.size));
+  if (startsWith(start, ZIP_MAGIC)) return await readZipCheckpoint(file);
+  if (startsWith(start, LEGACY_MAGIC)) return await readLegacyCheckpoint(file);
+  throw loadError(file.path, "it is not a file that torch.save wrote");
+}
+
+function startsWith(bytes: Uint8Array, magic: Uint8Array): boolean {
+  return magic.every((byte, i) => bytes[i] === byte);
+}
