@@ -1,20 +1,18 @@
 import { Buffer } from "node:buffer";
-import { crc32 } from "node:zlib";
 import { MdmError } from "../errors.ts";
+import {
+  checkSignature,
+  CHECKSUM,
+  chunk,
+  chunks,
+  LENGTH_AND_TYPE,
+  SIGNATURE,
+} from "./png_chunks.ts";
 
-const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
-/** Every chunk has its data's length and its type before the data, and a checksum after it. */
-const LENGTH_AND_TYPE = 8;
-const CHECKSUM = 4;
 /** IHDR is always first and always 13 bytes long. */
 const AFTER_HEADER = SIGNATURE.length + LENGTH_AND_TYPE + 13 + CHECKSUM;
 /** Bytes of text that are decoded from one file: a thousand times what a prompt needs. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
-
-interface Chunk {
-  readonly type: string;
-  readonly data: Uint8Array;
-}
 
 /**
  * Adds texts to a PNG as uncompressed iTXt chunks, which hold any language (PNG specification,
@@ -60,37 +58,7 @@ function textChunk(keyword: string, text: string): Uint8Array {
     throw new RangeError(`A PNG cannot hold text under the keyword ${JSON.stringify(keyword)}`);
   }
   // After the keyword's end: not compressed, method 0, no language tag, no translated keyword.
-  const body = Buffer.from(`iTXt${keyword}\0\0\0\0\0${text}`);
-  const chunk = Buffer.alloc(body.length + 8);
-  chunk.writeUInt32BE(body.length - 4, 0);
-  chunk.set(body, 4);
-  chunk.writeUInt32BE(crc32(body), chunk.length - CHECKSUM);
-  return chunk;
-}
-
-function checkSignature(png: Uint8Array): void {
-  if (!SIGNATURE.every((byte, i) => png[i] === byte)) {
-    throw new MdmError("Cannot read the picture: it is not a PNG. Give a PNG made by mdm.");
-  }
-}
-
-function* chunks(png: Uint8Array): Generator<Chunk> {
-  checkSignature(png);
-  const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
-  let at = SIGNATURE.length;
-  for (let type = ""; type !== "IEND";) {
-    const body = at + LENGTH_AND_TYPE;
-    const end = body + (body <= png.length ? view.getUint32(at) : 0);
-    if (end + CHECKSUM > png.length) {
-      throw new MdmError("Cannot read the PNG: it is cut short. Copy or download it again.");
-    }
-    if (crc32(png.subarray(at + 4, end)) !== view.getUint32(end)) {
-      throw new MdmError("Cannot read the PNG: it is damaged. Copy or download it again.");
-    }
-    type = latin(png.subarray(at + 4, body));
-    yield { type, data: png.subarray(body, end) };
-    at = end + CHECKSUM;
-  }
+  return chunk("iTXt", Buffer.from(`${keyword}\0\0\0\0\0${text}`));
 }
 
 function parseLatin(data: Uint8Array): [string, string] | undefined {

@@ -1,0 +1,101 @@
+import { UsageError } from "../errors.ts";
+import { joinPngs } from "./apng.ts";
+import { encodeGif } from "./gif.ts";
+import { encodeImage, type ImageFormat } from "./image.ts";
+import { encodeMp4 } from "./mp4.ts";
+import type { Picture } from "./picture.ts";
+import { joinWebps } from "./webp_animation.ts";
+
+/** The formats videos are written in; WebP and PNG are their animated kinds. */
+export type AnimationFormat = "mp4" | "gif" | "webp" | "png";
+
+/** How a video is written. */
+export interface AnimationOptions {
+  /** Frames a second, a whole number from 1 to 120. */
+  readonly fps: number;
+  /** Stored in a PNG, each by its keyword; the other formats hold none. */
+  readonly text?: Record<string, string>;
+}
+
+const FORMATS: readonly AnimationFormat[] = ["mp4", "gif", "webp", "png"];
+
+const FASTEST = 120;
+
+/**
+ * The format that a path asks for by its extension.
+ *
+ * @throws {UsageError} when the extension is none of .mp4, .gif, .webp and .png
+ */
+export function animationFormatOf(path: string): AnimationFormat {
+  const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase();
+  const format = FORMATS.find((name) => name === extension);
+  if (!format) {
+    throw new UsageError(
+      `Cannot tell the format of "${path}": end its name in .mp4, .gif, .webp or .png.`,
+    );
+  }
+  return format;
+}
+
+/**
+ * Encodes a video, which repeats for ever except in an MP4; the same input gives the same bytes.
+ *
+ * PNG keeps every pixel. WebP is nearly so; GIF has 256 colours a frame, and browsers slow it down
+ * above 50 frames a second; MP4 halves the resolution of colour. GIF and MP4 have no transparency.
+ *
+ * @param frames at least one, all of one size
+ * @throws {UsageError} when `fps` is not a whole number from 1 to 120
+ * @throws {MdmError} when the frames are larger than the format can be
+ * @throws {RangeError} when there is no frame, or their sizes differ
+ */
+export async function encodeAnimation(
+  frames: readonly Picture[],
+  format: AnimationFormat,
+  { fps, text = {} }: AnimationOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (!Number.isInteger(fps) || fps < 1 || fps > FASTEST) {
+    throw new UsageError(
+      `Cannot show ${fps} frames a second: give a whole number from 1 to ${FASTEST}.`,
+    );
+  }
+  const [first] = frames;
+  if (!first) throw new RangeError("A video needs a frame");
+  if (frames.some(({ width, height }) => width !== first.width || height !== first.height)) {
+    throw new RangeError("The frames of a video must have one size");
+  }
+  switch (format) {
+    case "mp4":
+      return await encodeMp4(frames, fps);
+    case "gif":
+      return await encodeGif(frames, delays(frames.length, 100 / fps));
+    case "webp": {
+      const images = await encodeAll(frames, "webp");
+      return joinWebps(images, first, delays(frames.length, 1000 / fps));
+    }
+    case "png":
+      return joinPngs(await encodeAll(frames, "png"), fps, text);
+  }
+}
+
+/** The names of a video's frames as single files, without extension, in order: "frame-01". */
+export function frameNames(count: number): string[] {
+  const digits = String(count).length;
+  return Array.from({ length: count }, (_, i) => `frame-${String(i + 1).padStart(digits, "0")}`);
+}
+
+async function encodeAll(frames: readonly Picture[], format: ImageFormat) {
+  const encoded: Uint8Array<ArrayBuffer>[] = [];
+  for (const frame of frames) encoded.push(await encodeImage(frame, format));
+  return encoded;
+}
+
+/**
+ * How long each frame is shown, in whole ticks. Rounded are the times at which frames change, not
+ * the delays, so that the whole takes as long as it should.
+ */
+function delays(count: number, ticksPerFrame: number): number[] {
+  return Array.from(
+    { length: count },
+    (_, i) => Math.round((i + 1) * ticksPerFrame) - Math.round(i * ticksPerFrame),
+  );
+}
