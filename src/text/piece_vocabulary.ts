@@ -1,0 +1,94 @@
+import { asReadError, openFile } from "../checkpoint/file.ts";
+import { readJson } from "../checkpoint/json.ts";
+import { MdmError } from "../errors.ts";
+
+/** A piece of text that is one token; its id is its place in the list. */
+export interface Piece {
+  /** With "\u2581" where a word begins, as files write it. */
+  readonly text: string;
+  /** Logarithm of its probability: 0 or less. */
+  readonly score: number;
+  /** Whether it is a mark of the model's ("</s>") and not text. */
+  readonly special: boolean;
+}
+
+const MAX_PIECES = 2 ** 20;
+/** In UTF-16 code units. The longest piece of T5 has 16; the time to tokenize grows with it. */
+const MAX_PIECE_LENGTH = 256;
+const MAX_FILE_BYTES = 64 << 20;
+
+/** Marks of T5 that a list without flags can have. */
+const SPECIAL = /^<(?:pad|s|\/s|unk|extra_id_\d+)>$/;
+
+/**
+ * Reads the pieces of a Unigram vocabulary from a `.vocab` file (a piece, a tab and its score on
+ * each line, as sentencepiece writes it) or from the `tokenizer.json` of Hugging Face.
+ *
+ * @param path the file, or a folder with a tokenizer.json
+ * @throws {MdmError} when the file cannot be read or is not such a vocabulary
+ */
+export async function readPieces(path: string): Promise<Piece[]> {
+  const isVocab = path.endsWith(".vocab");
+  const file = isVocab || path.endsWith(".json") ? path : `${path}/tokenizer.json`;
+  const pieces = isVocab
+    ? parseVocab(await readVocab(file), file)
+    : parseJson(await readJson(file), file);
+  if (pieces.length === 0 || pieces.length > MAX_PIECES) {
+    throw fail(file, `it has ${pieces.length} pieces but must have 1 to ${MAX_PIECES}`);
+  }
+  const long = pieces.findIndex(({ text }) => text.length > MAX_PIECE_LENGTH);
+  if (long >= 0) throw fail(file, `piece ${long} is longer than ${MAX_PIECE_LENGTH} characters`);
+  const bad = pieces.findIndex(({ text, score }) => text === "" || !(score <= 0));
+  if (bad >= 0) throw fail(file, `piece ${bad} must be text with a score of 0 or less`);
+  return pieces;
+}
+
+async function readVocab(path: string): Promise<string> {
+  const { file, size } = await openFile(path);
+  file.close();
+  if (size > MAX_FILE_BYTES) throw fail(path, `it has ${size} bytes, too many for a vocabulary`);
+  return await Deno.readTextFile(path).catch((error) => {
+    throw asReadError(path, error);
+  });
+}
+
+function parseVocab(text: string, path: string): Piece[] {
+  return text.replace(/\n$/, "").split("\n").map((line, i) => {
+    const [piece = "", score = "", ...more] = line.trimEnd().split("\t");
+    if (score === "" || more.length > 0) {
+      throw fail(path, `line ${i + 1} is not a piece, a tab and a score`);
+    }
+    return { text: piece, score: Number(score), special: SPECIAL.test(piece) };
+  });
+}
+
+function parseJson(json: unknown, path: string): Piece[] {
+  const { model, added_tokens: added } = isObject(json) ? json : {};
+  const vocab = isObject(model) && model.type === "Unigram" ? model.vocab : undefined;
+  if (!Array.isArray(vocab)) throw fail(path, `its model is not a "Unigram" vocabulary`);
+  const special = new Set(
+    (Array.isArray(added) ? added : [])
+      .filter((token) => isObject(token) && token.special === true)
+      .map(({ content }) => content),
+  );
+  return vocab.map((entry, i) => {
+    const [text, score] = Array.isArray(entry) ? entry : [];
+    if (typeof text !== "string" || typeof score !== "number") {
+      throw fail(path, `piece ${i} is not a list of a text and a score`);
+    }
+    return {
+      text,
+      // A .vocab file has five decimals, and sums of scores decide between ways to split a text.
+      score: Number(score.toFixed(5)),
+      special: special.has(text) || SPECIAL.test(text),
+    };
+  });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function fail(path: string, reason: string): MdmError {
+  return new MdmError(`Cannot load "${path}": ${reason}. Get the file again.`);
+}
