@@ -5,12 +5,17 @@ import type { Picture } from "./picture.ts";
 const LARGEST_SIDE = 65535;
 const COLOURS = 256;
 
+/** Time grows with their square: 0.1 seconds for so many. */
+const MOST_BINS = 4096;
+
+/** How finely colours are told apart before they are clustered: bits of red, green and blue. */
+type Bins = "rgb565" | "rgb444";
 type Palette = readonly (readonly number[])[];
 
 /** What is used of gifenc, which has no types. */
 interface Gifenc {
   /** Clusters the colours of RGBA pixels to at most so many. */
-  quantize(rgba: Uint8Array, colours: number, options: { format: "rgb444" }): Palette;
+  quantize(rgba: Uint8Array, colours: number, options: { format: Bins }): Palette;
   /** The nearest colour for each pixel, decided for all pixels that agree in their upper bits. */
   applyPalette(rgba: Uint8Array, palette: Palette): Uint8Array;
   GIFEncoder(): {
@@ -47,13 +52,20 @@ export async function encodeGif(
       );
     }
     // A copy, for gifenc reads the whole buffer under a view.
-    const rgba = data.slice();
-    // 4 bits a channel to begin with: as near as 5 or 6 where colours are many, in a fiftieth of the
-    // time, which for noise of 256x256 pixels is 10 seconds a frame.
-    const palette = gifenc.quantize(rgba, COLOURS, { format: "rgb444" });
+    const rgba = new Uint8Array(data);
+    const palette = gifenc.quantize(rgba, COLOURS, { format: binsOf(rgba) });
     const indices = gifenc.applyPalette(rgba, palette);
     encoder.writeFrame(indices, width, height, { palette, delay: delays[i]! * 10 });
   }
   encoder.finish();
   return encoder.bytes();
+}
+
+/** The finer bins, unless so many are in use that nothing is gained and seconds a frame are lost. */
+function binsOf(rgba: Uint8Array): Bins {
+  const used = new Set<number>();
+  for (let i = 0; i < rgba.length; i += 4) {
+    used.add(rgba[i]! >> 3 << 11 | rgba[i + 1]! >> 2 << 5 | rgba[i + 2]! >> 3);
+  }
+  return used.size <= MOST_BINS ? "rgb565" : "rgb444";
 }

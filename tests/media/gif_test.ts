@@ -30,6 +30,13 @@ Deno.test("encodeGif() survives noise, whose codes fill the compressor's table",
   assert.ok(psnr(noise, readGif(await encodeGif([noise], [1])).frames[0]!) > 20);
 });
 
+Deno.test("encodeGif() draws a slope without bands", async () => {
+  const data = new Uint8Array(64 * 64 * 4).fill(255);
+  for (let i = 0; i < 64 * 64; i++) data.set([30, 60 + (i >> 6), 200 - (i & 63)], 4 * i);
+  const slope = { width: 64, height: 64, data };
+  assert.ok(psnr(slope, readGif(await encodeGif([slope], [1])).frames[0]!) > 40);
+});
+
 Deno.test("encodeGif() takes a frame that lies within a larger buffer", async () => {
   const [frame] = wanderingDisc(8, 8, 1);
   const larger = new Uint8Array(1000);
