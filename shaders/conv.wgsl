@@ -6,6 +6,7 @@
 // Layout: channels last, in vec4; m runs over rows x outputHeight x outputWidth. Weights come in panels of
 // 4 * LANES output channels: [co / panel][ky][kx][ci][panel], zero where they stand over the edge.
 // SOURCES = 2 reads the channels of input0, then of input1: a concatenation that is never made.
+// HALF: weights are kept in 16 bits; sums never are.
 // An upsample of 2 reads the input as if each pixel were doubled (nearest neighbour).
 //
 // SUBGROUPS: a workgroup is one subgroup along the output channels; each lane loads another pixel and
@@ -34,7 +35,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if HALF
+@group(0) @binding(1) var<storage, read> weight: array<vec2u>;
+#else
 @group(0) @binding(1) var<storage, read> weight: array<vec4f>;
+#end
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> input0: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> gate: array<vec4f>;
@@ -45,6 +50,15 @@ struct Params {
 #end
 
 #include "activation"
+
+#if HALF
+fn weightAt(at: u32) -> vec4f {
+  let pair = weight[at];
+  return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y));
+}
+#else
+fn weightAt(at: u32) -> vec4f { return weight[at]; }
+#end
 
 struct Pixel { row: u32, y: i32, x: i32 }
 
@@ -116,7 +130,7 @@ fn main(
         #end
         #for c in x y z w
         {
-          let row = weight[w];
+          let row = weightAt(w);
           #for g in 0..GROUPS
           #for l in 0..LANES
           sum${g}_${l} += subgroupBroadcast(value${g}.${c}, ${l}u) * row;
@@ -166,7 +180,7 @@ fn main(
         #end
         #for c in x y z w
         {
-          let row = weight[w];
+          let row = weightAt(w);
           #for p in 0..PIXELS
           sum${p} += value${p}.${c} * row;
           #end

@@ -184,7 +184,8 @@ function describePlan(
   const tokens = text?.maxTokens ?? 1;
   const shape = sessionShape(resolved, folder, { slots: batch, tokens });
   const graphs = sessionGraphs(network, shape);
-  const planned = (graph: Graph) => plan(graph, gpu);
+  const isHalf = (name: string) => folder.file.tensors.get(name)?.dtype === "F16";
+  const planned = (graph: Graph) => plan(graph, { gpu, isHalf });
   const textPlan = encoder === null ? null : planned(textGraph(encoder, shape.tokens));
   const parts = {
     textEncoder: textPlan,
@@ -261,7 +262,7 @@ function planText(planned: ReturnType<typeof describePlan>): string {
 
 function weightBytes(plans: readonly Plan[]): number {
   const weights = new Map(plans.flatMap((part) => part.weights.map((w) => [w.key, w] as const)));
-  return [...weights.values()].reduce((sum, { packing }) => sum + packing.elements * 4, 0);
+  return [...weights.values()].reduce((sum, { packing }) => sum + packing.bytes, 0);
 }
 
 function pipelineCount(plans: readonly Plan[]): number {

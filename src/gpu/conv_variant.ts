@@ -19,22 +19,28 @@ const SMALL_TILE = 8;
 /** Sizes of subgroups that divide both tiles. */
 const SUBGROUP_SIZES = [4, 8];
 
+/** What the choice depends on. */
+export interface ConvShape {
+  /** Output pixels of one row. */
+  readonly pixels: number;
+  /** Inputs that are read one after the other. */
+  readonly sources: number;
+  /** Whether weights are kept in 16 bits. */
+  readonly half: boolean;
+}
+
 /**
  * Chooses the variant.
  *
  * It depends on the size of one row, never on how many rows there are: a picture then gets the same bits whatever
  * shares its batch.
- *
- * @param pixels Output pixels of one row.
- * @param sources Inputs that are read one after the other.
  */
 export function convVariant(
   gpu: Pick<GpuInfo, "deviceClass" | "subgroupSize">,
-  pixels: number,
-  sources: number,
+  { pixels, sources, half }: ConvShape,
 ): ConvVariant {
   const tile = pixels < TILE / 2 ? SMALL_TILE : TILE;
-  const common = { SOURCES: sources, CONCAT: sources > 1 };
+  const common = { SOURCES: sources, CONCAT: sources > 1, HALF: half };
   // Loads are what software adapters are slow at, and broadcasting saves them.
   if (gpu.deviceClass === "software" && SUBGROUP_SIZES.includes(gpu.subgroupSize)) {
     const lanes = gpu.subgroupSize;

@@ -21,8 +21,6 @@ export interface ParamField {
  * names there are the names here and nothing is said twice.
  */
 export class Kernel {
-  /** Its buffers, by the names of the file; `params` (the uniform) is not among them. */
-  readonly slots: readonly BindingSlot[];
   readonly params: readonly ParamField[];
 
   constructor(
@@ -31,9 +29,7 @@ export class Kernel {
     readonly source: string,
     readonly includes: Readonly<Record<string, string>> = {},
   ) {
-    // Which bindings stand behind an #if depends on the variant; params never do.
     this.params = paramFields(name, source);
-    this.slots = bindingSlots(source);
   }
 
   /** The shader for some values of its template's names. */
@@ -64,7 +60,7 @@ export class Kernel {
   }
 }
 
-/** The bindings that a shader's text declares. */
+/** The buffers that an expanded shader declares; `params` (the uniform) is not among them. */
 export function bindingSlots(source: string): BindingSlot[] {
   const pattern =
     /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage,\s*(read_write|read))>\s*(\w+)/g;

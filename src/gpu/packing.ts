@@ -2,10 +2,10 @@
 export interface Packing {
   /** Names the layout with all that it depends on. */
   readonly key: string;
-  /** Numbers in the packed form. */
-  readonly elements: number;
+  /** Size of the packed form. */
+  readonly bytes: number;
   /** Lays out tensors, which stand one after the other in their first dimension. */
-  pack(tensors: readonly Float32Array[]): Float32Array<ArrayBuffer>;
+  pack(tensors: readonly Float32Array[]): Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>;
 }
 
 /** What a convolution's weights need to be packed. */
@@ -17,6 +17,8 @@ export interface PanelShape {
   readonly taps: number;
   /** Output channels of a panel. */
   readonly panel: number;
+  /** Whether they are kept in 16 bits: lossless for a checkpoint of 16 bits. */
+  readonly half: boolean;
 }
 
 /**
@@ -25,17 +27,17 @@ export interface PanelShape {
  *
  * Rows whose stride is a power of two would thrash the cache; panels have small ones.
  */
-export function panels({ outputs, inputs, taps, panel }: PanelShape): Packing {
+export function panels({ outputs, inputs, taps, panel, half }: PanelShape): Packing {
   const padded = inputs.map((channels) => Math.ceil(channels / 4) * 4);
   const total = inputs.reduce((sum, channels) => sum + channels, 0);
   const rows = taps * padded.reduce((sum, channels) => sum + channels, 0);
   const panelCount = Math.ceil(outputs / panel);
   const elements = panelCount * rows * panel;
   return {
-    key: `panels ${outputs} ${inputs.join("+")} ${taps} ${panel}`,
-    elements,
+    key: `panels ${outputs} ${inputs.join("+")} ${taps} ${panel}${half ? " half" : ""}`,
+    bytes: elements * (half ? 2 : 4),
     pack(tensors) {
-      const packed = new Float32Array(elements);
+      const packed = half ? new Float16Array(elements) : new Float32Array(elements);
       let output = 0;
       for (const tensor of tensors) {
         const count = tensor.length / (total * taps);
@@ -49,7 +51,11 @@ export function panels({ outputs, inputs, taps, panel }: PanelShape): Packing {
   };
 
   /** One output's weights, [inputs, taps], into a column of its panel: for each tap, source after source. */
-  function packOutput(weights: Float32Array, packed: Float32Array, column: number): void {
+  function packOutput(
+    weights: Float32Array,
+    packed: Float32Array | Float16Array,
+    column: number,
+  ): void {
     let at = column;
     for (let tap = 0; tap < taps; tap++) {
       let first = 0;
@@ -69,7 +75,7 @@ export function rowMajor(count: number, width: number): Packing {
   const stride = Math.ceil(width / 4) * 4;
   return {
     key: `rows ${count} ${width}`,
-    elements: count * stride,
+    bytes: count * stride * 4,
     pack(tensors) {
       const packed = new Float32Array(count * stride);
       let row = 0;

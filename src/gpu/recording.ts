@@ -1,12 +1,18 @@
 import { MdmError } from "../errors.ts";
 import { type Gpu, oneLine } from "./device.ts";
-import type { BufferRange, Dispatch, Kernel } from "./kernel.ts";
+import {
+  type BindingSlot,
+  bindingSlots,
+  type BufferRange,
+  type Dispatch,
+  type Kernel,
+} from "./kernel.ts";
 import type { TemplateValues } from "./template.ts";
 
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
-  readonly slots: Kernel["slots"];
+  readonly slots: readonly BindingSlot[];
 }
 
 /** Compiles each variant of a kernel once for a device: on a software adapter that is most of a cold start. */
@@ -32,7 +38,7 @@ export class Pipelines {
     if (cached !== undefined) return cached;
     const { device } = this.gpu;
     const code = kernel.expand(constants);
-    const slots = kernel.slots.filter((slot) => code.includes(`@binding(${slot.binding})`));
+    const slots = bindingSlots(code);
     device.pushErrorScope("validation");
     const layout = device.createBindGroupLayout({
       entries: [

@@ -5,6 +5,7 @@ import type { Packing } from "./packing.ts";
 
 /** Where tensors come from, by the names of the checkpoint. */
 export interface TensorSource {
+  readonly tensors?: ReadonlyMap<string, { readonly dtype: string }>;
   readFloat32(name: string): Promise<Float32Array>;
 }
 
@@ -33,6 +34,11 @@ export class Weights implements Disposable {
     return this.#bytes;
   }
 
+  /** Whether a tensor is kept in 16 bits: as it is in the file, so nothing is lost. */
+  isHalf(name: string): boolean {
+    return this.source.tensors?.get(name)?.dtype === "F16";
+  }
+
   /** Where a loaded weight is. */
   range(key: string): BufferRange {
     const range = this.#ranges.get(key);
@@ -43,29 +49,38 @@ export class Weights implements Disposable {
   /**
    * Loads what is not there yet, one tensor at a time: at no moment is more than one in JavaScript's memory.
    *
-   * @throws {MdmError} When a tensor is larger than the device can bind.
+   * @throws {MdmError} When a tensor is larger than the device can bind, or holds what is not a number.
    */
   async load(requests: readonly WeightRequest[]): Promise<void> {
     const missing = requests.filter(({ key }) => !this.#ranges.has(key));
     for (const { key, packing } of missing) {
-      if (packing.elements * 4 > this.gpu.limits.maxStorageBufferBindingSize) {
+      if (packing.bytes > this.gpu.limits.maxStorageBufferBindingSize) {
         throw new MdmError(
-          `The GPU cannot hold "${key}": it takes ${
-            packing.elements * 4
-          } bytes and the limit for one tensor is ${this.gpu.limits.maxStorageBufferBindingSize}. Use a GPU with a larger limit.`,
+          `The GPU cannot hold "${key}": it takes ${packing.bytes} bytes and the limit for one tensor is ${this.gpu.limits.maxStorageBufferBindingSize}. Use a GPU with a larger limit.`,
         );
       }
     }
     const ranges = this.#allocate(missing);
     for (const { key, parameters, packing } of missing) {
       const tensors: Float32Array[] = [];
-      for (const { name } of parameters) tensors.push(await this.source.readFloat32(name));
+      for (const { name } of parameters) tensors.push(await this.#read(name));
       const range = ranges.get(key)!;
       this.gpu.device.queue.writeBuffer(range.buffer, range.offset, packing.pack(tensors));
       // Only now: what could not be read must not count as loaded.
       this.#ranges.set(key, range);
     }
     this.gpu.check();
+  }
+
+  /** Reads a tensor; one with a NaN in it would only give pictures of nothing, clipped to look like one. */
+  async #read(name: string): Promise<Float32Array> {
+    const tensor = await this.source.readFloat32(name);
+    let sum = 0;
+    for (let i = 0; i < tensor.length; i++) sum += tensor[i]! * 0;
+    if (sum === 0) return tensor;
+    throw new MdmError(
+      `Cannot use the weights: tensor "${name}" holds values that are not finite. Get the file again.`,
+    );
   }
 
   /** Gives each request a range, in as few buffers as the limits allow. */
@@ -84,7 +99,7 @@ export class Weights implements Disposable {
       size = 0;
     };
     for (const { key, packing } of requests) {
-      const bytes = Math.max(16, packing.elements * 4);
+      const bytes = Math.max(16, packing.bytes);
       if (size + bytes > limit) close();
       group.push({ key, offset: size, bytes });
       size = Math.ceil((size + bytes) / ALIGNMENT) * ALIGNMENT;

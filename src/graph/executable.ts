@@ -26,7 +26,7 @@ export class Executable implements Disposable {
     { pipelines, weights, tensors }: Environment,
   ): Promise<Executable> {
     const { gpu } = pipelines;
-    const made = plan(graph, gpu.info);
+    const made = plan(graph, { gpu: gpu.info, isHalf: (name) => weights.isHalf(name) });
     await weights.load(made.weights);
     const arena = gpu.buffer(made.arenaBytes, "activations");
     const buffers = [arena];

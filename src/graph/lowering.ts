@@ -21,13 +21,20 @@ export interface Weight {
 /** A kernel call whose memory has no place yet. */
 export type Call = Dispatch<Memory>;
 
+/** What decides which kernels are chosen. */
+export interface Target {
+  readonly gpu: Pick<GpuInfo, "deviceClass" | "subgroupSize">;
+  /** Whether a tensor of the checkpoint is kept in 16 bits. */
+  isHalf(name: string): boolean;
+}
+
 /** What an operation lowers itself to: the one place where kernel calls are gathered. */
 export class Lowering {
   readonly calls: Call[] = [];
   readonly #weights = new Map<string, Weight>();
   readonly #values = new Map<Value, Memory>();
 
-  constructor(readonly gpu: Pick<GpuInfo, "deviceClass" | "subgroupSize">) {}
+  constructor(readonly target: Target) {}
 
   /** Every weight that was asked for. */
   get weights(): readonly Weight[] {

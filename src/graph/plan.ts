@@ -1,6 +1,5 @@
-import type { GpuInfo } from "../gpu/device.ts";
 import { byteLength, type Graph, origin, type Value } from "./graph.ts";
-import { type Call, Lowering, type Memory, type Weight } from "./lowering.ts";
+import { type Call, Lowering, type Memory, type Target, type Weight } from "./lowering.ts";
 
 /** Where a piece of memory is. */
 export type Place =
@@ -26,8 +25,8 @@ export interface Plan {
 const ALIGNMENT = 256;
 
 /** Chooses kernels and gives every activation a place: memory is shared by values that are never needed at one time. */
-export function plan(graph: Graph, gpu: Pick<GpuInfo, "deviceClass" | "subgroupSize">): Plan {
-  const lowering = new Lowering(gpu);
+export function plan(graph: Graph, target: Target): Plan {
+  const lowering = new Lowering(target);
   for (const { operation, inputs, output, attributes } of graph.nodes) {
     operation.lower(inputs, output, attributes, lowering);
   }

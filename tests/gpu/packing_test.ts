@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { random } from "../graph/run.ts";
 import { panels, rowMajor } from "../../src/gpu/packing.ts";
 
 /** 1, 2, 3, ...: each number says where it came from. */
@@ -45,16 +46,16 @@ Deno.test("panels puts every weight where the kernel reads it, zeros elsewhere",
   for (const [outputs, inputs, taps, panel] of shapes) {
     const total = inputs.reduce((sum, n) => sum + n, 0);
     const weight = counted(outputs * total * taps);
-    const packing = panels({ outputs, inputs, taps, panel });
+    const packing = panels({ outputs, inputs, taps, panel, half: false });
     const packed = packing.pack([weight]);
-    assert.equal(packed.length, packing.elements);
+    assert.equal(packed.length, packing.bytes / 4);
     assert.deepEqual([...packed], naivePanels(weight, outputs, inputs, taps, panel));
   }
 });
 
 Deno.test("panels takes several tensors one after the other", () => {
   const weight = counted(70 * 33);
-  const packing = panels({ outputs: 70, inputs: [33], taps: 1, panel: 16 });
+  const packing = panels({ outputs: 70, inputs: [33], taps: 1, panel: 16, half: false });
   const parts = [[0, 5], [5, 6], [6, 64], [64, 70]]
     .map(([from, to]) => weight.subarray(from! * 33, to! * 33));
   assert.deepEqual(packing.pack(parts), packing.pack([weight]));
@@ -80,11 +81,24 @@ Deno.test("rowMajor takes several tensors: one row of all, or rows of each", () 
 
 Deno.test("the key tells apart what is laid out differently", () => {
   const keys = [
-    ...shapes.map(([outputs, inputs, taps, panel]) => panels({ outputs, inputs, taps, panel }).key),
-    panels({ outputs: 70, inputs: [65], taps: 9, panel: 32 }).key,
-    panels({ outputs: 70, inputs: [33, 32], taps: 9, panel: 32 }).key,
+    ...shapes.map(([outputs, inputs, taps, panel]) =>
+      panels({ outputs, inputs, taps, panel, half: false }).key
+    ),
+    panels({ outputs: 70, inputs: [65], taps: 9, panel: 32, half: false }).key,
+    panels({ outputs: 70, inputs: [33, 32], taps: 9, panel: 32, half: false }).key,
     rowMajor(1, 6).key,
     rowMajor(3, 2).key,
   ];
   assert.equal(new Set(keys).size, keys.length);
+});
+
+Deno.test("panels of 16 bits hold the same numbers in half the bytes", () => {
+  const shape = { outputs: 5, inputs: [6], taps: 9, panel: 8 };
+  const weights = random(5 * 6 * 9, 3).map((x) => new Float16Array([x])[0]!);
+  const [half, whole] = [true, false].map((half) => panels({ ...shape, half }));
+  assert.equal(half!.bytes * 2, whole!.bytes);
+  assert.notEqual(half!.key, whole!.key);
+  const packed = half!.pack([weights]);
+  assert.equal(packed.byteLength, half!.bytes);
+  assert.deepEqual(Float32Array.from(packed), whole!.pack([weights]));
 });

@@ -88,3 +88,17 @@ Deno.test("a tensor too large to bind is refused before anything is read", async
   assert.deepEqual(source.reads, []);
   assert.equal(weights.bytes, 0);
 });
+
+Deno.test("a tensor that holds what is not a number is refused", async () => {
+  using gpu = await Gpu.open();
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    const source = { readFloat32: () => Promise.resolve(Float32Array.of(1, bad, 3)) };
+    using weights = new Weights(gpu, source);
+    const request = { key: "b", parameters: [{ name: "b" }], packing: rowMajor(1, 3) };
+    await assert.rejects(weights.load([request]), {
+      name: "MdmError",
+      message:
+        `Cannot use the weights: tensor "b" holds values that are not finite. Get the file again.`,
+    });
+  }
+});

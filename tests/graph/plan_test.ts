@@ -64,7 +64,7 @@ Deno.test("inputs and outputs are tensors, what lies between is in the arena", (
   const x = graph.input("x", [3, 5]);
   const middle = add(graph, x, x);
   graph.output("y", add(graph, middle, x));
-  const made = plan(graph, gpu);
+  const made = plan(graph, { gpu, isHalf: () => false });
   assert.deepEqual(kinds(made, 0), { a: "tensor x", b: "tensor x", output: "arena" });
   assert.deepEqual(kinds(made, 1), { a: "arena", b: "tensor x", output: "tensor y" });
   assert.equal(made.arenaBytes, 256);
@@ -77,7 +77,7 @@ Deno.test("a long chain shares memory", () => {
   let value = x;
   for (let i = 0; i < 20; i++) value = add(graph, value, x);
   graph.output("y", value);
-  const { arenaBytes, unsharedBytes, calls } = plan(graph, gpu);
+  const { arenaBytes, unsharedBytes, calls } = plan(graph, { gpu, isHalf: () => false });
   assert.equal(calls.length, 20);
   assert.equal(unsharedBytes, 19 * 1024);
   assert.equal(arenaBytes, 2 * 1024);
@@ -90,7 +90,7 @@ Deno.test("a value read late keeps its place until then", () => {
   let value = skip;
   for (let i = 0; i < 5; i++) value = add(graph, value, x);
   graph.output("y", add(graph, value, skip));
-  const made = plan(graph, gpu);
+  const made = plan(graph, { gpu, isHalf: () => false });
   const place = (call: number, name: string) => {
     const found = made.places.get(made.calls[call]!.buffers[name]!)!;
     assert.equal(found.kind, "arena");
@@ -109,7 +109,7 @@ Deno.test("a concatenation takes no memory and no call", () => {
   const normed = groupNorm(graph, both, { weight: eight, bias: eight, groups: 2 });
   const weight = { name: "w", shape: [8, 8, 3, 3] };
   graph.output("y", conv2d(graph, both, { weight, bias: eight, residual: normed }));
-  const made = plan(graph, gpu);
+  const made = plan(graph, { gpu, isHalf: () => false });
   assert.deepEqual(made.calls.map(({ kernel }) => kernel.name), [
     "add",
     "group_norm_stats",
@@ -130,7 +130,7 @@ Deno.test("an operation that cannot read a concatenation says which one", () => 
   const both = graph.module("mid_blocks.0", () => concat(graph, x, x));
   graph.output("y", add(graph, both, both));
   assert.throws(
-    () => plan(graph, gpu),
+    () => plan(graph, { gpu, isHalf: () => false }),
     new Error('The concatenation made in "mid_blocks.0" can be read by conv2d and groupNorm only'),
   );
 });
@@ -141,7 +141,7 @@ Deno.test("weights are asked for once, constants are placed as they are", () => 
   let value = gather(graph, weight, Uint32Array.of(1, 0));
   value = linear(graph, value, { weight });
   graph.output("y", linear(graph, value, { weight, bias: { name: "b", shape: [4] } }));
-  const made = plan(graph, gpu);
+  const made = plan(graph, { gpu, isHalf: () => false });
   assert.deepEqual(
     made.weights.map(({ parameters, packing }) => [parameters[0]!.name, packing.key]),
     [
@@ -158,7 +158,7 @@ Deno.test("flops count multiplications and additions", () => {
   const x = graph.input("x", [2, 4, 4, 8]);
   const weight = { name: "w", shape: [5, 8, 3, 3] };
   graph.output("y", conv2d(graph, x, { weight, bias: { name: "b", shape: [5] } }));
-  assert.equal(plan(graph, gpu).flops, 2 * (2 * 4 * 4) * 5 * 8 * 9);
+  assert.equal(plan(graph, { gpu, isHalf: () => false }).flops, 2 * (2 * 4 * 4) * 5 * 8 * 9);
 });
 
 Deno.test("kernels and their constants do not depend on the number of rows", () => {
@@ -169,7 +169,9 @@ Deno.test("kernels and their constants do not depend on the number of rows", () 
     const y = groupNorm(graph, x, { weight: eight, bias: eight, groups: 2 });
     const weight = { name: "w", shape: [8, 8, 3, 3] };
     graph.output("y", conv2d(graph, y, { weight, bias: eight }));
-    return plan(graph, gpu).calls.map((call) => [call.kernel.name, call.constants]);
+    return plan(graph, { gpu, isHalf: () => false }).calls.map((
+      call,
+    ) => [call.kernel.name, call.constants]);
   };
   assert.deepEqual(constants(64), constants(1));
 });

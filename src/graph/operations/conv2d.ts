@@ -82,7 +82,12 @@ const conv: Operation<Attributes> = {
       : [1, width];
     const pixels = rows * outputHeight * outputWidth;
     const outputs = output.shape.at(-1)!;
-    const variant = convVariant(to.gpu, outputHeight * outputWidth, parts.length);
+    const half = weights.every(({ name }) => to.target.isHalf(name));
+    const variant = convVariant(to.target.gpu, {
+      pixels: outputHeight * outputWidth,
+      sources: parts.length,
+      half,
+    });
     const weight = to.weight(
       weights,
       panels({
@@ -90,6 +95,7 @@ const conv: Operation<Attributes> = {
         inputs: parts.map((part) => part.shape.at(-1)!),
         taps: elements(kernel),
         panel: variant.panel,
+        half,
       }),
     );
     to.emit({

@@ -68,7 +68,7 @@ export function rotary(graph: Graph, input: Value, options: Attributes): Value {
 function turns(frames: number, headWidth: number): Packing {
   return {
     key: `turns ${frames} ${headWidth}`,
-    elements: frames * headWidth,
+    bytes: frames * headWidth * 4,
     pack([frequencies]) {
       const table = new Float32Array(frames * headWidth);
       for (let frame = 0; frame < frames; frame++) {
