@@ -115,23 +115,25 @@ export function attentionLayersAt(unet: UNetConfig, level: number): number {
 /** A picture's width and height must be multiples of this: every level halves them, or the frames in them. */
 export function sizeMultiple(unet: UNetConfig): number {
   const inner = isNested(unet) ? sizeMultiple(unet.inner) : 1;
-  return leastCommonMultiple(downsampling(unet) * inner, frameMultiple(unet));
+  // Both are powers of two.
+  return Math.max(downsampling(unet) * inner, frameMultiple(unet));
 }
 
 /** What a picture's size has to be a multiple of for its frames to be halved as often as they are. */
 function frameMultiple(
   { frames, resolutionChannels, numTemporalAttentionLayers }: UNetConfig,
 ): number {
-  if (frames === null) return 1;
-  if (frames.resamples === "space") return frames.grid * 2 ** (resolutionChannels.length - 1);
-  // Attention over time halves a frame and doubles it again.
-  return frames.grid * (numTemporalAttentionLayers.some((layers) => layers > 0) ? 2 : 1);
+  if (frames?.resamples === "space") return frames.grid * 2 ** (resolutionChannels.length - 1);
+  // Attention over time halves what it is given and doubles it again; a picture is a video of one frame.
+  const deepest = numTemporalAttentionLayers.findLastIndex((layers) => layers > 0);
+  if (frames === null) return 2 ** (deepest + 1);
+  return frames.grid * (deepest < 0 ? 1 : 2);
 }
 
-function leastCommonMultiple(a: number, b: number): number {
-  let [x, y] = [a, b];
-  while (y > 0) [x, y] = [y, x % y];
-  return a / x * b;
+/** The frames of a video at a resolution; 1 where pictures are no mosaics. */
+function framesAt({ frames }: UNetConfig, level: number): number {
+  if (frames === null) return 1;
+  return frames.grid ** 2 / (frames.resamples === "time" ? 2 ** level : 1);
 }
 
 /**
@@ -339,9 +341,9 @@ function readTemporal(
 ): Pick<UNetConfig, "numTemporalAttentionLayers" | "temporalPositionalEncoding" | "frames"> {
   const name = "num_temporal_attention_layers";
   const range = { min: 0, max: MAX_LAYERS };
-  const numTemporalAttentionLayers = (fields.get(name) ?? null) === null
-    ? []
-    : fields.integers(name, range, "0", channels.length);
+  const numTemporalAttentionLayers = fields.has(name)
+    ? fields.integers(name, range, "0", channels.length)
+    : [];
   const temporal = fields.boolean("temporal_mode", false);
   const spatial = fields.boolean("temporal_spatial_ds", false);
   const attends = numTemporalAttentionLayers.some((layers) => layers > 0);
@@ -445,6 +447,13 @@ function checkUNet(fields: JsonFields, unet: UNetConfig, depth: number): void {
         "resolution_channels",
         `a multiple of ${ATTENTION_NORM_GROUPS} at level ${level}, which has attention`,
       );
+    }
+  });
+  // The reference has no text for the frames of a video (only for the video), and stops.
+  channels.forEach((_, level) => {
+    const attends = unet.conditioningDim > 0 && attentionLayersAt(unet, level) > 0;
+    if (attends && framesAt(unet, level) > 1) {
+      fields.fail("attention_levels", `without level ${level}, whose frames cannot attend to text`);
     }
   });
   if (unet.hasTextHead && unet.numLmHeadLayers > 0) {

@@ -13,15 +13,17 @@ import type { T5Config } from "./t5_config.ts";
 export class T5Encoder {
   /** The tensors that it reads; a file may hold others (a decoder). */
   readonly parameters: ReadonlyMap<string, Parameter>;
-  readonly #embedding: Parameter;
+  /** [vocabSize, dModel]: rows are looked up on the host, since the whole table may be more than a device can bind. */
+  readonly embedding: Parameter;
   readonly #relativeBias: Parameter;
   readonly #blocks: readonly Block[];
   readonly #finalNorm: Parameter;
 
-  constructor(readonly config: T5Config) {
+  /** @param embedding The table's name: some files have it only as "encoder.embed_tokens.weight". */
+  constructor(readonly config: T5Config, embedding: string = "shared.weight") {
     const scope = new Scope();
     const { vocabSize, dModel, numHeads, relativeAttentionNumBuckets } = config;
-    this.#embedding = scope.parameter("shared.weight", [vocabSize, dModel]);
+    this.embedding = scope.parameter(embedding, [vocabSize, dModel]);
     this.#relativeBias = scope.parameter(
       "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
       [relativeAttentionNumBuckets, numHeads],
@@ -35,14 +37,14 @@ export class T5Encoder {
   }
 
   /**
-   * @param ids [rows, tokens], u32.
+   * @param embedded Rows of the embedding, [rows, tokens, dModel].
    * @param mask [rows, tokens]: 1 for tokens, 0 for padding.
    * @returns The last hidden state, [rows, tokens, dModel].
    */
-  forward(graph: Graph, ids: Value, mask: Value): Value {
-    const tokens = ids.shape[1]!;
+  forward(graph: Graph, embedded: Value, mask: Value): Value {
+    const tokens = embedded.shape[1]!;
     const bias = gather(graph, this.#relativeBias, relativeBuckets(tokens, this.config));
-    let x = gather(graph, this.#embedding, ids);
+    let x = embedded;
     for (const block of this.#blocks) x = block.forward(graph, x, mask, bias);
     return rmsNorm(graph, x, this.#finalNorm, this.config.layerNormEpsilon);
   }

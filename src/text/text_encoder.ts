@@ -1,6 +1,7 @@
 import { matchTensors } from "../checkpoint/match.ts";
 import { readJson } from "../checkpoint/json.ts";
-import { Safetensors } from "../checkpoint/safetensors.ts";
+import { openSafetensors } from "../checkpoint/open.ts";
+import type { TensorFile } from "../checkpoint/tensor_file.ts";
 import type { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import { Weights } from "../gpu/weights.ts";
@@ -12,14 +13,17 @@ import { parseT5Config } from "../model/t5_config.ts";
 /** Texts are encoded with room for a multiple of this many tokens, so that few sizes have to be recorded. */
 const TOKEN_STEP = 16;
 
-/** A T5 encoder on the GPU, from a folder in Hugging Face's layout (config.json, model.safetensors). */
+/** What files call the embedding. */
+const EMBEDDINGS = ["shared.weight", "encoder.embed_tokens.weight"];
+
+/** A T5 encoder on the GPU, from a folder in Hugging Face's layout (config.json, and model.safetensors or its shards with their index). */
 export class TextEncoder implements Disposable {
   readonly #runs = new Map<number, Run>();
 
   private constructor(
     readonly model: T5Encoder,
     readonly weights: Weights,
-    private readonly file: Safetensors,
+    readonly file: TensorFile,
     private readonly pipelines: Pipelines,
   ) {}
 
@@ -30,9 +34,10 @@ export class TextEncoder implements Disposable {
    */
   static async open(folder: string, pipelines: Pipelines): Promise<TextEncoder> {
     const config = parseT5Config(await readJson(`${folder}/config.json`), `${folder}/config.json`);
-    const model = new T5Encoder(config);
-    const file = await Safetensors.open(`${folder}/model.safetensors`);
+    const file = await openSafetensors(folder, "model");
     try {
+      const [embedding] = EMBEDDINGS.filter((name) => file.tensors.has(name));
+      const model = new T5Encoder(config, embedding);
       // Published files hold a decoder as well.
       matchTensors(file.tensors, model.parameters, { source: file.path, allowSurplus: true });
       return new TextEncoder(model, new Weights(pipelines.gpu, file), file, pipelines);
@@ -59,7 +64,13 @@ export class TextEncoder implements Disposable {
     if (run === undefined) {
       this.#runs.set(capacity, run = await Run.make(this, this.pipelines, capacity));
     }
-    return (await run.encode(ids)).slice(0, ids.length * this.width);
+    const { width } = this;
+    const embedded = new Float32Array(capacity * width);
+    for (const [i, id] of ids.entries()) {
+      const row = await this.file.readFloat32Range(this.model.embedding.name, id * width, width);
+      embedded.set(row, i * width);
+    }
+    return (await run.encode(embedded, ids.length)).slice(0, ids.length * width);
   }
 
   [Symbol.dispose](): void {
@@ -69,12 +80,12 @@ export class TextEncoder implements Disposable {
   }
 }
 
-/** Encodes one text: "ids" and "mask" [1, tokens] to "features" [1, tokens, width]. */
+/** Encodes one text: "embedded" [1, tokens, width] and "mask" [1, tokens] to "features" [1, tokens, width]. */
 export function textGraph(model: T5Encoder, tokens: number): Graph {
   const graph = new Graph();
-  const ids = graph.input("ids", [1, tokens]);
+  const embedded = graph.input("embedded", [1, tokens, model.config.dModel]);
   const mask = graph.input("mask", [1, tokens]);
-  graph.output("features", model.forward(graph, ids, mask));
+  graph.output("features", model.forward(graph, embedded, mask));
   return graph;
 }
 
@@ -92,18 +103,21 @@ class Run implements Disposable {
     tokens: number,
   ): Promise<Run> {
     const graph = textGraph(model, tokens);
+    const shapes = {
+      embedded: [1, tokens, width],
+      mask: [1, tokens],
+      features: [1, tokens, width],
+    };
     const tensors = new Map(
-      ([["ids", [1, tokens]], ["mask", [1, tokens]], ["features", [1, tokens, width]]] as const)
-        .map(([name, shape]) => [name, new Tensor(pipelines.gpu, name, shape)]),
+      Object.entries(shapes).map(([name, shape]) => [name, new Tensor(pipelines.gpu, name, shape)]),
     );
     return new Run(tokens, tensors, await Executable.make(graph, { pipelines, weights, tensors }));
   }
 
-  async encode(ids: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
-    const padded = new Uint32Array(this.tokens);
-    padded.set(ids);
-    this.tensors.get("ids")!.writeRaw(padded);
-    this.tensors.get("mask")!.write(Float32Array.from(padded, (_, i) => i < ids.length ? 1 : 0));
+  /** @param embedded Embeddings of the tokens, of which the first `length` count. */
+  async encode(embedded: Float32Array, length: number): Promise<Float32Array<ArrayBuffer>> {
+    this.tensors.get("embedded")!.write(embedded);
+    this.tensors.get("mask")!.write(new Float32Array(this.tokens).fill(1, 0, length));
     this.executable.submit();
     return await this.tensors.get("features")!.read();
   }
