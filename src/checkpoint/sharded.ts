@@ -2,6 +2,7 @@ import { MdmError } from "../errors.ts";
 import { loadError, quote, type TensorInfo } from "./header.ts";
 import { readJson } from "./json.ts";
 import { Safetensors } from "./safetensors.ts";
+import type { TensorFile } from "./tensor_file.ts";
 
 /** Far more than any published model has; each shard costs an open file. */
 const MAX_SHARDS = 256;
@@ -14,7 +15,7 @@ const LISTED = 20;
  * (`model.safetensors.index.json`, as Hugging Face's libraries write it). The headers of all files
  * are checked when it opens, the tensors stay on disk.
  */
-export class ShardedSafetensors implements Disposable {
+export class ShardedSafetensors implements TensorFile {
   private constructor(
     readonly path: string,
     readonly tensors: ReadonlyMap<string, TensorInfo>,
