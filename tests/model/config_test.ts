@@ -43,6 +43,9 @@ const PLAIN_UNET: UNetConfig = {
   hasTextHead: true,
   microConditioning: [{ name: "scale", default: 16 }],
   resnet: { numGroupsNorm: 32, useAttentionFfn: true },
+  numTemporalAttentionLayers: [],
+  temporalPositionalEncoding: false,
+  frames: null,
 };
 
 const OUTER_UNET = {
@@ -61,6 +64,9 @@ const OUTER_UNET = {
   hasTextHead: false,
   microConditioning: [{ name: "scale", default: 64 }],
   resnet: { numGroupsNorm: 32, useAttentionFfn: false },
+  numTemporalAttentionLayers: [],
+  temporalPositionalEncoding: false,
+  frames: null,
   skipInnerUnetInput: false,
   skipNormalization: true,
   interpConditioning: false,
@@ -121,6 +127,40 @@ Deno.test("parseModelConfig: nested3", () => {
       inner: PLAIN_UNET,
     },
   });
+});
+
+/** A UNet over time as both golden video models have it: 16 frames, halved four times. */
+const TIME_UNET = {
+  ...OUTER_UNET,
+  numResnetsPerResolution: [1, 1, 1, 1, 1],
+  numAttentionLayers: [0, 0, 0, 0, 0],
+  resolutionChannels: [32, 32, 32, 32, 32],
+  microConditioning: [],
+  numTemporalAttentionLayers: [1, 1, 1, 0, 0],
+  frames: { grid: 4, innerGrid: 1, resamples: "time" },
+  inner: PLAIN_UNET,
+};
+
+Deno.test("parseModelConfig: video2_rope", () => {
+  const config = parse(golden("video2_rope/config.json"));
+  assert.equal(config.kind, "nested_unet");
+  // 2^4 as many numbers, half of them along each side of the mosaic.
+  assert.deepEqual(config.nestRatio, [4]);
+  assert.deepEqual(config.unet, { ...TIME_UNET, temporalPositionalEncoding: true });
+  // 8 for the frames of the outer UNet, 4 * 4 for the picture of the inner one.
+  assert.equal(sizeMultiple(config.unet), 16);
+});
+
+Deno.test("parseModelConfig: video3", () => {
+  const config = parse(golden("video3/config.json"));
+  assert.deepEqual(config.nestRatio, [16, 4]);
+  assert.deepEqual(config.unet, {
+    ...OUTER_UNET,
+    microConditioning: [],
+    frames: { grid: 4, innerGrid: 4, resamples: "space" },
+    inner: { ...TIME_UNET, skipNormalization: false },
+  });
+  assert.equal(sizeMultiple(config.unet), 64);
 });
 
 Deno.test("parseModelConfig: the default checkpoint", () => {
@@ -258,6 +298,25 @@ Deno.test("sizeMultiple: every level of every UNet halves the picture but the la
   assert.equal(sizeMultiple(parse(golden("nested3/config.json")).unet), 32);
 });
 
+Deno.test("sizeMultiple: attention over time halves what it is given once more", () => {
+  const picture = (layers: number[]) => {
+    const json = plain();
+    json.unet_config.num_temporal_attention_layers = layers;
+    return sizeMultiple(parse(json).unet);
+  };
+  assert.deepEqual([[1, 1, 0], [0, 1, 1], [1, 0, 0]].map(picture), [4, 8, 4]);
+
+  const json = golden("video2_rope/config.json");
+  // An inner UNet of one resolution asks for nothing: what is left are 4 x 4 frames.
+  Object.assign(json.unet_config.inner_config, {
+    ...{ num_resnets_per_resolution: [1], resolution_channels: [64] },
+    ...{ attention_levels: [], num_attention_layers: [0] },
+  });
+  assert.equal(sizeMultiple(parse(json).unet), 8);
+  json.unet_config.num_temporal_attention_layers = null;
+  assert.equal(sizeMultiple(parse(json).unet), 4);
+});
+
 Deno.test("parseModelConfig: micro-conditioning keeps its order", () => {
   const json = plain();
   json.unet_config.micro_conditioning = "watermark_score:0,scale:1e2,b:-.5";
@@ -284,28 +343,178 @@ function assertFails(json: unknown, message: string) {
   });
 }
 
-Deno.test("parseModelConfig: video is not supported yet", () => {
-  const video = (field: string) =>
-    `Cannot load "config.json": it is a video model ("${field}" is set) and video is not ` +
-    `supported yet.`;
-  assertFails(golden("video3/config.json"), video("unet_config.temporal_mode"));
-  for (
-    const [field, value] of [
-      ["temporal_spatial_ds", true],
-      ["temporal_positional_encoding", true],
-      ["num_temporal_attention_layers", [0, 1, 0]],
-      ["num_temporal_attention_layers", "0,1,0"],
-    ] as const
-  ) {
-    const json = golden("nested2/config.json");
-    json.unet_config.inner_config[field] = value;
-    assertFails(json, video(`unet_config.inner_config.${field}`));
-  }
-  assertFails({ ...plain(), is_temporal: [true] }, video("is_temporal"));
+/** UNets in one another, outermost first, each with so many resolutions and some more fields. */
+function nestedUnet(...unets: { levels: number; [field: string]: unknown }[]): Json {
+  const [{ levels, ...fields } = { levels: 1 }, ...inner] = unets;
+  return {
+    num_resnets_per_resolution: 1,
+    temporal_dim: 64,
+    attention_levels: [],
+    num_attention_layers: 0,
+    resolution_channels: new Array(levels).fill(32),
+    ...fields,
+    ...inner.length > 0 && { inner_config: { ...nestedUnet(...inner), nesting: true } },
+  };
+}
 
-  const still = plain();
-  still.unet_config.num_temporal_attention_layers = [0, 0, 0];
-  assert.deepEqual(parse(still), parse(plain()));
+const TIME = { temporal_mode: true };
+const SPACE = { temporal_mode: true, temporal_spatial_ds: true };
+
+Deno.test("parseModelConfig: frames and ratios follow from the UNets inside", () => {
+  type Frames = [grid: number, innerGrid: number, resamples: "space" | "time"] | null;
+  const cases: [unets: Parameters<typeof nestedUnet>, ratio: number[], frames: Frames[]][] = [
+    [[{ levels: 1, ...TIME }, { levels: 2 }], [1], [[1, 1, "time"], null]],
+    [[{ levels: 3, ...TIME }, { levels: 4 }], [2], [[2, 1, "time"], null]],
+    [[{ levels: 7, ...TIME }, { levels: 1 }], [8], [[8, 1, "time"], null]],
+    // A single frame that is halved: the same as a picture.
+    [[{ levels: 3, ...SPACE }, { levels: 2 }], [4], [[1, 1, "space"], null]],
+    // The mosaic that time leaves is a picture to the UNets inside.
+    [[{ levels: 3, ...TIME }, { levels: 3 }, { levels: 1 }], [8, 4], [[8, 4, "time"], null, null]],
+    [
+      [{ levels: 3, ...TIME }, { levels: 5, ...TIME }, { levels: 1 }],
+      [8, 4],
+      [[8, 4, "time"], [4, 1, "time"], null],
+    ],
+    [
+      [{ levels: 2, ...SPACE }, { levels: 2, ...SPACE }, { levels: 3, ...TIME }, { levels: 1 }],
+      [8, 4, 2],
+      [[4, 4, "space"], [2, 2, "space"], [2, 1, "time"], null],
+    ],
+    [[{ levels: 2 }, { levels: 3, ...TIME }, { levels: 1 }], [4, 2], [
+      null,
+      [2, 1, "time"],
+      null,
+    ]],
+    // Without temporal_mode the other fields mean nothing.
+    [[{ levels: 3, temporal_spatial_ds: true }, { levels: 1 }], [4], [null, null]],
+    [[{ levels: 3, temporal_positional_encoding: true }, { levels: 1 }], [4], [null, null]],
+  ];
+  for (const [unets, ratio, frames] of cases) {
+    const temporal = frames.slice(0, -1).map((frame) => frame?.[2] === "time");
+    // What is recorded beside it is checked as well.
+    const json = { unet_config: nestedUnet(...unets), nest_ratio: ratio, is_temporal: temporal };
+    const config = parse(json);
+    assert.deepEqual(config.nestRatio, ratio);
+    const built = nestedUnets(config.unet).map(({ frames }) =>
+      frames === null ? null : [frames.grid, frames.innerGrid, frames.resamples]
+    );
+    assert.deepEqual(built, frames, JSON.stringify(unets));
+    const turned = temporal.map((value, i) => i === 0 ? !value : value);
+    assertFails(
+      { ...json, is_temporal: turned },
+      `Cannot load "config.json": "is_temporal" is ${JSON.stringify(turned)} but must be ` +
+        `${JSON.stringify(temporal)} for these resolutions.`,
+    );
+  }
+});
+
+Deno.test("parseModelConfig: layers of attention over time", () => {
+  const layers = (value: unknown) => {
+    const unet = nestedUnet({ levels: 3, ...TIME, num_temporal_attention_layers: value }, {
+      levels: 1,
+    });
+    return parse({ unet_config: unet }).unet.numTemporalAttentionLayers;
+  };
+  assert.deepEqual(layers([1, 0, 2]), [1, 0, 2]);
+  assert.deepEqual(layers("1,0,2"), [1, 0, 2]);
+  assert.deepEqual(layers("1"), [1, 1, 1]);
+  assert.deepEqual(layers(null), []);
+  // A picture is a video of one frame.
+  const json = plain();
+  json.unet_config.num_temporal_attention_layers = [0, 0, 1];
+  assert.deepEqual(parse(json).unet.numTemporalAttentionLayers, [0, 0, 1]);
+});
+
+Deno.test("parseModelConfig: video that cannot work", () => {
+  const fails = (unets: Parameters<typeof nestedUnet>, message: string) =>
+    assertFails(
+      { unet_config: nestedUnet(...unets), conditioning_feature_dim: 48 },
+      `Cannot load "config.json": "unet_config.${message}.`,
+    );
+  const layers = (count: unknown) => ({ num_temporal_attention_layers: count });
+  const image = { levels: 1 };
+  fails(
+    [{ levels: 2, ...TIME }],
+    `temporal_mode" is true but must be false: a video UNet has another one inside`,
+  );
+  fails(
+    [image, { levels: 3, ...TIME }],
+    `inner_config.temporal_mode" is true but must be false: a video UNet has another one inside`,
+  );
+  fails(
+    [{ levels: 2, ...TIME }, image],
+    `resolution_channels" is [32,32] but must be an odd number of resolutions, to divide a ` +
+      `square of frames`,
+  );
+  fails(
+    [{ levels: 2, ...SPACE }, { levels: 4, ...TIME }, image],
+    `inner_config.resolution_channels" is [32,32,32,32] but must be an odd number of ` +
+      `resolutions, to divide a square of frames`,
+  );
+  fails(
+    [{ levels: 2, ...SPACE, ...layers([0, 1]) }, image],
+    `num_temporal_attention_layers" is [0,1] but must be 0 everywhere with "temporal_spatial_ds"`,
+  );
+  assert.deepEqual(
+    parse({ unet_config: nestedUnet({ levels: 2, ...SPACE, ...layers([0, 0]) }, image) }).unet
+      .numTemporalAttentionLayers,
+    [0, 0],
+  );
+  fails(
+    [{ levels: 3, ...TIME, ...layers([0, 1]) }, image],
+    `num_temporal_attention_layers" is [0,1] but must be 3 integers, one a resolution`,
+  );
+  fails(
+    [{ levels: 3, ...TIME, ...layers([0, -1, 0]) }, image],
+    `num_temporal_attention_layers" is [0,-1,0] but must be integers from 0 to 64`,
+  );
+  const narrow = {
+    resolution_channels: [64, 48, 16],
+    resnet_config: { num_groups_norm: 8 },
+  };
+  fails(
+    [{ levels: 3, ...TIME, ...narrow, ...layers([1, 1, 0]) }, image],
+    `resolution_channels" is [64,48,16] but must be multiples of 32 for attention over time`,
+  );
+  parse({
+    unet_config: nestedUnet({ levels: 3, ...TIME, ...narrow, ...layers([1, 0, 0]) }, image),
+  });
+  fails(
+    [{ levels: 3, temporal_mode: "yes" }, image],
+    `temporal_mode" is "yes" but must be true or false`,
+  );
+});
+
+Deno.test("parseModelConfig: a UNet of several frames cannot attend to text", () => {
+  const attending = (fields: { levels: number }, level: number) => ({
+    unet_config: nestedUnet(
+      { ...fields, num_attention_layers: 1, attention_levels: [level] },
+      { levels: 1 },
+    ),
+    conditioning_feature_dim: 48,
+  });
+  const fails = (fields: { levels: number }, level: number) =>
+    assertFails(
+      attending(fields, level),
+      `Cannot load "config.json": "unet_config.attention_levels" is [${level}] but must be ` +
+        `without level ${level}, whose frames cannot attend to text.`,
+    );
+  // 4, 2 and 1 frames.
+  fails({ levels: 3, ...TIME }, 0);
+  fails({ levels: 3, ...TIME }, 1);
+  parse(attending({ levels: 3, ...TIME }, 2));
+  // One frame throughout.
+  parse(attending({ levels: 3, ...SPACE }, 0));
+  // Without text, frames attend to themselves.
+  parse({ ...attending({ levels: 3, ...TIME }, 0), conditioning_feature_dim: -1 });
+
+  const video3 = golden("video3/config.json");
+  Object.assign(video3.unet_config, { attention_levels: [2], num_attention_layers: [0, 0, 1] });
+  assertFails(
+    video3,
+    `Cannot load "config.json": "unet_config.attention_levels" is [2] but must be without level ` +
+      `2, whose frames cannot attend to text.`,
+  );
 });
 
 Deno.test("parseModelConfig: an unknown field is named with its path", () => {
@@ -431,7 +640,8 @@ Deno.test("parseModelConfig: the fields beside unet_config", () => {
     ["image_size", 30, "30", "a multiple of 4"],
     ["image_size", -4, "-4", "an integer from 1 to 65536"],
     ["nest_ratio", [2], "[2]", "[] for these resolutions"],
-    ["is_temporal", "no", '"no"', "a list of true and false"],
+    ["is_temporal", "no", '"no"', "[] for these resolutions"],
+    ["is_temporal", [true], "[true]", "[] for these resolutions"],
   ];
   for (const [field, value, is, need] of cases) {
     assertFails(
