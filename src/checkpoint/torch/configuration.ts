@@ -69,7 +69,6 @@ class Json {
     if (typeof value === "bigint") return Number(value);
     if (typeof value !== "object" || value === null) return value;
     if (Array.isArray(value)) return value.map((item) => this.of(item, depth + 1));
-    if (value instanceof Set) return [...value].map((item) => this.of(item, depth + 1));
     if (value instanceof Map) return this.#object(value, depth);
     if (value instanceof Uint8Array) return null;
     switch (value.kind) {

@@ -5,7 +5,7 @@
 
 import { Buffer } from "node:buffer";
 import { numpyScalar } from "./numpy_scalar.ts";
-import { isKind, type PickleMap, type PickleTensor, type PickleValue } from "./values.ts";
+import { isKind, keyOf, type PickleMap, type PickleTensor, type PickleValue } from "./values.ts";
 
 /** What arguments stand for; undefined: not what is expected, so they stay as they are. */
 type Constructor = (args: PickleValue[]) => PickleValue | undefined;
@@ -14,11 +14,11 @@ const CONSTRUCTORS: ReadonlyMap<string, Constructor> = new Map<string, Construct
   ["collections.OrderedDict", ([pairs]) => dictionary(pairs)],
   // Its first argument makes values that are missing.
   ["collections.defaultdict", () => new Map()],
-  ["builtins.set", ([items]) => set(items)],
-  ["builtins.frozenset", ([items]) => set(items)],
+  ["builtins.set", ([items]) => list(items)],
+  ["builtins.frozenset", ([items]) => list(items)],
   ["builtins.bytes", ([items]) => items === undefined ? new Uint8Array(0) : undefined],
   ["_codecs.encode", ([text, encoding]) => latin1(text, encoding)],
-  ["torch.Size", ([sizes]) => Array.isArray(sizes) ? sizes : undefined],
+  ["torch.Size", ([sizes]) => list(sizes)],
   ["torch._utils._rebuild_tensor", tensor],
   ["torch._utils._rebuild_tensor_v2", tensor],
   ["torch._utils._rebuild_parameter", ([data]) => parameter(data)],
@@ -46,14 +46,14 @@ function dictionary(pairs: PickleValue | undefined): PickleMap | undefined {
   const map: PickleMap = new Map();
   for (const pair of pairs) {
     if (!Array.isArray(pair) || pair.length !== 2) return undefined;
-    map.set(pair[0]!, pair[1]!);
+    map.set(keyOf(pair[0]!), pair[1]!);
   }
   return map;
 }
 
-function set(items: PickleValue | undefined): Set<PickleValue> | undefined {
-  if (items === undefined) return new Set();
-  return Array.isArray(items) ? new Set(items) : undefined;
+/** What is made from a list is that list: nobody changes it afterwards. */
+function list(items: PickleValue = []): PickleValue[] | undefined {
+  return Array.isArray(items) ? items : undefined;
 }
 
 /** Protocol 2 has no bytes: it writes text whose characters are the bytes. */

@@ -1,7 +1,7 @@
 import { loadError, quote } from "../header.ts";
 import { construct } from "./construct.ts";
 import { storageDtype } from "./storage_types.ts";
-import { isKind, type PickleStorage, type PickleValue } from "./values.ts";
+import { isKind, keyOf, type PickleStorage, type PickleValue } from "./values.ts";
 
 /**
  * Strings, containers and records, and what is kept for later use; each takes up to 200 bytes of
@@ -69,8 +69,8 @@ export class Machine {
 
   /** Keeps the top value for {@link recall}. */
   memoize(index = this.#memo.size): void {
+    if (index >= MAX_OBJECTS) throw this.error(`keeps more than ${MAX_OBJECTS} objects`);
     this.#memo.set(index, this.peek());
-    if (this.#memo.size > MAX_OBJECTS) throw this.error(`keeps more than ${MAX_OBJECTS} objects`);
   }
 
   recall(index: number): void {
@@ -79,6 +79,7 @@ export class Machine {
     this.push(value);
   }
 
+  /** Adds to a list or a set. */
   append(values: PickleValue[]): void {
     const target = this.peek();
     if (isKind(target, "record")) return;
@@ -92,14 +93,7 @@ export class Machine {
     if (!(target instanceof Map) || values.length % 2 !== 0) {
       throw this.error("sets items of what is no dictionary");
     }
-    for (let i = 0; i < values.length; i += 2) target.set(values[i]!, values[i + 1]!);
-  }
-
-  addItems(values: PickleValue[]): void {
-    const target = this.peek();
-    if (isKind(target, "record")) return;
-    if (!(target instanceof Set)) throw this.error("adds to what is no set");
-    for (const value of values) target.add(value);
+    for (let i = 0; i < values.length; i += 2) target.set(keyOf(values[i]!), values[i + 1]!);
   }
 
   pushClass([module, name]: PickleValue[]): void {
@@ -117,7 +111,7 @@ export class Machine {
     if (!isKind(target, "class")) throw this.error("calls what is no class");
     if (!Array.isArray(args)) throw this.error(`calls a class with what are no arguments`);
     const known = construct(target.name, args);
-    if (known !== undefined) return this.make(known, weight(known));
+    if (known !== undefined) return this.make(known, weight(args));
     this.records.set(target.name, (this.records.get(target.name) ?? 0) + 1);
     this.make({ kind: "record", class: target.name, args, state: null });
   }
@@ -151,9 +145,8 @@ export class Machine {
   }
 }
 
-/** What constructing copied, in objects: copies of one long list must not fill memory. */
-function weight(value: PickleValue): number {
-  if (value instanceof Map || value instanceof Set) return 1 + value.size;
-  if (value instanceof Uint8Array) return 1 + value.length / 64;
-  return 1;
+/** How much constructing may have copied, in objects: copies of one long list must not add up. */
+function weight([source]: PickleValue[]): number {
+  if (Array.isArray(source)) return 1 + source.length;
+  return typeof source === "string" ? 1 + source.length / 64 : 1;
 }

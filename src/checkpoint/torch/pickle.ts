@@ -73,9 +73,9 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map(
     ["}", (m) => m.make(new Map())], // EMPTY_DICT
     ["s", (m) => m.setItems(m.popMany(2))], // SETITEM
     ["u", (m) => m.setItems(m.popGroup())], // SETITEMS
-    ["\x8f", (m) => m.make(new Set())], // EMPTY_SET
-    ["\x90", (m) => m.addItems(m.popGroup())], // ADDITEMS
-    ["\x91", (m) => m.make(new Set(m.popGroup()))], // FROZENSET
+    ["\x8f", (m) => m.make([])], // EMPTY_SET
+    ["\x90", (m) => m.append(m.popGroup())], // ADDITEMS
+    ["\x91", (m) => m.make(m.popGroup())], // FROZENSET
 
     ["c", (m, operand) => m.pushClass([operand.line(), operand.line()])], // GLOBAL
     ["\x93", (m) => m.pushClass(m.popMany(2))], // STACK_GLOBAL

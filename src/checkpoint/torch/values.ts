@@ -1,8 +1,9 @@
 import type { Dtype } from "../dtype.ts";
 
 /**
- * What a pickle holds, as data. Tuples are arrays as lists are, dictionaries are maps. Values may
- * share parts and may contain themselves, so whoever walks them must count and keep to a depth.
+ * What a pickle holds, as data. Tuples and sets are arrays as lists are, dictionaries are maps.
+ * Values may share parts and may contain themselves, so whoever walks them must count and keep to
+ * a depth.
  */
 export type PickleValue =
   | null
@@ -13,13 +14,20 @@ export type PickleValue =
   | Uint8Array
   | PickleValue[]
   | PickleMap
-  | Set<PickleValue>
   | PickleClass
   | PickleRecord
   | PickleStorage
   | PickleTensor;
 
 export type PickleMap = Map<PickleValue, PickleValue>;
+
+/**
+ * A value as the key of a map. Numbers become text, since of numbers a file could choose as many as
+ * it likes that fall on the same place in a hash table, which then takes hours to fill.
+ */
+export function keyOf(value: PickleValue): PickleValue {
+  return typeof value === "number" || typeof value === "bigint" ? String(value) : value;
+}
 
 /** The name of a class or function, such as "torch.FloatStorage"; it stands for nothing else. */
 export interface PickleClass {
