@@ -155,6 +155,30 @@ export function conv2d(
   return finish(sum, options);
 }
 
+/** nn.Conv1d with zero padding of k / 2 over the frames of [rows, frames, pixels, channels], weight [outputs, inputs, k]. */
+export function convTime(
+  input: Numbers,
+  weight: Numbers,
+  options: Epilogue & { readonly stride?: number; readonly upsample?: number } = {},
+): Numbers {
+  const { stride = 1, upsample = 1 } = options;
+  const [rows, frames, pixels, channels] = input.shape as [number, number, number, number];
+  const [outputs, , size] = weight.shape as [number, number, number];
+  const pad = Math.floor(size / 2);
+  const length = Math.floor((frames * upsample + 2 * pad - size) / stride) + 1;
+  const sum = tabulate([rows, length, pixels, outputs], (row, t, pixel, output) => {
+    let total = 0;
+    for (let k = 0; k < size; k++) {
+      const frame = Math.floor((t! * stride + k - pad) / upsample);
+      for (let c = 0; c < channels; c++) {
+        total += at(input, row!, frame, pixel!, c) * at(weight, output!, c, k);
+      }
+    }
+    return total;
+  });
+  return finish(sum, options);
+}
+
 /** x W^T + b over the last dimension. */
 export function linear(input: Numbers, weight: Numbers, options: Epilogue = {}): Numbers {
   const [outputs, inputs] = weight.shape as [number, number];
@@ -174,7 +198,10 @@ function moments(values: readonly number[]): { mean: number; variance: number } 
   return { mean, variance: values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / values.length };
 }
 
-/** nn.GroupNorm over [rows, ..., channels], then `y (1 + scale) + shift` with film [rows, scales then shifts], then the activation. */
+/**
+ * nn.GroupNorm over [rows, ..., channels], then `y (1 + scale) + shift` with film [rows, scales then shifts], then the activation.
+ * A row of the film stands for several of the input, one after the other.
+ */
 export function groupNorm(
   input: Numbers,
   options: {
@@ -207,8 +234,9 @@ export function groupNorm(
     const y = (at(flat, row!, pixel!, c!) - mean) / Math.sqrt(variance + 1e-5) * weight[c!]! +
       bias[c!]!;
     if (film === undefined) return activate(y, activation);
-    const scale = at(film.value, row!, film.offset + c!);
-    const shift = at(film.value, row!, film.offset + channels + c!);
+    const source = Math.floor(row! / (rows / film.value.shape[0]!));
+    const scale = at(film.value, source, film.offset + c!);
+    const shift = at(film.value, source, film.offset + channels + c!);
     return activate(y * (1 + scale) + shift, activation);
   });
   return reshape(result, input.shape);
@@ -298,6 +326,68 @@ export function attention(
   }
   const result = { shape: [...queries.shape.slice(0, -1), width], data };
   return options.addend === undefined ? result : add(result, options.addend);
+}
+
+/** Swaps dimensions 1 and 2 of [rows, frames, pixels, width]. */
+function pixelsFirst(input: Numbers): Numbers {
+  const [rows, frames, pixels, width] = input.shape as [number, number, number, number];
+  return tabulate(
+    [rows, pixels, frames, width],
+    (row, pixel, frame, c) => at(input, row!, frame!, pixel!, c!),
+  );
+}
+
+/** {@link attention} of the frames of [rows, frames, pixels, width], each pixel for itself (a mask has a row for each). */
+export function attentionOverTime(
+  queries: Numbers,
+  pairs: Numbers,
+  { addend, ...options }: Parameters<typeof attention>[2],
+): Numbers {
+  const rowsOf = (input: Numbers) => {
+    const { shape: [rows, pixels, ...rest], data } = pixelsFirst(input);
+    return { shape: [rows! * pixels!, ...rest], data };
+  };
+  const result = attention(rowsOf(queries), rowsOf(pairs), options);
+  const [rows, frames, pixels] = queries.shape as [number, number, number];
+  const output = pixelsFirst(reshape(result, [rows, pixels, frames, result.shape[2]!]));
+  return addend === undefined ? output : add(output, addend);
+}
+
+/**
+ * Rotary positions (RoFormer): neighbours, as the parts of a complex number, are turned by frame * frequency. The last dimension is
+ * heads of twice as many numbers as there are frequencies; from `rotated` on it stays. PyTorch multiplies in f32.
+ */
+export function rotary(input: Numbers, frequencies: ArrayLike<number>, rotated: number): Numbers {
+  return tabulate(input.shape, (row, frame, pixel, c) => {
+    const lane = c! - c! % 2;
+    const [x, y] = [
+      at(input, row!, frame!, pixel!, lane),
+      at(input, row!, frame!, pixel!, lane + 1),
+    ];
+    if (c! >= rotated) return c! === lane ? x : y;
+    const turn = Math.fround(frame! * frequencies[lane / 2 % frequencies.length]!);
+    const angle = Math.atan2(y, x) + turn % (2 * Math.PI);
+    return Math.hypot(x, y) * (c! === lane ? Math.cos(angle) : Math.sin(angle));
+  });
+}
+
+/** Mosaics of grid x grid frames cut into frames, row by row: "b (n h) (m w) c -> (b n m) h w c" in einops' words. */
+export function framesOf(input: Numbers, grid: number): Numbers {
+  const [rows, height, width, channels] = input.shape as [number, number, number, number];
+  const [h, w] = [height / grid, width / grid];
+  return tabulate([rows * grid * grid, h, w, channels], (frame, y, x, c) => {
+    const [n, m] = [Math.floor(frame! / grid) % grid, frame! % grid];
+    return at(input, Math.floor(frame! / grid ** 2), n * h + y!, m * w + x!, c!);
+  });
+}
+
+/** The inverse of {@link framesOf}. */
+export function mosaicOf(input: Numbers, grid: number): Numbers {
+  const [frames, h, w, channels] = input.shape as [number, number, number, number];
+  return tabulate([frames / grid ** 2, h * grid, w * grid, channels], (row, y, x, c) => {
+    const frame = (row! * grid + Math.floor(y! / h)) * grid + Math.floor(x! / w);
+    return at(input, frame, y! % h, x! % w, c!);
+  });
 }
 
 /** activation(a + b). */

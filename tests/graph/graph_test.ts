@@ -3,10 +3,13 @@ import { add } from "../../src/graph/operations/add.ts";
 import { attention } from "../../src/graph/operations/attention.ts";
 import { averagePool } from "../../src/graph/operations/average_pool.ts";
 import { concat } from "../../src/graph/operations/concat.ts";
-import { conv2d, linear } from "../../src/graph/operations/conv2d.ts";
+import { conv2d, convTime, linear } from "../../src/graph/operations/conv2d.ts";
 import { gather } from "../../src/graph/operations/gather.ts";
 import { groupNorm } from "../../src/graph/operations/group_norm.ts";
 import { layerNorm, rmsNorm } from "../../src/graph/operations/layer_norm.ts";
+import { framesOf, mosaicOf } from "../../src/graph/operations/mosaic.ts";
+import { reshape } from "../../src/graph/operations/reshape.ts";
+import { rotary } from "../../src/graph/operations/rotary.ts";
 import { repeatRows, weightedSum } from "../../src/graph/operations/rows.ts";
 import { byteLength, Graph, GraphError, positions, vectors } from "../../src/graph/graph.ts";
 
@@ -28,6 +31,20 @@ Deno.test("operations give the shapes PyTorch gives", () => {
   assert.deepEqual(conv(3, { stride: 2 }), [2, 3, 4, 12]);
   assert.deepEqual(conv(3, { upsample: 2 }), [2, 10, 14, 12]);
   assert.deepEqual(conv(1, { stride: 2 }), [2, 3, 4, 12]);
+  const overTime = (frames: number, options: { stride?: 1 | 2; upsample?: 1 | 2 }) => {
+    const video = graph.input(`video${graph.inputs.size}`, [2, frames, 35, 8]);
+    return convTime(graph, video, { weight: parameter("weight", 12, 8, 3), bias, ...options })
+      .shape;
+  };
+  assert.deepEqual(overTime(5, {}), [2, 5, 35, 12]);
+  assert.deepEqual(overTime(5, { stride: 2 }), [2, 3, 35, 12]);
+  assert.deepEqual(overTime(16, { stride: 2 }), [2, 8, 35, 12]);
+  assert.deepEqual(overTime(1, { stride: 2 }), [2, 1, 35, 12]);
+  assert.deepEqual(overTime(5, { upsample: 2 }), [2, 10, 35, 12]);
+  assert.deepEqual(reshape(graph, picture, [10, 7, 8]).shape, [10, 7, 8]);
+  const mosaic = graph.input("mosaic", [2, 6, 12, 8]);
+  assert.deepEqual(framesOf(graph, mosaic, 3).shape, [18, 2, 4, 8]);
+  assert.deepEqual(mosaicOf(graph, framesOf(graph, mosaic, 3), 3).shape, [2, 6, 12, 8]);
   assert.deepEqual(
     linear(graph, picture, { weight: [parameter("a", 3, 8), parameter("b", 4, 8, 1, 1)] }).shape,
     [2, 5, 7, 7],
@@ -109,7 +126,7 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
           groups: 2,
           film: { value: mask, offset: 0 },
         }),
-      "groupNorm in PATH of [2, 5, 7, 8], [3, 5]: the scale and shift have another number of rows",
+      "groupNorm in PATH of [2, 5, 7, 8], [3, 5]: the scale and shift have a number of rows that does not divide the input's",
     ],
     [
       () => {
@@ -142,6 +159,72 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       () => attention(graph, text, text, { ...attend, mask }),
       "attention in PATH of [3, 4, 24], [3, 4, 24], [3, 5]: mask, bias and addend have to be [[3, 4]]",
     ],
+    [
+      () => attention(graph, text, text, { ...attend, overTime: true }),
+      "attention in PATH of [3, 4, 24], [3, 4, 24]: over time, the queries have to be [rows, frames, pixels, width]",
+    ],
+    [
+      () => attention(graph, picture, other, { ...attend, overTime: true }),
+      "attention in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: keys and values do not hold 2 heads of 4",
+    ],
+    [
+      () => {
+        const pairs = graph.input("pairs", [2, 5, 6, 16]);
+        attention(graph, picture, pairs, { ...attend, overTime: true });
+      },
+      "attention in PATH of [2, 5, 7, 8], [2, 5, 6, 16]: queries and keys have different numbers of rows",
+    ],
+    [
+      () => {
+        const pairs = graph.input("video", [2, 3, 7, 16]);
+        attention(graph, picture, pairs, { ...attend, overTime: true, mask });
+      },
+      "attention in PATH of [2, 5, 7, 8], [2, 3, 7, 16], [3, 5]: mask, bias and addend have to be [[14, 3]]",
+    ],
+    [
+      () => convTime(graph, text, { weight: parameter("w", 8, 24, 3), bias }),
+      "conv2d in PATH of [3, 4, 24]: the input has to be [rows, height, width, channels]",
+    ],
+    [
+      () => convTime(graph, picture, { weight: parameter("w", 8, 8, 3, 3), bias }),
+      'conv2d in PATH of [2, 5, 7, 8]: "w" has shape [8, 8, 3, 3] but the input has 8 channels',
+    ],
+    [
+      () => reshape(graph, picture, [2, 5, 6, 8]),
+      "reshape in PATH of [2, 5, 7, 8]: cannot be seen as [2, 5, 6, 8]: the last dimension and the number of numbers have to stay",
+    ],
+    [
+      () => reshape(graph, picture, [2, 5, 14, 4]),
+      "reshape in PATH of [2, 5, 7, 8]: cannot be seen as [2, 5, 14, 4]: the last dimension and the number of numbers have to stay",
+    ],
+    [
+      () => framesOf(graph, picture, 2),
+      "mosaic in PATH of [2, 5, 7, 8]: the picture is no 2 x 2 frames",
+    ],
+    [
+      () => framesOf(graph, text, 2),
+      "mosaic in PATH of [3, 4, 24]: the input has to be [rows, height, width, channels]",
+    ],
+    [
+      () => mosaicOf(graph, picture, 2),
+      "mosaic in PATH of [2, 5, 7, 8]: 2 frames do not fill mosaics of 4",
+    ],
+    [
+      () => rotary(graph, text, { frequencies: bias, headWidth: 16, rotated: 16 }),
+      "rotary in PATH of [3, 4, 24]: the input has to be [rows, frames, pixels, width]",
+    ],
+    [
+      () => rotary(graph, picture, { frequencies: bias, headWidth: 4, rotated: 4 }),
+      'rotary in PATH of [2, 5, 7, 8]: "b" has shape [8], not [2]',
+    ],
+    [
+      () => rotary(graph, picture, { frequencies: bias, headWidth: 6, rotated: 6 }),
+      "rotary in PATH of [2, 5, 7, 8]: heads of 6 are not a multiple of 4",
+    ],
+    ...[6, 12].map((rotated): [() => unknown, string] => [
+      () => rotary(graph, picture, { frequencies: parameter("f", 2), headWidth: 4, rotated }),
+      "rotary in PATH of [2, 5, 7, 8]: only whole heads can be turned",
+    ]),
     [
       () => averagePool(graph, picture, 2),
       "averagePool in PATH of [2, 5, 7, 8]: the picture is not divisible by 2",

@@ -84,6 +84,65 @@ Deno.test("attention", async (t) => {
     assertAllclose(y!, expected.data, sumTolerance(8));
   });
 
+  await t.step("over time: frames attend to frames, each pixel for itself", async () => {
+    for (
+      const [rows, frames, pixels, headWidth] of [
+        [1, 1, 1, 4],
+        [2, 1, 35, 8],
+        [3, 2, 7, 32],
+        [2, 7, 6, 6],
+        [1, 16, 65, 32],
+        [2, 16, 4, 32],
+      ] as const
+    ) {
+      const width = 2 * headWidth;
+      const x = numbers([rows, frames, pixels, 3 * width], 5, 2);
+      const addend = numbers([rows, frames, pixels, width], 6);
+      const options = {
+        ...{ heads: 2, headWidth, scale: 1 / Math.sqrt(headWidth) },
+        ...{ queryOffset: 0, keyOffset: width, valueOffset: 2 * width },
+      };
+      const { y, all } = await bench.run({ x, addend }, (graph, v) => ({
+        y: attention(graph, v.x!, v.x!, { ...options, overTime: true }),
+        all: attention(graph, v.x!, v.x!, { ...options, overTime: true, addend: v.addend! }),
+      }));
+      const name = `${rows} videos of ${frames} frames of ${pixels} pixels`;
+      const tolerance = sumTolerance(4 + headWidth);
+      assertAllclose(y!, reference.attentionOverTime(x, x, options).data, tolerance, name);
+      const added = reference.attentionOverTime(x, x, { ...options, addend }).data;
+      assertAllclose(all!, added, tolerance, `${name}, added`);
+    }
+  });
+
+  await t.step("over time: with mask and bias, and more keys than queries", async () => {
+    const options = { heads: 2, headWidth: 8, queryOffset: 3, keyOffset: 0, valueOffset: 16 };
+    const inputs = {
+      q: numbers([2, 3, 5, 20], 1, 2),
+      kv: numbers([2, 7, 5, 32], 2, 2),
+      mask: maskOf(10, 7),
+      bias: numbers([9, 2], 3, 2),
+    };
+    const { y } = await bench.run(inputs, (graph, v) => ({
+      y: attention(graph, v.q!, v.kv!, {
+        ...options,
+        ...{ overTime: true, scale: 0.5, mask: v.mask!, bias: v.bias! },
+      }),
+    }));
+    const { q, kv, mask, bias } = inputs;
+    const expected = reference.attentionOverTime(q, kv, { ...options, scale: 0.5, mask, bias });
+    assertAllclose(y!, expected.data, sumTolerance(12));
+  });
+
+  await t.step("over time: a video has the same bits in any batch", async () => {
+    const options = { heads: 2, headWidth: 8, queryOffset: 0, keyOffset: 16, valueOffset: 32 };
+    await assertRowsIndependent({ x: numbers([3, 5, 14, 48], 1) }, async (inputs) => {
+      const { y } = await bench.run(inputs, (graph, v) => ({
+        y: attention(graph, v.x!, v.x!, { ...options, overTime: true }),
+      }));
+      return y!;
+    });
+  });
+
   const options = { heads: 2, headWidth: 8, queryOffset: 0, keyOffset: 0, valueOffset: 16 };
   const run = async (inputs: Record<string, Input>, scale?: number): Promise<Float32Array> => {
     const { y } = await bench.run(inputs, (graph, v) => ({

@@ -1,6 +1,6 @@
 import type { Activation } from "../../../src/gpu/activation.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
-import { conv2d, linear } from "../../../src/graph/operations/conv2d.ts";
+import { conv2d, convTime, linear } from "../../../src/graph/operations/conv2d.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
 import * as reference from "../../reference.ts";
 import { Bench } from "../run.ts";
@@ -71,12 +71,73 @@ async function assertCase(bench: Bench, name: string, test: Case): Promise<void>
   assertAllclose(y!, expected.data, sumTolerance(total * size * size), JSON.stringify(test));
 }
 
+interface TimeCase {
+  /** Videos, frames, pixels. */
+  readonly area: [number, number, number];
+  /** Channels of each source. */
+  readonly channels: number[];
+  readonly outputs: number;
+  readonly stride?: 1 | 2;
+  readonly upsample?: 1 | 2;
+  readonly activation?: Activation;
+  readonly gate?: boolean;
+  readonly residual?: boolean;
+}
+
+const timeCases: TimeCase[] = [1, 2, 5, 16].flatMap((frames): TimeCase[] => [
+  { area: [2, frames, 7], channels: [8], outputs: 33 },
+  { area: [1, frames, 35], channels: [33], outputs: 5, stride: 2 },
+  { area: [3, frames, 1], channels: [4], outputs: 70, stride: 2, residual: true },
+  { area: [2, frames, 6], channels: [32], outputs: 32, upsample: 2, gate: true },
+  { area: [1, frames, 13], channels: [4, 3], outputs: 6, upsample: 2, activation: "silu" },
+  { area: [2, frames, 3], channels: [5], outputs: 7, upsample: 2, stride: 2 },
+]);
+
+async function assertTimeCase(bench: Bench, name: string, test: TimeCase): Promise<void> {
+  const { area: [rows, frames, pixels], channels, outputs, activation = "none" } = test;
+  const { stride = 1, upsample = 1 } = test;
+  const total = channels.reduce((sum, n) => sum + n, 0);
+  const weight = bench.parameter(`${name}.weight`, [outputs, total, 3]);
+  const bias = bench.parameter(`${name}.bias`, [outputs]);
+  const sources = channels.map((n, i) => numbers([rows, frames, pixels, n], i + 1));
+  const shape = [rows, Math.ceil(frames * upsample / stride), pixels, outputs];
+  const extras = {
+    ...test.gate && { gate: numbers(shape, 5) },
+    ...test.residual && { residual: numbers(shape, 6) },
+  };
+  const inputs = Object.fromEntries(sources.map((source, i) => [`x${i}`, source]));
+  const { y } = await bench.run({ ...inputs, ...extras }, (graph, v) => ({
+    y: convTime(graph, channels.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
+      weight,
+      bias,
+      stride,
+      upsample,
+      activation,
+      ...v.gate && { gate: v.gate },
+      ...v.residual && { residual: v.residual },
+    }),
+  }));
+  const input = channels.length === 2 ? reference.concat(sources[0]!, sources[1]!) : sources[0]!;
+  const expected = reference.convTime(input, numbersOf(bench, weight), {
+    bias: bench.parameters.get(bias.name)!,
+    stride,
+    upsample,
+    activation,
+    ...extras,
+  });
+  assertAllclose(y!, expected.data, sumTolerance(total * 3), JSON.stringify(test));
+}
+
 for (const subgroups of [true, false]) {
   Deno.test(`conv2d and linear, ${subgroups ? "with" : "without"} subgroups`, async (t) => {
     await using bench = await Bench.open({ subgroups });
 
     await t.step("conv2d equals the reference", async () => {
       for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);
+    });
+
+    await t.step("convTime equals the reference", async () => {
+      for (const [i, test] of timeCases.entries()) await assertTimeCase(bench, `time${i}`, test);
     });
 
     await t.step("linear equals the reference at any number of positions", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Activation } from "../../../src/gpu/activation.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
 import { groupNorm } from "../../../src/graph/operations/group_norm.ts";
+import { reshape } from "../../../src/graph/operations/reshape.ts";
 import { assertAllclose, type Tolerance } from "../../allclose.ts";
 import * as reference from "../../reference.ts";
 import { Bench } from "../run.ts";
@@ -14,6 +15,8 @@ interface Case {
   readonly groups: number;
   /** Where the scales start. */
   readonly film?: number;
+  /** Rows of the scales and shifts, each for several frames; as many as the input's unless given. */
+  readonly filmRows?: number;
   readonly activation?: Activation;
   readonly tolerance?: Tolerance;
 }
@@ -29,6 +32,9 @@ const cases: Case[] = [
   { area: [2, 5, 13], channels: [32, 64], groups: 32, film: 3, activation: "silu" },
   { area: [1, 17, 19], channels: [48], groups: 16, activation: "gelu" },
   { area: [2, 17, 19], channels: [4, 92], groups: 16, film: 7 },
+  { area: [6, 3, 5], channels: [32], groups: 8, film: 3, filmRows: 2, activation: "silu" },
+  { area: [6, 7, 11], channels: [4, 28], groups: 8, film: 0, filmRows: 3 },
+  { area: [16, 2, 2], channels: [12], groups: 3, film: 5, filmRows: 1 },
   { area: [1, 129, 131], channels: [4], groups: 2 },
   { area: [3, 321], channels: [12], groups: 3 },
 ];
@@ -36,7 +42,7 @@ const cases: Case[] = [
 async function assertCase(
   bench: Bench,
   name: string,
-  { area, channels, groups, film, activation = "none" }: Case,
+  { area, channels, groups, film, filmRows = area[0]!, activation = "none" }: Case,
   sources: Input[],
   tolerance: Tolerance,
 ): Promise<void> {
@@ -45,7 +51,7 @@ async function assertCase(
   const bias = bench.parameter(`${name}.bias`, [total]);
   const filmInput = film === undefined
     ? {}
-    : { film: numbers([area[0]!, film + 2 * total + 1], 9) };
+    : { film: numbers([filmRows, film + 2 * total + 1], 9) };
   const inputs = { ...Object.fromEntries(sources.map((x, i) => [`x${i}`, x])), ...filmInput };
   const { y } = await bench.run(inputs, (graph, v) => ({
     y: groupNorm(graph, sources.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
@@ -84,9 +90,10 @@ Deno.test("groupNorm", async (t) => {
       const test = { area, channels: [16], groups: 4 };
       const x = numbers([...area, 16], 1, 0.25);
       for (let k = 0; k < x.data.length; k++) x.data[k] = 1000 + x.data[k]!;
-      // x * scale and its shift are around 1000 / 0.14 * 2 = 14000, where a step is 1e-3: two of them are rounded.
+      // x * scale and its shift are around 1000 / 0.14 * 2 = 14000, where a step is 1e-3: both are rounded, and so is the mean (by
+      // steps of 6e-5, times 14).
       // A variance of squares minus the square of the mean would be off by whole numbers.
-      await assertCase(bench, `mean${i}`, test, [x], { absolute: 2e-3 });
+      await assertCase(bench, `mean${i}`, test, [x], { absolute: 3e-3 });
     }
   });
 
@@ -117,6 +124,21 @@ Deno.test("groupNorm", async (t) => {
           film: { value: v.film!, offset: 6 },
         }),
       }));
+      return y!;
+    });
+  });
+
+  await t.step("the frames of a video have the same bits in any batch", async () => {
+    const [weight, bias] = [bench.parameter("vw", [8]), bench.parameter("vb", [8])];
+    await assertRowsIndependent({
+      x: numbers([3, 4, 5, 7, 8], 1),
+      film: numbers([3, 16], 2),
+    }, async (inputs) => {
+      const { y } = await bench.run(inputs, (graph, v) => {
+        const frames = reshape(graph, v.x!, [v.x!.shape[0]! * 4, 5, 7, 8]);
+        const film = { value: v.film!, offset: 0 };
+        return { y: groupNorm(graph, frames, { weight, bias, groups: 2, film }) };
+      });
       return y!;
     });
   });
