@@ -15,7 +15,7 @@ export class RenamedTensors implements TensorFile {
 
   constructor(
     readonly path: string,
-    private readonly files: readonly TensorFile[],
+    private readonly originals: readonly TensorFile[],
     private readonly renamed: ReadonlyMap<string, RenamedTensor>,
   ) {
     this.tensors = new Map(
@@ -24,6 +24,10 @@ export class RenamedTensors implements TensorFile {
         { name, shape, dtype: file.tensors.get(stored)!.dtype },
       ]),
     );
+  }
+
+  get files(): readonly string[] {
+    return this.originals.flatMap(({ files }) => files);
   }
 
   async readFloat32(name: string): Promise<Float32Array> {
@@ -37,7 +41,7 @@ export class RenamedTensors implements TensorFile {
   }
 
   close(): void {
-    for (const file of this.files) file.close();
+    for (const file of this.originals) file.close();
   }
 
   [Symbol.dispose](): void {

@@ -51,6 +51,10 @@ export class Safetensors implements TensorFile {
     return this.file.path;
   }
 
+  get files(): readonly string[] {
+    return [this.path];
+  }
+
   /** Every tensor by its name, in the header's order. */
   get tensors(): ReadonlyMap<string, TensorInfo> {
     return this.header.tensors;

@@ -48,6 +48,11 @@ export class ShardedSafetensors implements TensorFile {
     return new ShardedSafetensors(path, new Map(tensors), shards, shardOf);
   }
 
+  /** The index and every file that it names. */
+  get files(): readonly string[] {
+    return [this.path, ...this.shards.values().map(({ path }) => path)];
+  }
+
   /**
    * Reads a whole tensor as float32, in row-major order.
    *

@@ -5,12 +5,13 @@ import { Gpu, type GpuInfo } from "../gpu/device.ts";
 import { byteLength, type Graph, type Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
 import { type Plan, plan } from "../graph/plan.ts";
+import { frameGrids } from "../model/frame_grids.ts";
 import { T5Encoder } from "../model/t5.ts";
 import { parseT5Config } from "../model/t5_config.ts";
-import type { ModelFolder } from "../pipeline/model_folder.ts";
+import { ModelSource } from "../pipeline/model_source.ts";
 import { DEFAULT_GUIDANCE, resolveRequest, sessionShape } from "../pipeline/request.ts";
 import { textGraph } from "../text/text_encoder.ts";
-import { DEFAULT_MODEL, openModel } from "./model_option.ts";
+import { DEFAULT_MODEL } from "./model_option.ts";
 import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { formatBytes, formatFlops, table } from "./table.ts";
@@ -67,7 +68,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const size = values.size === undefined
     ? undefined
     : integer(values.size, { name: "--size", min: 1 });
-  using folder = await openModel(positionals[0] ?? DEFAULT_MODEL);
+  using folder = await ModelSource.open(positionals[0] ?? DEFAULT_MODEL);
   const encoder = await openEncoder(folder);
   const model = describeModel(folder, encoder);
   const planned = folder.diffusion === null ? null : describePlan(folder, encoder, {
@@ -84,7 +85,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function openEncoder({ text }: ModelFolder): Promise<T5Encoder | null> {
+async function openEncoder({ text }: ModelSource): Promise<T5Encoder | null> {
   if (text === null) return null;
   const path = `${text.encoder}/config.json`;
   return new T5Encoder(parseT5Config(await readJson(path), path));
@@ -100,7 +101,7 @@ async function gpuInfo() {
   }
 }
 
-function describeModel(folder: ModelFolder, encoder: T5Encoder | null) {
+function describeModel(folder: ModelSource, encoder: T5Encoder | null) {
   const { path, config, diffusion, network, text } = folder;
   const sampler = diffusion?.samplerConfig;
   return {
@@ -110,6 +111,8 @@ function describeModel(folder: ModelFolder, encoder: T5Encoder | null) {
     imageSize: config.imageSize ?? null,
     /** Sides of the resolutions in relation to the innermost, outermost first. */
     levels: [...config.nestRatio, 1],
+    /** Frames of each resolution, which lie in its pictures as a square; 1: no video. */
+    frames: frameGrids(config).map((grid) => grid * grid),
     unets: network.unet.unets.map(({ path, config }) => ({
       path,
       channels: config.resolutionChannels,
@@ -133,11 +136,17 @@ function describeModel(folder: ModelFolder, encoder: T5Encoder | null) {
 }
 
 function modelText(model: ReturnType<typeof describeModel>): string {
-  const { path, kind, parameters, imageSize, levels, unets, diffusion, text } = model;
+  const { path, kind, parameters, imageSize, levels, frames, unets, diffusion, text } = model;
   const innermost = imageSize === null ? null : imageSize / levels[0]!;
-  const sizes = levels.map((ratio) =>
-    innermost === null ? `${ratio} x innermost` : `${ratio * innermost}x${ratio * innermost}`
-  );
+  const sizes = levels.map((ratio, level) => {
+    const count = frames[level]!;
+    if (innermost === null) {
+      return `${ratio} x innermost${count === 1 ? "" : ` (${count} frames)`}`;
+    }
+    const side = ratio * innermost;
+    const frame = side / Math.sqrt(count);
+    return `${side}x${side}${count === 1 ? "" : ` (${count} frames of ${frame}x${frame})`}`;
+  });
   const rows = [
     ["Kind", kind],
     ["Parameters", parameters.toLocaleString("en")],
@@ -174,7 +183,7 @@ interface PlanOptions {
 }
 
 function describePlan(
-  folder: ModelFolder,
+  folder: ModelSource,
   encoder: T5Encoder | null,
   { batch, guidance, size, gpu }: PlanOptions,
 ) {

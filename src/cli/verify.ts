@@ -1,4 +1,5 @@
 import { Safetensors } from "../checkpoint/safetensors.ts";
+import type { TensorFile } from "../checkpoint/tensor_file.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { Gpu } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
@@ -6,7 +7,7 @@ import { Weights } from "../gpu/weights.ts";
 import type { Comparison } from "../verify/comparison.ts";
 import { type Runnable, verifyForward } from "../verify/forward.ts";
 import { verifySampling } from "../verify/sampling.ts";
-import { openModel } from "./model_option.ts";
+import { ModelSource } from "../pipeline/model_source.ts";
 import { type Command, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { table } from "./table.ts";
@@ -15,6 +16,9 @@ import { table } from "./table.ts";
 const FORWARD_TOLERANCE = 1e-4;
 /** The steps of a run add up. */
 const SAMPLING_TOLERANCE = 1e-3;
+
+/** Weights in bfloat16 have eight bits: what they were rounded by shows in the result. */
+const ROUNDED_TOLERANCE = 1e-2;
 
 const FORWARD = "forward.safetensors";
 
@@ -35,7 +39,7 @@ export const COMMAND = {
   examples: [
     {
       description:
-        `A folder has config.json, weights.safetensors (or model.safetensors), and ${FORWARD} or any sample_*.json with its .safetensors`,
+        `A folder has config.json, weights.safetensors (or model.safetensors, or any .pth), and ${FORWARD} or any sample_*.json with its .safetensors`,
       command: "mdm verify golden/nested2",
     },
     {
@@ -55,37 +59,40 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     ? undefined
     : number(values.tolerance, { name: "--tolerance", min: 0 });
   const cases: RecordedCase[] = [];
-  for (const folder of folders) cases.push(await findCase(folder));
+  for (const folder of folders) cases.push(...await findCases(folder));
 
   using gpu = await Gpu.open();
   using pipelines = new Pipelines(gpu);
-  const results: { folder: string; tensors: Comparison[] }[] = [];
+  const results: { model: string; tensors: Comparison[] }[] = [];
   for (const recorded of cases) {
-    if (!values.json) print(recorded.folder);
+    if (!values.json) print(recorded.model);
     const tensors: Comparison[] = [];
     for await (const part of verifyCase(recorded, pipelines, tolerance)) {
       signal.throwIfAborted();
       tensors.push(...part);
       if (!values.json) print(table(part.map(row)));
     }
-    results.push({ folder: recorded.folder, tensors });
+    results.push({ model: recorded.model, tensors });
   }
   const all = results.flatMap(({ tensors }) => tensors);
   const passed = all.filter((comparison) => comparison.passed).length;
-  if (values.json) printJson({ passed: passed === all.length, folders: results });
+  if (values.json) printJson({ passed: passed === all.length, models: results });
   else print(`${passed} of ${all.length} tensors pass.`);
   return passed === all.length ? 0 : 1;
 }
 
-/** What there is to compare in a folder. */
+/** What there is to compare in a folder, and with which weights. */
 interface RecordedCase {
   readonly folder: string;
+  /** The folder, or a torch checkpoint in it. */
+  readonly model: string;
   readonly forward: boolean;
   /** Names of sampling runs, without ".json". */
   readonly samples: readonly string[];
 }
 
-async function findCase(folder: string): Promise<RecordedCase> {
+/** The folder's own weights and, apart, each torch checkpoint beside them. */
+async function findCases(folder: string): Promise<RecordedCase[]> {
   const names: string[] = [];
   try {
     for await (const { name } of Deno.readDir(folder)) names.push(name);
@@ -100,24 +107,32 @@ async function findCase(folder: string): Promise<RecordedCase> {
       `Cannot verify "${folder}": it has neither ${FORWARD} nor a sample_*.json. Give a folder of recorded numbers.`,
     );
   }
-  return { folder, forward, samples };
+  const checkpoints = names.filter((name) => name.endsWith(".pth")).sort();
+  return [folder, ...checkpoints.map((name) => `${folder}/${name}`)]
+    .map((model) => ({ folder, model, forward, samples }));
 }
 
 async function* verifyCase(
-  { folder, forward, samples }: RecordedCase,
+  { folder, model: path, forward, samples }: RecordedCase,
   pipelines: Pipelines,
   tolerance: number | undefined,
 ): AsyncGenerator<Comparison[]> {
-  using model = await openModel(folder);
+  using model = await ModelSource.open(path);
   using weights = new Weights(pipelines.gpu, model.file);
   const runnable: Runnable = { network: model.network, pipelines, weights };
   if (forward) {
     using recorded = await Safetensors.open(`${folder}/${FORWARD}`);
-    yield await verifyForward(runnable, recorded, tolerance ?? FORWARD_TOLERANCE);
+    const limit = isRounded(model.file) ? ROUNDED_TOLERANCE : FORWARD_TOLERANCE;
+    yield await verifyForward(runnable, recorded, tolerance ?? limit);
   }
   for (const name of samples) {
     yield await verifySampling(runnable, folder, name, tolerance ?? SAMPLING_TOLERANCE);
   }
+}
+
+/** Whether weights were rounded after the recording: the reference computes in float32 from weights that are exact in float16. */
+function isRounded({ tensors }: TensorFile): boolean {
+  return tensors.values().some(({ dtype }) => dtype === "BF16");
 }
 
 function row({ name, relativeL2, largestDifference, passed }: Comparison): string[] {

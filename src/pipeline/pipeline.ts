@@ -4,12 +4,15 @@ import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { Weights } from "../gpu/weights.ts";
+import { framesOf } from "../media/mosaic.ts";
 import type { Picture } from "../media/picture.ts";
 import { toPicture } from "../media/pixels.ts";
+import { frameGrids } from "../model/frame_grids.ts";
 import { TENSORS } from "../model/network.ts";
 import { type RowText, textNumbers } from "../model/text_inputs.ts";
-import { ModelFolder } from "./model_folder.ts";
-import { classRow, padded, Prompts, type Truncation } from "./prompts.ts";
+import { type ModelOptions, ModelSource } from "./model_source.ts";
+import { readTextFeatures, type TextFeatures } from "./text_features.ts";
+import { openText, padded, type TextSource, type Truncation } from "./prompts.ts";
 import {
   type GenerateRequest,
   type PictureJob,
@@ -18,10 +21,12 @@ import {
   sessionShape,
 } from "./request.ts";
 
-/** A picture that was made. */
+/** A picture or video that was made. */
 export interface GeneratedPicture extends PictureJob {
-  /** Every resolution, the outermost first. */
+  /** Every resolution, the outermost first; those of a video as mosaics, as the model makes them. */
   readonly levels: readonly Picture[];
+  /** The frames of every resolution, in order; a picture is one. */
+  readonly frames: readonly (readonly Picture[])[];
 }
 
 /** What happens while pictures are made, in order. */
@@ -37,7 +42,9 @@ export type GenerateEvent =
 export type Stage = "model" | "device" | "tokenizer" | "text" | "weights" | "sampling" | "reading";
 
 /** What may be asked of {@link Pipeline.load}. */
-export interface PipelineOptions extends GpuOptions {
+export interface PipelineOptions extends GpuOptions, ModelOptions {
+  /** Whether the text encoder leaves the GPU once prompts are encoded; it is loaded again for new ones. */
+  readonly lowMemory?: boolean;
   /** Is called when a stage begins. */
   readonly onStage?: (stage: Stage) => void;
 }
@@ -64,10 +71,10 @@ export class Pipeline implements AsyncDisposable {
   private constructor(
     readonly gpu: Gpu,
     /** The model's folder: configuration and files. */
-    readonly folder: ModelFolder,
+    readonly folder: ModelSource,
     pipelines: Pipelines,
-    private readonly prompts: Prompts | null,
-    private readonly onStage: (stage: Stage) => void,
+    private readonly text: TextSource,
+    private readonly options: PipelineOptions,
   ) {
     this.#pipelines = pipelines;
     this.#weights = new Weights(gpu, folder.file);
@@ -79,18 +86,16 @@ export class Pipeline implements AsyncDisposable {
    * @throws {MdmError} When there is no GPU or the folder is not a model.
    */
   static async load(path: string, options: PipelineOptions = {}): Promise<Pipeline> {
-    const { onStage = () => {} } = options;
-    onStage("model");
-    const folder = await ModelFolder.open(path);
+    const { onStage } = options;
+    onStage?.("model");
+    const folder = await ModelSource.open(path, options);
     try {
-      onStage("device");
+      onStage?.("device");
       const gpu = await Gpu.open(options);
       const pipelines = new Pipelines(gpu);
-      onStage("tokenizer");
-      const prompts = folder.text === null
-        ? null
-        : await Prompts.open(folder.text, folder.config, pipelines);
-      return new Pipeline(gpu, folder, pipelines, prompts, onStage);
+      onStage?.("tokenizer");
+      const text = await openText(folder, pipelines);
+      return new Pipeline(gpu, folder, pipelines, text, options);
     } catch (error) {
       folder[Symbol.dispose]();
       throw error;
@@ -129,18 +134,25 @@ export class Pipeline implements AsyncDisposable {
     const resolved = this.resolve(request);
     const { jobs, batch, plan } = resolved;
     const steps = Math.ceil(jobs.length / batch) * plan.times.length;
+    const grids = frameGrids(this.folder.config);
+    const features = request.textFeatures === undefined ? null : await readTextFeatures(
+      request.textFeatures,
+      [request.prompt].flat().length,
+      this.folder.config.conditioningFeatureDim,
+    );
     for (let first = 0; first < jobs.length; first += batch) {
       const group = jobs.slice(first, first + batch);
       const done = first / batch * plan.times.length;
-      for await (const step of this.#sample(resolved, group, request.signal)) {
+      for await (const step of this.#sample(resolved, group, features, request.signal)) {
         if (typeof step !== "number") yield step;
         else yield { kind: "progress", step: done + step, steps };
       }
-      this.onStage("reading");
+      this.options.onStage?.("reading");
       const levels = await this.#read(resolved, group.length);
       for (const [slot, job] of group.entries()) {
-        const picture = { ...job, levels: levels.map((pictures) => pictures[slot]!) };
-        yield { kind: "picture", picture };
+        const pictures = levels.map((slots) => slots[slot]!);
+        const frames = pictures.map((picture, level) => framesOf(picture, grids[level]!));
+        yield { kind: "picture", picture: { ...job, levels: pictures, frames } };
       }
     }
   }
@@ -149,21 +161,22 @@ export class Pipeline implements AsyncDisposable {
   async *#sample(
     resolved: ResolvedRequest,
     group: readonly PictureJob[],
+    features: TextFeatures | null,
     signal?: AbortSignal,
   ): AsyncGenerator<number | GenerateEvent & { kind: "truncated" }> {
     signal?.throwIfAborted();
     const { guidance, plan } = resolved;
-    this.onStage("text");
-    const rows = await this.#rows(group, guidance !== 1);
-    for (const truncation of this.prompts?.truncations.values() ?? []) {
+    this.options.onStage?.("text");
+    const rows = await this.#rows(group, guidance !== 1, features);
+    for (const truncation of this.text.truncations.values()) {
       yield { kind: "truncated", truncation };
     }
-    this.prompts?.truncations.clear();
-    this.onStage("weights");
+    this.text.truncations.clear();
+    this.options.onStage?.("weights");
     const session = await this.#prepare(resolved, group.length, rows);
     const states = (step: number, draw: number) =>
       group.map(({ seed }) => ({ tableRow: step, draw, seed, guidance }));
-    this.onStage("sampling");
+    this.options.onStage?.("sampling");
     session.condition();
     session.writeSlots(states(0, 0));
     session.start();
@@ -182,20 +195,24 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** The text of each row of the model: with guidance the negative prompts of all first. */
-  async #rows(group: readonly PictureJob[], guided: boolean): Promise<RowText[]> {
+  /** The text of each row of the model: with guidance what stands for no prompt first. */
+  async #rows(
+    group: readonly PictureJob[],
+    guided: boolean,
+    features: TextFeatures | null,
+  ): Promise<RowText[]> {
     if (!this.folder.network.takesText) return [];
-    const row = (prompt: string) =>
-      this.prompts?.row(prompt) ??
-        classRow(prompt, this.folder.config.conditioningFeatureDim);
-    const withText: RowText[] = [];
-    for (const { prompt } of group) withText.push(await row(prompt));
-    if (!guided) return withText;
-    if (this.prompts === null) {
+    if (guided && !this.text.guides) {
       throw new UsageError("The model has classes and no guidance: give guidance 1.");
     }
+    const withText: RowText[] = [];
     const without: RowText[] = [];
-    for (const { negative } of group) without.push(await row(negative));
+    for (const { prompt, promptIndex, negative } of group) {
+      withText.push(features?.prompts[promptIndex] ?? await this.text.row(prompt));
+      if (guided) without.push(features?.negative?.[promptIndex] ?? await this.text.row(negative));
+    }
+    if (this.options.lowMemory) this.text.release();
+    if (!guided) return withText;
     // In the reference both are padded to one length, which a model that attends to padding sees.
     const lengths = withText.map((text, i) => Math.max(text.length, without[i]!.length));
     return [...without, ...withText].map((text, i) => padded(text, lengths[i % group.length]!));
@@ -267,7 +284,7 @@ export class Pipeline implements AsyncDisposable {
     await this.gpu.finish().catch(() => {});
     this.#session?.[Symbol.dispose]();
     this.#weights[Symbol.dispose]();
-    this.prompts?.[Symbol.dispose]();
+    this.text[Symbol.dispose]();
     this.#pipelines[Symbol.dispose]();
     this.gpu[Symbol.dispose]();
     this.folder[Symbol.dispose]();

@@ -3,8 +3,9 @@ import type { Pipelines } from "../gpu/recording.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { TextEncoder } from "../text/text_encoder.ts";
+import { MdmTokenizer } from "../text/mdm_tokenizer.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import type { TextFolders } from "./model_folder.ts";
+import type { ModelSource, TextFolders } from "./model_source.ts";
 
 /** A prompt that was too long, and what was done about it. */
 export interface Truncation {
@@ -13,25 +14,51 @@ export interface Truncation {
   readonly limit: number;
 }
 
+/** What gives a model its text, prompt by prompt. */
+export interface TextSource extends Disposable {
+  /** Whether there is a text for no prompt, so that a prompt can be made to count more. */
+  readonly guides: boolean;
+  /** Prompts that were cut since the last look; the reader empties it. */
+  readonly truncations: Map<string, Truncation>;
+  /** A prompt as a row of the model's text, without padding. */
+  row(prompt: string): Promise<RowText>;
+  /** Gives back what can be loaded again. */
+  release(): void;
+}
+
+/** The text of a model: of its encoder, or the numbers of its classes. */
+export async function openText(source: ModelSource, pipelines: Pipelines): Promise<TextSource> {
+  if (source.classes) return new Classes(source.config.conditioningFeatureDim);
+  if (source.text === null) return new MissingText(source.path);
+  return await Prompts.open(source.text, source.config, pipelines);
+}
+
 /** Features of prompts, kept: a prompt is encoded once however many pictures it gets. */
-export class Prompts implements Disposable {
-  readonly #features = new Map<string, RowText>();
-  /** Prompts that were cut. */
+class Prompts implements TextSource {
+  readonly guides = true;
   readonly truncations = new Map<string, Truncation>();
+  readonly #features = new Map<string, RowText>();
+  #encoder: TextEncoder | null;
 
   private constructor(
-    private readonly tokenizer: Tokenizer,
-    private readonly encoder: TextEncoder,
-    private readonly maxTokens: number,
-  ) {}
+    private readonly folders: TextFolders,
+    private readonly tokenizer: Tokenizer | MdmTokenizer,
+    encoder: TextEncoder,
+    private readonly pipelines: Pipelines,
+  ) {
+    this.#encoder = encoder;
+  }
 
-  /** Opens a model's tokenizer and text encoder. */
+  /** Opens a model's tokenizer and text encoder, whose weights are read when the first prompt is. */
   static async open(
     folders: TextFolders,
     config: ModelConfig,
     pipelines: Pipelines,
   ): Promise<Prompts> {
-    const tokenizer = await Tokenizer.load(folders.tokenizer);
+    const { maxCharacters, tokenizerMode } = folders;
+    const tokenizer = tokenizerMode === "mdm"
+      ? await MdmTokenizer.load(folders.tokenizer, { maxCharacters })
+      : await Tokenizer.load(folders.tokenizer);
     const encoder = await TextEncoder.open(folders.encoder, pipelines);
     if (
       encoder.width !== config.conditioningFeatureDim ||
@@ -42,17 +69,18 @@ export class Prompts implements Disposable {
         `Cannot use the text encoder "${folders.encoder}": it gives ${encoder.width} features of ${encoder.model.config.vocabSize} tokens, but the model needs ${config.conditioningFeatureDim} and the tokenizer has ${tokenizer.vocabSize}.`,
       );
     }
-    return new Prompts(tokenizer, encoder, folders.maxTokens);
+    return new Prompts(folders, tokenizer, encoder, pipelines);
   }
 
-  /** A prompt as a row of the model's text, without padding. */
   async row(prompt: string): Promise<RowText> {
     const known = this.#features.get(prompt);
     if (known !== undefined) return known;
-    const { ids, truncated, total } = this.tokenizer.encode(prompt, this.maxTokens);
-    if (truncated) this.truncations.set(prompt, { prompt, tokens: total, limit: this.maxTokens });
+    const limit = this.folders.maxTokens;
+    const { ids, truncated, total } = this.tokenizer.encode(prompt, limit);
+    if (truncated) this.truncations.set(prompt, { prompt, tokens: total, limit });
+    this.#encoder ??= await TextEncoder.open(this.folders.encoder, this.pipelines);
     const row = {
-      features: await this.encoder.encode(ids),
+      features: await this.#encoder.encode(ids),
       length: ids.length,
       mask: new Float32Array(ids.length).fill(1),
     };
@@ -60,24 +88,58 @@ export class Prompts implements Disposable {
     return row;
   }
 
+  release(): void {
+    this.#encoder?.[Symbol.dispose]();
+    this.#encoder = null;
+  }
+
   [Symbol.dispose](): void {
-    this.encoder[Symbol.dispose]();
+    this.release();
   }
 }
 
 /** Where a model reads no words, the prompt is the number of a class (`categorical_conditioning` in the reference). */
-export function classRow(prompt: string, classes: number): RowText {
-  const index = Number(prompt);
-  if (prompt.trim() === "" || !Number.isInteger(index) || index < 0 || index >= classes) {
-    throw new UsageError(
-      `The model makes pictures of classes: give a class from 0 to ${
-        classes - 1
-      } instead of "${prompt}".`,
+class Classes implements TextSource {
+  readonly guides = false;
+  readonly truncations = new Map<string, Truncation>();
+
+  constructor(private readonly count: number) {}
+
+  row(prompt: string): Promise<RowText> {
+    const index = Number(prompt);
+    if (prompt.trim() === "" || !Number.isInteger(index) || index < 0 || index >= this.count) {
+      throw new UsageError(
+        `The model makes pictures of classes: give a class from 0 to ${
+          this.count - 1
+        } instead of "${prompt}".`,
+      );
+    }
+    const features = new Float32Array(this.count);
+    features[index] = 1;
+    return Promise.resolve({ features, length: 1, mask: null });
+  }
+
+  release(): void {}
+
+  [Symbol.dispose](): void {}
+}
+
+/** The text of a model whose encoder is not there: an error once it is needed. */
+class MissingText implements TextSource {
+  readonly guides = true;
+  readonly truncations = new Map<string, Truncation>();
+
+  constructor(private readonly model: string) {}
+
+  row(): Promise<RowText> {
+    throw new MdmError(
+      `Cannot read prompts: the model "${this.model}" has no text encoder. Name the folder of its T5 encoder with --text-encoder, or give features with --text-features.`,
     );
   }
-  const features = new Float32Array(classes);
-  features[index] = 1;
-  return { features, length: 1, mask: null };
+
+  release(): void {}
+
+  [Symbol.dispose](): void {}
 }
 
 /** A text with padding up to a length, as it stands beside a longer one in a batch of the reference. */

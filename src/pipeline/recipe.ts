@@ -5,7 +5,8 @@ import type { ThresholdType } from "../diffusion/config.ts";
 import { isSamplerName, type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLDS } from "../diffusion/thresholds.ts";
 import { MdmError } from "../errors.ts";
-import type { ModelFolder } from "./model_folder.ts";
+import { FASTEST } from "../media/animation.ts";
+import type { ModelSource } from "./model_source.ts";
 import type { GenerateRequest, PictureJob, ResolvedRequest } from "./request.ts";
 
 /** The keyword of a recipe among the texts of a PNG. */
@@ -33,28 +34,34 @@ export interface Recipe {
   readonly size: number;
   /** Which resolution this is; 0 is the outermost. */
   readonly level: number;
+  /** Of a video: frames a second. */
+  readonly fps?: number;
+  /** Of a single frame of a video: which it is, from 1. */
+  readonly frame?: number;
 }
+
+/** What of a picture or video is in a file. */
+export type RecipePart = Pick<Recipe, "level" | "fps" | "frame">;
 
 /** What a model is: its folder's name and the hash of its files. */
 export type ModelIdentity = Pick<Recipe, "model" | "weights">;
 
-/** Names a model by what its pictures depend on: weights, configuration, text encoder, tokenizer. */
-export async function modelIdentity({ path, file, text }: ModelFolder): Promise<ModelIdentity> {
-  const ofText = text === null ? [] : [
-    `${text.encoder}/config.json`,
-    `${text.encoder}/model.safetensors`,
-    `${text.tokenizer}/tokenizer.json`,
-  ];
-  const weights = await fingerprint([`${path}/config.json`, file.path, ...ofText]);
-  return { model: basename(await Deno.realPath(path)), weights };
+/** Names a model by what its pictures depend on: weights, configuration, text encoder, tokenizer, given features. */
+export async function modelIdentity(
+  source: ModelSource,
+  textFeatures?: string,
+): Promise<ModelIdentity> {
+  const files = await source.files();
+  const weights = await fingerprint(textFeatures === undefined ? files : [...files, textFeatures]);
+  return { model: basename(await Deno.realPath(source.path)), weights };
 }
 
-/** How one level of a picture is made. */
+/** How a part of a picture or video is made. */
 export function recipeOf(
   { sampler, steps, eta, guidance, threshold, size }: ResolvedRequest,
   { prompt, negative, seed }: PictureJob,
   { model, weights }: ModelIdentity,
-  level: number,
+  part: RecipePart,
 ): Recipe {
   return {
     version: project.version,
@@ -69,7 +76,7 @@ export function recipeOf(
     guidance,
     threshold,
     size,
-    level,
+    ...part,
   };
 }
 
@@ -103,6 +110,8 @@ export function parseRecipe(text: string, source: string): Recipe {
     !texts.every((name) => typeof recipe[name] === "string") ||
     !numbers.every((name) => typeof recipe[name] === "number") ||
     !["undefined", "number"].includes(typeof recipe.eta) ||
+    !isCount(recipe.fps, FASTEST) ||
+    !isCount(recipe.frame, Infinity) ||
     !/^\d{1,20}$/.test(recipe.seed as string) ||
     !isSamplerName(recipe.sampler as string) ||
     !Object.hasOwn(THRESHOLDS, recipe.threshold as string)
@@ -112,6 +121,12 @@ export function parseRecipe(text: string, source: string): Recipe {
     );
   }
   return recipe as unknown as Recipe;
+}
+
+/** Whether a field that may be left out is a whole number from 1. */
+function isCount(value: unknown, most: number): boolean {
+  return value === undefined ||
+    typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most;
 }
 
 function parseObject(text: string): Record<string, unknown> {

@@ -26,6 +26,11 @@ export interface GenerateRequest {
   readonly threshold?: ThresholdType;
   /** Width and height in pixels; the model's own unless given. */
   readonly size?: number;
+  /**
+   * A safetensors file with the prompts' features, instead of encoding them: "lm_outputs" and "lm_mask" with a row a prompt, or
+   * twice as many with the rows for no prompt first.
+   */
+  readonly textFeatures?: string;
   /** Pictures that are denoised together at most; more need more memory. */
   readonly batch?: number;
   /** Stops between two steps. */
@@ -50,6 +55,8 @@ const SEEDS = 1n << 64n;
 export interface PictureJob {
   /** Its place among all pictures of the request. */
   readonly index: number;
+  /** The place of its prompt among the prompts. */
+  readonly promptIndex: number;
   readonly prompt: string;
   readonly negative: string;
   readonly seed: bigint;
@@ -111,7 +118,8 @@ export function resolveRequest(
   const jobs = prompts.flatMap((prompt, p) =>
     Array.from({ length: count }, (_, k): PictureJob => {
       const index = p * count + k;
-      return { index, prompt, negative, seed: (seed + BigInt(index)) % SEEDS };
+      const job = { index, promptIndex: p, prompt, negative };
+      return { ...job, seed: (seed + BigInt(index)) % SEEDS };
     })
   );
   return {

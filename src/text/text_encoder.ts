@@ -1,6 +1,6 @@
 import { matchTensors } from "../checkpoint/match.ts";
 import { readJson } from "../checkpoint/json.ts";
-import { openSafetensors } from "../checkpoint/open.ts";
+import { openWeights } from "../checkpoint/weights_file.ts";
 import type { TensorFile } from "../checkpoint/tensor_file.ts";
 import type { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
@@ -34,7 +34,7 @@ export class TextEncoder implements Disposable {
    */
   static async open(folder: string, pipelines: Pipelines): Promise<TextEncoder> {
     const config = parseT5Config(await readJson(`${folder}/config.json`), `${folder}/config.json`);
-    const file = await openSafetensors(folder, "model");
+    const file = await openWeights(folder, "model");
     try {
       const [embedding] = EMBEDDINGS.filter((name) => file.tensors.has(name));
       const model = new T5Encoder(config, embedding);

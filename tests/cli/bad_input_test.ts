@@ -96,13 +96,13 @@ Deno.test("what the model cannot do", async () => {
 Deno.test("a folder that is not a model", async () => {
   await fail([...STAR, "--model", "nowhere"], {
     code: 1,
-    message: `Cannot load the model "nowhere": there is no such folder. Check the path.`,
+    message: `Cannot load the model "nowhere": there is no such file or folder. Check the path.`,
   });
   await inFolder((folder) =>
     fail([...STAR, "--model", folder], {
       code: 1,
       message:
-        `Cannot load the model "${folder}": it is not a folder with a config.json. Give a model's folder.`,
+        `Cannot load the model "${folder}": it is not a folder with a config.json and a model.safetensors. Give a model's folder.`,
     })
   );
 });

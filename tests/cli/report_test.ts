@@ -74,9 +74,9 @@ Deno.test("mdm verify fails when one weight is changed, or nothing may differ", 
     assert.match(stdout, /^ {2}out\.0 .* FAIL$/m);
     const strict = await mdm(["verify", RECORDED, "--tolerance", "0", "--json"]);
     assert.equal(strict.code, 1);
-    const { passed, folders } = JSON.parse(strict.stdout);
+    const { passed, models } = JSON.parse(strict.stdout);
     assert.equal(passed, false);
-    assert.equal(folders[0].tensors[0].tolerance, 0);
+    assert.equal(models[0].tensors[0].tolerance, 0);
     assert.equal((await mdm(["verify", folder, "--tolerance", "10"])).code, 0);
   }));
 

@@ -37,7 +37,7 @@ Deno.test("a picture does not depend on what is made beside it", async (t) => {
       const together = await pictures(pipeline, { ...run, prompt: prompts, seed: 40, batch: 3 });
       for (const [i, prompt] of prompts.entries()) {
         const [alone] = await pictures(pipeline, { ...run, prompt, seed: 40 + i });
-        assert.deepEqual(together[i], { ...alone!, index: i });
+        assert.deepEqual(together[i], { ...alone!, index: i, promptIndex: i });
       }
     });
   }

@@ -3,7 +3,7 @@ import { Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
-import { ModelFolder } from "../../src/pipeline/model_folder.ts";
+import { ModelSource } from "../../src/pipeline/model_source.ts";
 import type { Comparison } from "../../src/verify/comparison.ts";
 import { verifyForward } from "../../src/verify/forward.ts";
 import { verifySampling } from "../../src/verify/sampling.ts";
@@ -26,7 +26,7 @@ for (const subgroups of [true, false]) {
     using gpu = await Gpu.open({ subgroups });
     using pipelines = new Pipelines(gpu);
     for (const folder of FOLDERS) {
-      using model = await ModelFolder.open(folder, "weights.safetensors");
+      using model = await ModelSource.open(folder);
       using weights = new Weights(gpu, model.file);
       const runnable = { network: model.network, pipelines, weights };
       await t.step(`${folder}: forward`, async () => {
@@ -45,7 +45,7 @@ for (const subgroups of [true, false]) {
 Deno.test("shapes32 samples what the reference samples", async () => {
   using gpu = await Gpu.open();
   using pipelines = new Pipelines(gpu);
-  using model = await ModelFolder.open("weights/shapes32");
+  using model = await ModelSource.open("weights/shapes32");
   using weights = new Weights(gpu, model.file);
   const runnable = { network: model.network, pipelines, weights };
   const folder = "tests/fixtures/golden/shapes32";
@@ -56,7 +56,7 @@ Deno.test("one changed weight is noticed", async () => {
   const folder = "tests/fixtures/golden/unet_class";
   using gpu = await Gpu.open();
   using pipelines = new Pipelines(gpu);
-  using model = await ModelFolder.open(folder, "weights.safetensors");
+  using model = await ModelSource.open(folder);
   const name = "mid_blocks.0.attn.0.ffn.3.weight";
   using weights = new Weights(gpu, {
     readFloat32: async (tensor) => {

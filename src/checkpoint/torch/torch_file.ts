@@ -69,6 +69,10 @@ export class TorchFile implements TensorFile {
     return this.file.path;
   }
 
+  get files(): readonly string[] {
+    return [this.path];
+  }
+
   /** How often the pickle has objects of each class that is not known here. */
   get unknownRecords(): ReadonlyMap<string, number> {
     return this.checkpoint.records;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readJson } from "../../src/checkpoint/json.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { ModelFolder } from "../../src/pipeline/model_folder.ts";
+import { ModelSource } from "../../src/pipeline/model_source.ts";
 
 const CASE = "tests/fixtures/golden/unet_class";
 
@@ -22,7 +22,7 @@ async function copy(
 }
 
 Deno.test("a checkpoint that fits is opened", async () => {
-  using model = await ModelFolder.open("weights/shapes32");
+  using model = await ModelSource.open("weights/shapes32");
   assert.equal(model.parameterCount, 3_577_606);
   assert.equal(model.text?.maxTokens, 32);
   assert.equal(model.network.levels, 2);
@@ -57,7 +57,7 @@ Deno.test("tensors that are missing, surplus or misshapen are all listed", async
     tensors.set("norm_out.weight", { shape: [16], data: new Float32Array(16) });
   });
   const path = `${changed.folder}/model.safetensors`;
-  await assert.rejects(ModelFolder.open(changed.folder), {
+  await assert.rejects(ModelSource.open(changed.folder), {
     name: "MdmError",
     message: `Cannot load "${path}": 3 of its tensors do not fit the configuration: ` +
       `"norm_out.weight" has shape [16] but the configuration needs [32]; ` +
@@ -67,13 +67,13 @@ Deno.test("tensors that are missing, surplus or misshapen are all listed", async
 });
 
 Deno.test("a folder that is not a model is said to be none", async () => {
-  await assert.rejects(ModelFolder.open("docs"), {
+  await assert.rejects(ModelSource.open("docs"), {
     name: "MdmError",
     message:
-      `Cannot load the model "docs": it is not a folder with a config.json. Give a model's folder.`,
+      `Cannot load the model "docs": it is not a folder with a config.json and a model.safetensors. Give a model's folder.`,
   });
-  await assert.rejects(ModelFolder.open("nowhere"), {
-    message: `Cannot load the model "nowhere": there is no such folder. Check the path.`,
+  await assert.rejects(ModelSource.open("nowhere"), {
+    message: `Cannot load the model "nowhere": there is no such file or folder. Check the path.`,
   });
 });
 
@@ -87,7 +87,7 @@ Deno.test("a text encoder outside the model's folder is refused", async () => {
     };
     await Deno.writeTextFile(`${changed.folder}/config.json`, JSON.stringify(config));
     await assert.rejects(
-      ModelFolder.open(changed.folder),
+      ModelSource.open(changed.folder),
       /"text" needs "encoder" and "tokenizer"/,
     );
   }
