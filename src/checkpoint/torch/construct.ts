@@ -1,17 +1,18 @@
 /**
  * The few classes and functions of pickles that only stand for data, and what data: containers,
  * torch's tensors, numpy's numbers. Nothing else is known, and none of it is code of the file.
+ * Each does little work, since a file can ask for any of them as often as it likes.
  */
 
 import { Buffer } from "node:buffer";
 import { numpyScalar } from "./numpy_scalar.ts";
-import { isKind, keyOf, type PickleMap, type PickleTensor, type PickleValue } from "./values.ts";
+import { isKind, type PickleTensor, type PickleValue } from "./values.ts";
 
 /** What arguments stand for; undefined: not what is expected, so they stay as they are. */
 type Constructor = (args: PickleValue[]) => PickleValue | undefined;
 
 const CONSTRUCTORS: ReadonlyMap<string, Constructor> = new Map<string, Constructor>([
-  ["collections.OrderedDict", ([pairs]) => dictionary(pairs)],
+  ["collections.OrderedDict", (args) => args.length === 0 ? new Map() : undefined],
   // Its first argument makes values that are missing.
   ["collections.defaultdict", () => new Map()],
   ["builtins.set", ([items]) => list(items)],
@@ -38,17 +39,6 @@ const CONSTRUCTORS: ReadonlyMap<string, Constructor> = new Map<string, Construct
 export function construct(name: string, args: PickleValue[]): PickleValue | undefined {
   // Python 2's name, which protocol 2 still writes.
   return CONSTRUCTORS.get(name.replace(/^__builtin__\./, "builtins."))?.(args);
-}
-
-function dictionary(pairs: PickleValue | undefined): PickleMap | undefined {
-  if (pairs === undefined) return new Map();
-  if (!Array.isArray(pairs)) return undefined;
-  const map: PickleMap = new Map();
-  for (const pair of pairs) {
-    if (!Array.isArray(pair) || pair.length !== 2) return undefined;
-    map.set(keyOf(pair[0]!), pair[1]!);
-  }
-  return map;
 }
 
 /** What is made from a list is that list: nobody changes it afterwards. */

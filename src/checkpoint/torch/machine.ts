@@ -111,7 +111,7 @@ export class Machine {
     if (!isKind(target, "class")) throw this.error("calls what is no class");
     if (!Array.isArray(args)) throw this.error(`calls a class with what are no arguments`);
     const known = construct(target.name, args);
-    if (known !== undefined) return this.make(known, weight(args));
+    if (known !== undefined) return this.make(known, weight(known));
     this.records.set(target.name, (this.records.get(target.name) ?? 0) + 1);
     this.make({ kind: "record", class: target.name, args, state: null });
   }
@@ -145,8 +145,7 @@ export class Machine {
   }
 }
 
-/** How much constructing may have copied, in objects: copies of one long list must not add up. */
-function weight([source]: PickleValue[]): number {
-  if (Array.isArray(source)) return 1 + source.length;
-  return typeof source === "string" ? 1 + source.length / 64 : 1;
+/** Bytes are copied from text that a pickle may use again and again: the copies must not add up. */
+function weight(value: PickleValue): number {
+  return value instanceof Uint8Array ? 1 + value.length / 64 : 1;
 }
