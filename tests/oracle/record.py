@@ -54,6 +54,8 @@ def randomise(model, spread=lambda name: WIDE):
             if p.ndim == 1 and name.endswith("weight"):
                 assert "Norm" in owner, name
                 p.uniform_(0.7, 1.3)
+            elif name.endswith("pos_emb.freqs"):
+                p.normal_(0, 1)
             elif p.ndim == 1:
                 p.normal_(0, BIAS)
             elif owner == "Embedding":
@@ -553,6 +555,133 @@ def nested_outer_attention(fixtures):
     )
 
 
+def image_unet(**fields):
+    """The innermost UNet of the video cases: it alone reads the text, and its pictures are single frames."""
+    return {
+        "num_resnets_per_resolution": [1, 1],
+        "temporal_dim": 32,
+        "attention_levels": [1],
+        "num_attention_layers": [0, 1],
+        "conditioning_feature_dim": 24,
+        "conditioning_feature_proj_dim": 32,
+        "num_lm_head_layers": 1,
+        "masked_cross_attention": 1,
+        "resolution_channels": [16, 32],
+        "nesting": True,
+        "resnet_config": {"num_groups_norm": 8, "use_attention_ffn": True},
+        **fields,
+    }
+
+
+def video_unet(channels, inner, **fields):
+    """A UNet of frames, around others."""
+    return {
+        "num_resnets_per_resolution": [1] * len(channels),
+        "temporal_dim": 32,
+        "attention_levels": [],
+        "num_attention_layers": [0] * len(channels),
+        "masked_cross_attention": 1,
+        "resolution_channels": channels,
+        "skip_mid_blocks": True,
+        "skip_cond_emb": True,
+        "temporal_mode": True,
+        "resnet_config": {"num_groups_norm": 8, "use_attention_ffn": False},
+        "inner_config": inner,
+        **fields,
+    }
+
+
+def video_config(unet_config):
+    return {
+        "model": "nested_unet",
+        "conditioning_feature_dim": 24,
+        "input_channels": 3,
+        "output_channels": 3,
+        "unet_config": unet_config,
+    }
+
+
+def video_time(fixtures):
+    """Four frames become one, with attention over time that knows their order."""
+    config = video_config(
+        video_unet(
+            [32, 32, 16],
+            image_unet(micro_conditioning="scale:12"),
+            num_temporal_attention_layers=[1, 1, 0],
+            temporal_positional_encoding=True,
+            skip_normalization=True,
+        )
+    )
+    run = {
+        "steps": 3,
+        "ddim_eta": 0.7,
+        "guidance_scale": 2.0,
+        "sampler_config": {
+            "num_diffusion_steps": 1000,
+            "schedule_type": "DEEPFLOYD",
+            "prediction_type": "V_PREDICTION",
+            "threshold_function": "CLIP",
+            "schedule_shifted": True,
+            "schedule_shifted_power": 1,
+            "rescale_signal": 1,
+        },
+        "resample_steps": True,
+    }
+    acts = "down_blocks.0 down_blocks.1 in_adapter inner_unet.mid_blocks.0 up_blocks.0"
+    record_case(
+        fixtures / "reference" / "video_time",
+        23,
+        config,
+        [20, 10],
+        [5, 3],
+        {},
+        acts.split(),
+        "sample_ddim_cfg",
+        run,
+        [2, 5, 6, 1],
+    )
+
+
+def video_space(fixtures):
+    """The size of four frames is halved, then their number; each frame is divided by its own deviation."""
+    temporal = video_unet(
+        [16, 32, 16],
+        image_unet(),
+        num_temporal_attention_layers=[0, 1, 0],
+        nesting=True,
+        skip_normalization=False,
+    )
+    spatial = video_unet([16, 16], temporal, temporal_spatial_ds=True, skip_normalization=False)
+    run = {
+        "steps": 3,
+        "ddim_eta": None,
+        "guidance_scale": 1.0,
+        "sampler_config": {
+            "num_diffusion_steps": 1000,
+            "schedule_type": "COSINE",
+            "prediction_type": "V_PREDICTION",
+            "threshold_function": "DYNAMIC",
+            "schedule_shifted": True,
+            "schedule_shifted_power": 1,
+            "rescale_signal": 1,
+        },
+        "resample_steps": True,
+    }
+    acts = "down_blocks.0 in_adapter inner_unet.down_blocks.0 inner_unet.out_adapter out_adapter"
+    record_case(
+        fixtures / "reference" / "video_space",
+        24,
+        video_config(spatial),
+        [24, 12, 6],
+        [4, 6],
+        {},
+        acts.split(),
+        "sample_ddpm_dynamic",
+        run,
+        [3, 5],
+    )
+
+
 def report(label, got, expected):
     error = ((got - expected).norm() / expected.norm()).item()
     spread = (
@@ -565,6 +694,8 @@ def record_reference(args):
     import_reference(args.reference)
     unet_options(args.fixtures)
     nested_outer_attention(args.fixtures)
+    video_time(args.fixtures)
+    video_space(args.fixtures)
 
 
 def check(args):

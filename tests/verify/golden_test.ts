@@ -15,9 +15,10 @@ const FORWARD_TOLERANCE = 1e-5;
 const SAMPLING_TOLERANCE = 3e-5;
 
 const FOLDERS = [
-  ...["unet_class", "unet_text_unmasked", "nested2", "nested3"]
+  ...["unet_class", "unet_text_unmasked", "nested2"]
     .map((name) => `tests/fixtures/golden/${name}`),
-  ...["unet_options", "nested_outer_attention"].map((name) => `tests/fixtures/reference/${name}`),
+  ...["unet_options", "nested_outer_attention", "video_time", "video_space"]
+    .map((name) => `tests/fixtures/reference/${name}`),
 ];
 
 // With subgroups and without: two variants of the kernel that does nearly all the work.
