@@ -19,6 +19,12 @@
  */
 export { MdmError, UsageError } from "./src/errors.ts";
 export { Gpu, type GpuInfo, type GpuOptions } from "./src/gpu/device.ts";
+export {
+  type AnimationFormat,
+  animationFormatOf,
+  type AnimationOptions,
+  encodeAnimation,
+} from "./src/media/animation.ts";
 export { encodeImage, formatOf, type ImageFormat } from "./src/media/image.ts";
 export type { Picture } from "./src/media/picture.ts";
 export { type GeneratedPicture, type GenerateEvent, Pipeline } from "./src/pipeline/pipeline.ts";

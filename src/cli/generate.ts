@@ -1,8 +1,11 @@
 import type { ThresholdType } from "../diffusion/config.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { UsageError } from "../errors.ts";
+import { FASTEST } from "../media/animation.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { makesVideos } from "../model/frame_grids.ts";
 import { type GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
-import { type ModelIdentity, modelIdentity, RECIPE_KEYWORD, recipeOf } from "../pipeline/recipe.ts";
+import { type ModelIdentity, modelIdentity } from "../pipeline/recipe.ts";
 import {
   DEFAULT_BATCH,
   DEFAULT_GUIDANCE,
@@ -12,12 +15,23 @@ import {
 } from "../pipeline/request.ts";
 import type { Truncation } from "../pipeline/prompts.ts";
 import { Interrupted } from "./interrupt.ts";
+import { levelOf } from "./level_files.ts";
 import { DEFAULT_MODEL, MODEL_OPTION } from "./model_option.ts";
 import { type Command, integer, number, oneOf, parse, type Values } from "./options.ts";
 import { print, printJson, quoted, warn } from "./output.ts";
-import { chooseOutput, type Output, slug, writeLevels } from "./output_files.ts";
+import {
+  chooseFramesOutput,
+  choosePictureOutput,
+  chooseVideoOutput,
+  type Output,
+  slug,
+  writeLevels,
+} from "./output_files.ts";
 import { Progress } from "./progress.ts";
 import { readPrompts } from "./prompts_file.ts";
+
+/** Frames a second, which models do not say. */
+const DEFAULT_FPS = 8;
 
 const SAMPLER_NAMES = Object.keys(SAMPLERS) as SamplerName[];
 
@@ -31,7 +45,7 @@ const THRESHOLDS = {
 
 export const COMMAND = {
   name: "mdm generate",
-  summary: "Make pictures from text",
+  summary: "Make pictures or videos from text",
   usage: `"PROMPT"... [options]`,
   options: [
     MODEL_OPTION,
@@ -40,8 +54,9 @@ export const COMMAND = {
       short: "o",
       value: "PATH",
       description:
-        "A file (.png, .jpg, .jpeg or .webp), which is written over; or a folder (one that exists, or a name that ends with /), " +
-        "where each picture is named after its prompt and seed and takes no other one's place. Without it: this folder",
+        "A file (.png, .jpg, .jpeg or .webp; a video: .mp4, .gif, .webp or .png), which is written over; " +
+        "or a folder (one that exists, or a name that ends with /), " +
+        "where each picture or video is named after its prompt and seed and takes no other one's place. Without it: this folder",
     },
     { long: "count", short: "n", value: "N", description: "Pictures of each prompt", default: "1" },
     {
@@ -91,7 +106,8 @@ export const COMMAND = {
     {
       long: "size",
       value: "N",
-      description: "Width and height in pixels. Without it: the model's own",
+      description:
+        "Width and height in pixels, of a video those of the square that its frames make together. Without it: the model's own",
     },
     {
       long: "batch",
@@ -101,7 +117,19 @@ export const COMMAND = {
     },
     {
       long: "levels",
-      description: "Write the inner resolutions as well: name-16x16.png beside name.png",
+      description:
+        "Write the inner resolutions as well: name-16x16.png beside name.png; of a video name-8x8x16.mp4 where it has 16 frames, " +
+        "name-8x8.png where it is one picture",
+    },
+    {
+      long: "fps",
+      value: "N",
+      description: `Frames a second of a video, 1 to ${FASTEST}. Without it: ${DEFAULT_FPS}`,
+    },
+    {
+      long: "frames",
+      description:
+        "Write a folder of PNGs, frame-01.png and so on, for each video; --output is its name, or a folder for several",
     },
     {
       long: "prompts",
@@ -125,6 +153,10 @@ export const COMMAND = {
       description: "Not this, and stronger",
       command: `mdm generate "a star on a gray background" --negative "a yellow star" -g 6`,
     },
+    {
+      description: "A video, with a model that makes them",
+      command: `mdm generate "a balloon rises" --model models/balloons --fps 12 -o balloon.gif`,
+    },
   ],
 } as const satisfies Command;
 
@@ -132,7 +164,13 @@ export const COMMAND = {
 interface WrittenPicture {
   readonly prompt: string;
   readonly seed: string;
-  readonly files: readonly { path: string; width: number; height: number }[];
+  readonly files: readonly {
+    path: string;
+    width: number;
+    height: number;
+    frames?: number;
+    fps?: number;
+  }[];
 }
 
 /** Makes pictures and writes each as soon as it is ready. */
@@ -142,7 +180,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const loading = performance.now();
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL);
   const resolved = pipeline.resolve(request);
-  const output = await chooseOutput(values.output, resolved.jobs.length);
+  const output = await chooseOutput(values, resolved.jobs.length, pipeline.folder.config);
   const model = modelIdentity(pipeline.folder);
   model.catch(() => {}); // Awaited when the first picture is there.
 
@@ -169,7 +207,9 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     throw error instanceof Interrupted && written.length > 0
       ? new Interrupted(
         error.signal,
-        `${written.length} of ${resolved.jobs.length} pictures were written`,
+        `${written.length} of ${resolved.jobs.length} ${
+          output.medium === "picture" ? "pictures" : "videos"
+        } were written`,
       )
       : error;
   } finally {
@@ -238,6 +278,25 @@ function thresholdOf(value: string): ThresholdType {
   return THRESHOLDS[oneOf(value, { name: "--threshold", names })];
 }
 
+async function chooseOutput(
+  { output, fps, frames }: Values<typeof COMMAND>,
+  count: number,
+  config: ModelConfig,
+): Promise<Output> {
+  const rate = fps === undefined
+    ? DEFAULT_FPS
+    : integer(fps, { name: "--fps", min: 1, max: FASTEST });
+  if (!makesVideos(config)) {
+    if (fps === undefined && !frames) return await choosePictureOutput(output, count);
+    throw new UsageError(
+      `The model makes pictures, not videos: leave out ${frames ? "--frames" : "--fps"}.`,
+    );
+  }
+  if (!frames) return await chooseVideoOutput(output, count, { fps: rate, standard: "mp4" });
+  if (fps === undefined) return await chooseFramesOutput(output, count);
+  throw new UsageError("A folder of frames has no rate: leave out --fps or --frames.");
+}
+
 async function write(
   picture: GeneratedPicture,
   resolved: ResolvedRequest,
@@ -246,16 +305,21 @@ async function write(
   all: boolean,
 ): Promise<WrittenPicture> {
   const { prompt, seed } = picture;
-  const levels = picture.levels.slice(0, all ? undefined : 1).map((level, i) => ({
-    picture: level,
-    text: { [RECIPE_KEYWORD]: JSON.stringify(recipeOf(resolved, picture, model, i)) },
-  }));
+  const { medium } = output;
+  const levels = picture.levels.slice(0, all ? undefined : 1)
+    .map((_, level) => levelOf(picture, level, { resolved, model, medium }));
   const paths = await writeLevels(output, `${slug(prompt)}-${seed}`, levels);
-  const files = levels.map(({ picture: { width, height } }, i) => ({
-    path: paths[i]!,
-    width,
-    height,
-  }));
+  const files = levels.map(({ frames }, i) => {
+    const { width, height } = frames[0]!;
+    const rate = medium === "video" && frames.length > 1 && { fps: output.fps };
+    return {
+      path: paths[i]!,
+      width,
+      height,
+      ...medium !== "picture" && { frames: frames.length },
+      ...rate,
+    };
+  });
   return { prompt, seed: String(seed), files };
 }
 

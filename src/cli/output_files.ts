@@ -1,23 +1,38 @@
-/** Where pictures go: `--output`, and the names that mdm chooses itself. */
+/** Where pictures and videos go: `--output`, and the names that mdm chooses itself. */
 
 import { dirname, extname, join } from "node:path";
 import { asReadError } from "../checkpoint/file.ts";
 import { MdmError, UsageError } from "../errors.ts";
-import { encodeImage, formatOf, type ImageFormat } from "../media/image.ts";
-import type { Picture } from "../media/picture.ts";
-import { checkWritable, writeAtomically } from "../media/write.ts";
+import { type AnimationFormat, animationFormatOf } from "../media/animation.ts";
+import { formatOf, type ImageFormat } from "../media/image.ts";
+import { checkWritable, writeAtomically, writeFolderAtomically } from "../media/write.ts";
+import { encodeLevel, type Files, type Level } from "./level_files.ts";
 
 /** A file that is written over, or a folder in which names are chosen. */
-export type Output =
-  | { readonly kind: "file"; readonly path: string; readonly format: ImageFormat }
-  | { readonly kind: "folder"; readonly path: string; readonly format: ImageFormat };
-
-/** One resolution of a picture, to be written. */
-export interface Level {
-  readonly picture: Picture;
-  /** The texts in its file: {@linkcode encodeImage}. */
-  readonly text: Record<string, string>;
+interface Place {
+  readonly kind: "file" | "folder";
+  readonly path: string;
+  /** Of the file, or of files in the folder: ".png"; "" where they are folders themselves. */
+  readonly extension: string;
 }
+
+export interface PictureOutput extends Place {
+  readonly medium: "picture";
+  readonly format: ImageFormat;
+}
+
+export interface VideoOutput extends Place {
+  readonly medium: "video";
+  readonly format: AnimationFormat;
+  readonly fps: number;
+}
+
+/** A folder for the frames of each video. */
+export interface FramesOutput extends Place {
+  readonly medium: "frames";
+}
+
+export type Output = PictureOutput | VideoOutput | FramesOutput;
 
 /** Letters of a prompt that a file's name takes over: four bytes each fit into every file system's 255. */
 const SLUG_LETTERS = 48;
@@ -26,32 +41,78 @@ const SLUG_LETTERS = 48;
  * Decides where so many pictures go, and checks that they can be written there.
  *
  * @param given The value of `--output`: a folder exists or ends with a slash; undefined: here.
- * @throws {UsageError} When several pictures would go into one file, or it has no known extension.
+ * @throws {UsageError} When several would go into one file, or pictures are not written with its extension.
  * @throws {MdmError} When the place cannot be written.
  */
-export async function chooseOutput(given: string | undefined, pictures: number): Promise<Output> {
-  if (given === undefined || /[/\\]$/.test(given) || (await look(given))?.isDirectory) {
-    const path = given ?? ".";
-    await checkFolder(path);
-    return { kind: "folder", path, format: "png" };
+export async function choosePictureOutput(
+  given: string | undefined,
+  count: number,
+): Promise<PictureOutput> {
+  if (given === undefined || await isFolder(given)) {
+    const place = await placeIn(given, "pictures", ".png");
+    return { medium: "picture", format: "png", ...place };
   }
-  const format = formatOf(given);
-  if (pictures > 1) {
+  if (/\.(mp4|gif)$/i.test(given)) {
     throw new UsageError(
-      `Cannot write ${pictures} pictures into the file "${given}": give a folder, "${
-        given.slice(0, -extname(given).length)
-      }/".`,
+      `Cannot write a picture as "${given}": end its name in .png, .jpg, .jpeg or .webp; the model makes no videos.`,
     );
   }
+  const format = formatOf(given);
+  if (count > 1) throw tooMany(`${count} pictures`, given, extname(given));
   await checkWritable(given);
-  return { kind: "file", path: given, format };
+  return { medium: "picture", format, kind: "file", path: given, extension: extname(given) };
 }
 
 /**
- * Writes the levels of a picture, the outermost under the plain name and the others as `name-16x16.png`.
+ * Decides where so many videos go, as {@linkcode choosePictureOutput} does for pictures.
  *
- * A name in a folder never takes the place of another picture: "-2", "-3" and so on is added until no file is there, or
- * one with the same bytes.
+ * @param standard The format where names are chosen.
+ */
+export async function chooseVideoOutput(
+  given: string | undefined,
+  count: number,
+  { fps, standard }: { readonly fps: number; readonly standard: AnimationFormat },
+): Promise<VideoOutput> {
+  if (given === undefined || await isFolder(given)) {
+    const place = await placeIn(given, "videos", `.${standard}`);
+    return { medium: "video", format: standard, fps, ...place };
+  }
+  if (/\.jpe?g$/i.test(given)) {
+    throw new UsageError(
+      `Cannot write a video as "${given}": end its name in .mp4, .gif, .webp or .png.`,
+    );
+  }
+  const format = animationFormatOf(given);
+  if (count > 1) throw tooMany(`${count} videos`, given, extname(given));
+  await checkWritable(given);
+  return { medium: "video", format, fps, kind: "file", path: given, extension: extname(given) };
+}
+
+/** Decides where the frames of so many videos go, each in a folder of its own. */
+export async function chooseFramesOutput(
+  given: string | undefined,
+  count: number,
+): Promise<FramesOutput> {
+  if (given === undefined || await isFolder(given)) {
+    return { medium: "frames", ...await placeIn(given, "videos", "") };
+  }
+  const [extension] = /\.(mp4|gif|webp|png|jpe?g)$/i.exec(given) ?? [];
+  if (extension !== undefined) {
+    throw new UsageError(
+      `Cannot write a folder of frames as "${given}": leave out "${extension}" or --frames.`,
+    );
+  }
+  if (count > 1) throw tooMany(`the frames of ${count} videos`, given, "");
+  await checkWritable(given);
+  return { medium: "frames", kind: "file", path: given, extension: "" };
+}
+
+/**
+ * Writes the levels of a picture or video, the outermost under the plain name and the others as `name-16x16.png`, those with frames
+ * as `name-16x16x4.mp4`.
+ *
+ * A name in a folder never takes the place of another picture: "-2", "-3" and so on is added until nothing is there, or
+ * the same bytes. A folder of frames never takes the place of another one.
  *
  * @param name Without extension; used in a folder only.
  * @returns The paths, in the order of the levels.
@@ -61,28 +122,28 @@ export async function writeLevels(
   name: string,
   levels: readonly Level[],
 ): Promise<string[]> {
-  const encoded: { suffix: string; bytes: Uint8Array }[] = [];
-  for (const [level, { picture, text }] of levels.entries()) {
-    const suffix = level === 0 ? "" : `-${picture.width}x${picture.height}`;
-    encoded.push({ suffix, bytes: await encodeImage(picture, output.format, text) });
+  const encoded: { ending: string; content: Uint8Array | Files }[] = [];
+  for (const [index, level] of levels.entries()) {
+    const { extension, content } = await encodeLevel(level, output);
+    encoded.push({ ending: (index === 0 ? "" : `-${sizeOf(level)}`) + extension, content });
   }
-  const write = async (start: string, extension: string) => {
-    const paths = encoded.map(({ suffix }) => start + suffix + extension);
-    for (const [i, { bytes }] of encoded.entries()) await writeAtomically(paths[i]!, bytes);
+  const write = async (start: string) => {
+    const paths = encoded.map(({ ending }) => start + ending);
+    for (const [i, { content }] of encoded.entries()) await writeContent(paths[i]!, content);
     return paths;
   };
-  if (output.kind === "file") {
-    const extension = extname(output.path);
-    return await write(output.path.slice(0, -extension.length), extension);
-  }
-  await Deno.mkdir(output.path, { recursive: true });
-  const extension = `.${output.format}`;
+  const { kind, path, extension } = output;
+  const start = kind === "folder"
+    ? join(path, name)
+    : path.slice(0, path.length - extension.length);
+  if (kind === "file" && output.medium !== "frames") return await write(start);
+  if (kind === "folder") await Deno.mkdir(path, { recursive: true });
   for (let copy = 1;; copy++) {
-    const start = join(output.path, copy === 1 ? name : `${name}-${copy}`);
+    const numbered = copy === 1 ? start : `${start}-${copy}`;
     const free = await Promise.all(
-      encoded.map(({ suffix, bytes }) => isFree(start + suffix + extension, bytes)),
+      encoded.map(({ ending, content }) => isFree(numbered + ending, content)),
     );
-    if (free.every(Boolean)) return await write(start, extension);
+    if (free.every(Boolean)) return await write(numbered);
   }
 }
 
@@ -93,8 +154,17 @@ export function slug(prompt: string): string {
   return letters.replace(/-$/, "") || "picture";
 }
 
+async function isFolder(given: string): Promise<boolean> {
+  return /[/\\]$/.test(given) || ((await look(given))?.isDirectory ?? false);
+}
+
+async function placeIn(path = ".", what: string, extension: string): Promise<Place> {
+  await checkFolder(path, what);
+  return { kind: "folder", path, extension };
+}
+
 /** A folder that is not there yet is made in the nearest one that is. */
-async function checkFolder(path: string): Promise<void> {
+async function checkFolder(path: string, what: string): Promise<void> {
   let existing = path.replace(/[/\\]+$/, "") || path;
   let info = await look(existing);
   while (info === null && dirname(existing) !== existing) {
@@ -103,17 +173,50 @@ async function checkFolder(path: string): Promise<void> {
   }
   if (!info?.isDirectory) {
     throw new MdmError(
-      `Cannot write pictures into "${path}": "${existing}" is not a folder. Give another one.`,
+      `Cannot write ${what} into "${path}": "${existing}" is not a folder. Give another one.`,
     );
   }
   await checkWritable(join(existing, "picture.png"));
 }
 
+function tooMany(what: string, path: string, extension: string): UsageError {
+  const place = extension === "" ? "the folder" : "the file";
+  const folder = `${path.slice(0, path.length - extension.length)}/`;
+  return new UsageError(
+    `Cannot write ${what} into ${place} "${path}": give a folder, "${folder}".`,
+  );
+}
+
+/** "16x16", or "16x16x4" for four frames. */
+function sizeOf({ frames }: Level): string {
+  const { width, height } = frames[0]!;
+  return `${width}x${height}${frames.length === 1 ? "" : `x${frames.length}`}`;
+}
+
+async function writeContent(path: string, content: Uint8Array | Files): Promise<void> {
+  if (content instanceof Uint8Array) await writeAtomically(path, content);
+  // A folder that is there has the same in it.
+  else if (await look(path) === null) await writeFolderAtomically(path, content);
+}
+
 /** Whether nothing is there, or the same. */
-async function isFree(path: string, bytes: Uint8Array): Promise<boolean> {
+async function isFree(path: string, content: Uint8Array | Files): Promise<boolean> {
   const info = await look(path);
   if (info === null) return true;
-  if (!info.isFile || info.size !== bytes.length) return false;
+  if (content instanceof Uint8Array) return await holds(path, content);
+  if (!info.isDirectory) return false;
+  const there = await Array.fromAsync(Deno.readDir(path), ({ name }) => name).catch(() => []);
+  if (there.length !== content.size) return false;
+  const same = await Promise.all(
+    [...content].map(([name, bytes]) => holds(join(path, name), bytes)),
+  );
+  return same.every(Boolean);
+}
+
+/** Whether a file is there with just these bytes. */
+async function holds(path: string, bytes: Uint8Array): Promise<boolean> {
+  const info = await look(path);
+  if (info === null || !info.isFile || info.size !== bytes.length) return false;
   const there = await Deno.readFile(path).catch(() => null);
   return there !== null && there.every((byte, i) => byte === bytes[i]);
 }

@@ -2,6 +2,7 @@ import { basename, extname } from "node:path";
 import { openFile } from "../checkpoint/file.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { readText } from "../media/png_text.ts";
+import { frameGrids } from "../model/frame_grids.ts";
 import { type GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
 import {
   type ModelIdentity,
@@ -9,13 +10,13 @@ import {
   parseRecipe,
   type Recipe,
   RECIPE_KEYWORD,
-  recipeOf,
   requestOf,
 } from "../pipeline/recipe.ts";
+import { type Level, levelOf } from "./level_files.ts";
 import { DEFAULT_MODEL, MODEL_OPTION } from "./model_option.ts";
 import { type Command, parse } from "./options.ts";
 import { print, quoted, warn } from "./output.ts";
-import { chooseOutput, writeLevels } from "./output_files.ts";
+import { choosePictureOutput, chooseVideoOutput, writeLevels } from "./output_files.ts";
 import { Progress } from "./progress.ts";
 
 /** More than any picture that mdm makes. */
@@ -23,7 +24,7 @@ const LARGEST = 256 << 20;
 
 export const COMMAND = {
   name: "mdm replay",
-  summary: "Make a picture again from the settings in its PNG",
+  summary: "Make a picture or video again from the settings in its PNG",
   usage: "PICTURE.png [options]",
   options: [
     MODEL_OPTION,
@@ -56,7 +57,10 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   }
   const original = await readPicture(source);
   const recipe = recipeIn(original, source);
-  const output = await chooseOutput(values.output, 1);
+  const { fps } = recipe;
+  const output = fps === undefined
+    ? await choosePictureOutput(values.output, 1)
+    : await chooseVideoOutput(values.output, 1, { fps, standard: "png" });
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL);
   const { folder } = pipeline;
   const levels = folder.network.levels;
@@ -65,16 +69,21 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       `Cannot replay "${source}": it is level ${recipe.level}, and the model has ${levels}. Give the picture as mdm wrote it.`,
     );
   }
+  const frames = frameGrids(folder.config)[recipe.level]! ** 2;
+  if (frames < (recipe.frame ?? (fps === undefined ? 1 : 2))) {
+    throw new MdmError(
+      `Cannot replay "${source}": it is of a video, and the model has ${frames} frames there. Give the picture as mdm wrote it.`,
+    );
+  }
   const model = { ...await modelIdentity(folder), model: recipe.model };
   checkModel(recipe, model, source, folder.path);
 
   const picture = await make(pipeline, recipe, { quiet: values.quiet, signal });
   const resolved = pipeline.resolve(requestOf(recipe));
-  const again = recipeOf(resolved, picture, model, recipe.level);
-  const [path] = await writeLevels(output, `${basename(source, extname(source))}-replay`, [{
-    picture: picture.levels[recipe.level]!,
-    text: { [RECIPE_KEYWORD]: JSON.stringify(again) },
-  }]);
+  const level = levelOf(picture, recipe.level, { resolved, model, medium: output.medium });
+  const part = recipe.frame === undefined ? level : frameOf(picture, level, recipe);
+  const name = `${basename(source, extname(source))}-replay`;
+  const [path] = await writeLevels(output, name, [part]);
   print(path!);
   if (path!.endsWith(".png") && !equal(original, await Deno.readFile(path!))) {
     warn(
@@ -82,6 +91,11 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     );
   }
   return 0;
+}
+
+/** A single frame of a video, as a picture. */
+function frameOf({ frames }: GeneratedPicture, whole: Level, { level, frame = 1 }: Recipe): Level {
+  return { frames: [frames[level]![frame - 1]!], textOf: () => whole.textOf({ frame }) };
 }
 
 async function make(

@@ -19,7 +19,8 @@ export interface AnimationOptions {
 
 const FORMATS: readonly AnimationFormat[] = ["mp4", "gif", "webp", "png"];
 
-const FASTEST = 120;
+/** Frames a second at most. */
+export const FASTEST = 120;
 
 /**
  * The format that a path asks for by its extension.

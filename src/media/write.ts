@@ -19,6 +19,29 @@ export async function writeAtomically(path: string, bytes: Uint8Array): Promise<
 }
 
 /**
+ * Writes a folder of files so that nobody ever sees a part of it: under a temporary name beside it, then renamed.
+ *
+ * @param files what is in each, by its name
+ * @throws {MdmError} when the folder around it is missing or may not be written, or something is there
+ */
+export async function writeFolderAtomically(
+  path: string,
+  files: ReadonlyMap<string, Uint8Array>,
+): Promise<void> {
+  const temporary = join(dirname(path), `.mdm-${crypto.randomUUID()}.tmp`);
+  try {
+    await Deno.mkdir(temporary);
+    for (const [name, bytes] of files) {
+      await Deno.writeFile(join(temporary, name), bytes, { createNew: true });
+    }
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary, { recursive: true }).catch(() => {}); // As above.
+    throw new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
+  }
+}
+
+/**
  * Checks that a file can be written, before work is spent on what it will hold. Leaves nothing behind.
  *
  * @throws {MdmError} as {@linkcode writeAtomically}

@@ -196,9 +196,9 @@ Deno.test("an output that cannot be written is found before the model runs", asy
     code: 1,
     message: `Cannot write "none/x.png": there is no folder "none". Create it first.`,
   });
-  await fail([...long, "-o", "x.gif"], {
+  await fail([...long, "-o", "x.bmp"], {
     code: 2,
-    message: `Cannot tell the format of "x.gif": end its name in .png, .jpg, .jpeg or .webp.`,
+    message: `Cannot tell the format of "x.bmp": end its name in .png, .jpg, .jpeg or .webp.`,
   });
   await fail([...long, "-n", "2", "-o", "x.png"], {
     code: 2,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkWritable, writeAtomically } from "../../src/media/write.ts";
+import { checkWritable, writeAtomically, writeFolderAtomically } from "../../src/media/write.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.realPath(await Deno.makeTempDir());
@@ -91,4 +91,28 @@ Deno.test("checkWritable() says what writing would, and leaves what is there", (
     }
     assert.deepEqual(names(folder), ["a.png"]);
     assert.deepEqual(new Uint8Array(await Deno.readFile(`${folder}/a.png`)), BYTES);
+  }));
+
+Deno.test("writeFolderAtomically() writes all files, and nothing where something is", () =>
+  inFolder(async (folder) => {
+    const files = new Map([["1.png", BYTES], ["2.png", Uint8Array.of(7)]]);
+    await writeFolderAtomically(`${folder}/a`, files);
+    assert.deepEqual(names(`${folder}/a`), ["1.png", "2.png"]);
+    assert.deepEqual(new Uint8Array(await Deno.readFile(`${folder}/a/2.png`)), Uint8Array.of(7));
+    await Deno.writeFile(`${folder}/b`, BYTES);
+    for (const path of [`${folder}/a`, `${folder}/b`, `${folder}/none/a`]) {
+      await assert.rejects(writeFolderAtomically(path, new Map([["1.png", BYTES]])), {
+        name: "MdmError",
+        message: /^Cannot write ".*": .*\.$/,
+      });
+    }
+    assert.deepEqual(names(folder), ["a", "b"]);
+    assert.deepEqual(names(`${folder}/a`), ["1.png", "2.png"]);
+  }));
+
+Deno.test("writeFolderAtomically() leaves nothing when a file cannot be written", () =>
+  inFolder(async (folder) => {
+    const files = new Map([["1.png", BYTES], ["none/2.png", BYTES]]);
+    await assert.rejects(writeFolderAtomically(`${folder}/a`, files), { name: "MdmError" });
+    assert.deepEqual(names(folder), []);
   }));

@@ -1,0 +1,73 @@
+/** What is written of a picture or video: a level as a file, or as a folder of frames. */
+
+import { encodeAnimation, frameNames } from "../media/animation.ts";
+import { encodeImage } from "../media/image.ts";
+import type { Picture } from "../media/picture.ts";
+import type { GeneratedPicture } from "../pipeline/pipeline.ts";
+import {
+  type ModelIdentity,
+  RECIPE_KEYWORD,
+  recipeOf,
+  type RecipePart,
+} from "../pipeline/recipe.ts";
+import type { ResolvedRequest } from "../pipeline/request.ts";
+import type { Output } from "./output_files.ts";
+
+/** One resolution of a picture or video, to be written. */
+export interface Level {
+  /** One for a picture. */
+  readonly frames: readonly Picture[];
+  /** The texts in the PNG of such a part of the level: {@linkcode encodeImage}. */
+  textOf(part: Omit<RecipePart, "level">): Record<string, string>;
+}
+
+/** Files of a folder, by name. */
+export type Files = ReadonlyMap<string, Uint8Array>;
+
+/**
+ * A level of what was made, with its settings as text.
+ *
+ * @param medium Of a picture whose inner levels are videos they are written as they are.
+ */
+export function levelOf(
+  picture: GeneratedPicture,
+  level: number,
+  { resolved, model, medium }: {
+    readonly resolved: ResolvedRequest;
+    readonly model: ModelIdentity;
+    readonly medium: Output["medium"];
+  },
+): Level {
+  return {
+    frames: medium === "picture" ? [picture.levels[level]!] : picture.frames[level]!,
+    textOf: (part) => ({
+      [RECIPE_KEYWORD]: JSON.stringify(recipeOf(resolved, picture, model, { level, ...part })),
+    }),
+  };
+}
+
+/** Encodes a level for its place. A video's level of one frame is a PNG. */
+export async function encodeLevel(
+  { frames, textOf }: Level,
+  output: Output,
+): Promise<{ extension: string; content: Uint8Array | Files }> {
+  const [picture] = frames;
+  if (output.medium === "picture") {
+    const { extension, format } = output;
+    return { extension, content: await encodeImage(picture!, format, textOf({})) };
+  }
+  if (frames.length === 1) {
+    return { extension: ".png", content: await encodeImage(picture!, "png", textOf({})) };
+  }
+  if (output.medium === "video") {
+    const { extension, format, fps } = output;
+    const content = await encodeAnimation(frames, format, { fps, text: textOf({ fps }) });
+    return { extension, content };
+  }
+  const files = new Map<string, Uint8Array>();
+  for (const [i, name] of frameNames(frames.length).entries()) {
+    const png = await encodeImage(frames[i]!, "png", textOf({ frame: i + 1 }));
+    files.set(`${name}.png`, png);
+  }
+  return { extension: "", content: files };
+}
