@@ -2,7 +2,7 @@
  * Reads spoilt files by the thousand. Each must give a result or an error for the user, within
  * bounded time and memory.
  *
- *     deno run --allow-read --allow-write tests/fuzz/fuzz.ts [files of each format] [seed]
+ *     deno run --allow-read --allow-write --allow-env=LOG_TOKENS,LOG_STREAM tests/fuzz/fuzz.ts [files of each format] [seed]
  */
 
 import { MdmError } from "../../src/errors.ts";
