@@ -43,16 +43,9 @@ fn product(a: f32, b: f32) -> f32 { return a * b; }
 @group(0) @binding(5) var<storage, read_write> addend: array<Element>;
 @group(0) @binding(6) var<storage, read_write> output: array<Element>;
 
-#include "index"
+#include "elementwise"
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = indexOf(group, groups, local);
-  if (i >= params.invocations) { return; }
+fn compute(i: u32) {
   let query = i % params.queryCount;
   let head = i / params.queryCount % params.heads;
   let row = i / (params.queryCount * params.heads);

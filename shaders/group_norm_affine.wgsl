@@ -29,16 +29,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> film: array<f32>;
 @group(0) @binding(5) var<storage, read_write> affine: array<f32>;
 
-#include "index"
+#include "elementwise"
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = indexOf(group, groups, local);
-  if (i >= params.invocations) { return; }
+fn compute(i: u32) {
   let row = i / params.channels;
   let c = i % params.channels;
   let first = c / params.groupSize * params.groupSize;

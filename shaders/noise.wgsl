@@ -16,7 +16,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> slots: array<Slot>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
 
-#include "index"
+#include "elementwise"
 
 // The high half of a 64-bit product.
 fn multiplyHigh(a: u32, b: u32) -> u32 {
@@ -76,14 +76,7 @@ fn onCircle(bits: u32) -> vec2f {
   }
 }
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = indexOf(group, groups, local);
-  if (i >= params.invocations) { return; }
+fn compute(i: u32) {
   let slot = slots[i / params.slotVectors];
   let place = i % params.slotVectors;
   let bits = philox(vec4u(place, params.level, slot.draw, 0u), vec2u(slot.seedLow, slot.seedHigh));

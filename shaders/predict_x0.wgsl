@@ -25,7 +25,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> latent: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> output: array<vec4f>;
 
-#include "index"
+#include "elementwise"
 
 fn bounded(x: vec4f) -> vec4f {
   if (params.outputScale == 0.0) { return x; }
@@ -34,14 +34,7 @@ fn bounded(x: vec4f) -> vec4f {
   return sign(x) * (1.0 - e) / (1.0 + e) * params.outputScale;
 }
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = indexOf(group, groups, local);
-  if (i >= params.invocations) { return; }
+fn compute(i: u32) {
   let slot = slots[i / params.slotVectors];
   var p = bounded(prediction[i]);
   if (params.guided != 0u) {

@@ -18,16 +18,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> input: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
 
-#include "index"
+#include "elementwise"
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = indexOf(group, groups, local);
-  if (i >= params.invocations) { return; }
+fn compute(i: u32) {
   let v = i % params.vectors;
   let x = input[i];
   if (v >= params.rotated) {

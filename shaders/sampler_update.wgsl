@@ -28,16 +28,9 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> latent: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> previous: array<vec4f>;
 
-#include "index"
+#include "elementwise"
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = indexOf(group, groups, local);
-  if (i >= params.invocations) { return; }
+fn compute(i: u32) {
   let slot = i / params.slotVectors;
   let at = slots[slot].tableRow * params.tableStride + params.tableOffset;
   var x0 = raw[i];

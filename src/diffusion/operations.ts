@@ -1,6 +1,6 @@
 /** The operations of a sampling step, for the graph. */
 import { spread } from "../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../gpu/kernels.ts";
+import { elementwise, kernels, WORKGROUP } from "../gpu/kernels.ts";
 import {
   type Graph,
   need,
@@ -24,19 +24,17 @@ const noiseOperation: Operation<{ shape: Shape; level: number }> = {
   lower([slots], output, { level }, to) {
     const slotVectors = elements(output.shape.slice(1, -1)) * vectors(output.shape);
     const invocations = output.shape[0]! * slotVectors;
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.noise,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         slotVectors,
         vectors: vectors(output.shape),
         channels: output.shape.at(-1)!,
         level,
       },
       buffers: { slots: to.value(slots!), output: to.value(output) },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 
@@ -67,11 +65,10 @@ const x0Operation: Operation<X0Attributes> = {
     const { level, guided, imageScale, outputScale } = attributes;
     const slotVectors = elements(output.shape.slice(1, -1)) * vectors(output.shape);
     const invocations = output.shape[0]! * slotVectors;
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.predictX0,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         slotVectors,
         guided: Number(guided),
         tableStride: coefficients!.shape[1]!,
@@ -86,8 +83,7 @@ const x0Operation: Operation<X0Attributes> = {
         latent: to.value(latent!),
         output: to.value(output),
       },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 
@@ -130,11 +126,10 @@ const updateOperation: Operation<UpdateAttributes> = {
     const { level, threshold, imageScale, noisy } = attributes;
     const slotVectors = elements(output.shape.slice(1, -1)) * vectors(output.shape);
     const invocations = output.shape[0]! * slotVectors;
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.samplerUpdate,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         slotVectors,
         tableStride: coefficients!.shape[1]!,
         tableOffset: level * COEFFICIENTS,
@@ -151,8 +146,7 @@ const updateOperation: Operation<UpdateAttributes> = {
         ...noisy && { noise: to.value(rest[0]!) },
         ...threshold.kind === "dynamic" && { quantile: to.value(rest.at(-1)!) },
       },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 

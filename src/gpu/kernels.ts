@@ -4,11 +4,11 @@ import attention from "../../shaders/attention.wgsl" with { type: "text" };
 import averagePool from "../../shaders/average_pool.wgsl" with { type: "text" };
 import conv from "../../shaders/conv.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
+import elementwiseMain from "../../shaders/elementwise.wgsl" with { type: "text" };
 import gather from "../../shaders/gather.wgsl" with { type: "text" };
 import groupNormAffine from "../../shaders/group_norm_affine.wgsl" with { type: "text" };
 import groupNormApply from "../../shaders/group_norm_apply.wgsl" with { type: "text" };
 import groupNormStats from "../../shaders/group_norm_stats.wgsl" with { type: "text" };
-import index from "../../shaders/index.wgsl" with { type: "text" };
 import layerNorm from "../../shaders/layer_norm.wgsl" with { type: "text" };
 import mosaic from "../../shaders/mosaic.wgsl" with { type: "text" };
 import noise from "../../shaders/noise.wgsl" with { type: "text" };
@@ -20,9 +20,10 @@ import samplerUpdate from "../../shaders/sampler_update.wgsl" with { type: "text
 import slot from "../../shaders/slot.wgsl" with { type: "text" };
 import weightedSum from "../../shaders/weighted_sum.wgsl" with { type: "text" };
 import workgroupSum from "../../shaders/workgroup_sum.wgsl" with { type: "text" };
-import { Kernel } from "./kernel.ts";
+import { type Dispatch, Kernel, spread } from "./kernel.ts";
+import type { TemplateValues } from "./template.ts";
 
-const includes = { activation, index, slot, workgroup_sum: workgroupSum };
+const includes = { activation, elementwise: elementwiseMain, slot, workgroup_sum: workgroupSum };
 
 /** Every kernel there is; each is the file of that name in `shaders/`. */
 export const kernels = {
@@ -48,3 +49,17 @@ export const kernels = {
 
 /** Invocations of a workgroup where nothing asks for another number. */
 export const WORKGROUP = 64;
+
+/** A call of a kernel in which one invocation has one number (or vector), as `shaders/elementwise.wgsl` enters it. */
+export function elementwise<Buffer>(
+  { invocations, params, constants, ...call }:
+    & Omit<Dispatch<Buffer>, "constants" | "workgroups">
+    & { readonly invocations: number; readonly constants?: TemplateValues },
+): Dispatch<Buffer> {
+  return {
+    ...call,
+    constants: { WORKGROUP, ...constants },
+    params: { invocations, ...params },
+    workgroups: spread(Math.ceil(invocations / WORKGROUP)),
+  };
+}

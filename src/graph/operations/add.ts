@@ -1,6 +1,5 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
 
 const operation: Operation<{ activation: Activation }> = {
@@ -11,13 +10,12 @@ const operation: Operation<{ activation: Activation }> = {
   },
   lower([a, b], output, { activation }, to) {
     const invocations = positions(output.shape) * vectors(output.shape);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.add,
-      constants: { WORKGROUP },
-      params: { invocations, activation: ACTIVATIONS[activation] },
+      invocations,
+      params: { activation: ACTIVATIONS[activation] },
       buffers: { a: to.value(a!), b: to.value(b!), output: to.value(output) },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 

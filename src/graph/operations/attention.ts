@@ -1,5 +1,4 @@
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { type Graph, need, type Operation, type Shape, type Value, vectors } from "../graph.ts";
 import { elements } from "../lowering.ts";
 
@@ -71,11 +70,11 @@ const operation: Operation<Attributes> = {
     const maskBuffer = mask ? { mask: next() } : {};
     const biasStride = numbers(bias);
     const biasBuffer = bias ? { bias: next() } : {};
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.attention,
-      constants: { WORKGROUP, VECTOR: vector, WIDTH: headWidth / size },
+      invocations,
+      constants: { VECTOR: vector, WIDTH: headWidth / size },
       params: {
-        invocations,
         queryCount,
         keyCount,
         heads,
@@ -101,9 +100,8 @@ const operation: Operation<Attributes> = {
         ...addend && { addend: next() },
         output: to.value(output),
       },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
       flops: 4 * invocations * keyCount * headWidth,
-    });
+    }));
   },
 };
 

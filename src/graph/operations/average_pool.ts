@@ -1,5 +1,4 @@
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
 
 const operation: Operation<{ ratio: number }> = {
@@ -15,19 +14,17 @@ const operation: Operation<{ ratio: number }> = {
   },
   lower([input], output, { ratio }, to) {
     const invocations = positions(output.shape) * vectors(output.shape);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.averagePool,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         outputHeight: output.shape[1]!,
         outputWidth: output.shape[2]!,
         vectors: vectors(output.shape),
         ratio,
       },
       buffers: { input: to.value(input!), output: to.value(output) },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 

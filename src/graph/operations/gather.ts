@@ -1,5 +1,4 @@
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
 import {
   type Graph,
@@ -38,17 +37,16 @@ const operation: Operation<Attributes> = {
       ? to.value(inputs[0]!)
       : to.weight([table], rowMajor(tableRows, width));
     const invocations = elements(output.shape.slice(0, -1)) * vectors(output.shape);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.gather,
-      constants: { WORKGROUP },
-      params: { invocations, vectors: vectors(output.shape), tableRows },
+      invocations,
+      params: { vectors: vectors(output.shape), tableRows },
       buffers: {
         table: tableMemory,
         ids: ids === null ? to.value(inputs.at(-1)!) : to.constant(ids),
         output: to.value(output),
       },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 

@@ -1,6 +1,5 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
 import {
   type Graph,
@@ -66,22 +65,18 @@ const norm: Operation<Attributes> = {
     const { chunk, chunks } = chunking(pixels);
     const partial = to.scratch(rows * chunks * 2 * channels * 4);
     const affine = to.scratch(rows * 2 * channels * 4);
-    const constants = { WORKGROUP };
-    const grid = (invocations: number) => spread(Math.ceil(invocations / WORKGROUP));
 
     const statistics = rows * chunks * (vectors0 + vectors1);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.groupNormStats,
-      constants,
-      params: { invocations: statistics, pixels, chunk, chunks, vectors0, vectors1 },
+      invocations: statistics,
+      params: { pixels, chunk, chunks, vectors0, vectors1 },
       buffers: { ...inputs, partial },
-      workgroups: grid(statistics),
-    });
-    to.emit({
+    }));
+    to.emit(elementwise({
       kernel: kernels.groupNormAffine,
-      constants,
+      invocations: rows * channels,
       params: {
-        invocations: rows * channels,
         channels,
         groupSize: channels / groups,
         pixels,
@@ -100,16 +95,14 @@ const norm: Operation<Attributes> = {
         affine,
         ...film && { film: to.value(film) },
       },
-      workgroups: grid(rows * channels),
-    });
+    }));
     const invocations = rows * pixels * (vectors0 + vectors1);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.groupNormApply,
-      constants,
-      params: { invocations, pixels, vectors0, vectors1, activation: ACTIVATIONS[activation] },
+      invocations,
+      params: { pixels, vectors0, vectors1, activation: ACTIVATIONS[activation] },
       buffers: { ...inputs, affine, output: to.value(output) },
-      workgroups: grid(invocations),
-    });
+    }));
   },
 };
 

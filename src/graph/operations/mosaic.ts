@@ -1,5 +1,4 @@
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
 
 interface Attributes {
@@ -24,11 +23,10 @@ const operation: Operation<Attributes> = {
   lower([input], output, { grid, toFrames }, to) {
     const [, height = 1, width = 1] = (toFrames ? output : input!).shape;
     const invocations = positions(output.shape) * vectors(output.shape);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.mosaic,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         grid,
         height,
         width,
@@ -36,8 +34,7 @@ const operation: Operation<Attributes> = {
         toFrames: Number(toFrames),
       },
       buffers: { input: to.value(input!), output: to.value(output) },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 

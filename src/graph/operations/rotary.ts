@@ -1,5 +1,4 @@
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import type { Packing } from "../../gpu/packing.ts";
 import {
   type Graph,
@@ -33,11 +32,10 @@ const operation: Operation<Attributes> = {
   lower([input], output, { frequencies, headWidth, rotated }, to) {
     const [, frames = 1, pixels = 1] = input!.shape;
     const invocations = positions(output.shape) * vectors(output.shape);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.rotary,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         frames,
         pixels,
         vectors: vectors(output.shape),
@@ -49,8 +47,7 @@ const operation: Operation<Attributes> = {
         input: to.value(input!),
         output: to.value(output),
       },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 

@@ -1,5 +1,5 @@
 import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
 import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
 import { elements } from "../lowering.ts";
 
@@ -42,11 +42,10 @@ const repeatOperation: Operation<{ times: number }> = {
   lower([input, divisor], output, _, to) {
     const rowVectors = positions(input!.shape.slice(1)) * vectors(input!.shape);
     const invocations = output.shape[0]! * rowVectors;
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.repeatRows,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         rowVectors,
         inputRows: input!.shape[0]!,
         useDivisor: Number(divisor !== undefined),
@@ -56,8 +55,7 @@ const repeatOperation: Operation<{ times: number }> = {
         ...divisor && { divisor: to.value(divisor) },
         output: to.value(output),
       },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 
@@ -80,11 +78,10 @@ const sumOperation: Operation<null> = {
   },
   lower([input, weights], output, _, to) {
     const invocations = output.shape[0]! * vectors(output.shape);
-    to.emit({
+    to.emit(elementwise({
       kernel: kernels.weightedSum,
-      constants: { WORKGROUP },
+      invocations,
       params: {
-        invocations,
         positions: input!.shape[1]!,
         vectors: vectors(input!.shape),
         weightStride: vectors(weights!.shape) * 4,
@@ -94,8 +91,7 @@ const sumOperation: Operation<null> = {
         input: to.value(input!),
         output: to.value(output),
       },
-      workgroups: spread(Math.ceil(invocations / WORKGROUP)),
-    });
+    }));
   },
 };
 
