@@ -17,7 +17,7 @@ export class Executable implements Disposable {
   private constructor(
     readonly plan: Plan,
     readonly recording: Recording,
-    private readonly buffers: readonly GPUBuffer[],
+    private readonly buffers: DisposableStack,
   ) {}
 
   /** Plans a graph, loads its weights, allocates its arena and records its calls. */
@@ -28,8 +28,13 @@ export class Executable implements Disposable {
     const { gpu } = pipelines;
     const made = plan(graph, { gpu: gpu.info, isHalf: (name) => weights.isHalf(name) });
     await weights.load(made.weights);
-    const arena = gpu.buffer(made.arenaBytes, "activations");
-    const buffers = [arena];
+    using allocated = new DisposableStack();
+    const allocate = (bytes: number, label: string) => {
+      const buffer = gpu.buffer(bytes, label);
+      allocated.defer(() => buffer.destroy());
+      return buffer;
+    };
+    const arena = allocate(made.arenaBytes, "activations");
 
     const range = (place: Place): BufferRange => {
       switch (place.kind) {
@@ -43,9 +48,8 @@ export class Executable implements Disposable {
           return tensor;
         }
         case "constant": {
-          const buffer = gpu.buffer(place.data.byteLength, "a constant");
+          const buffer = allocate(place.data.byteLength, "a constant");
           gpu.device.queue.writeBuffer(buffer, 0, place.data);
-          buffers.push(buffer);
           return { buffer, offset: 0, bytes: place.data.byteLength };
         }
       }
@@ -57,7 +61,8 @@ export class Executable implements Disposable {
         Object.entries(call.buffers).map(([name, memory]) => [name, ranges.get(memory)!]),
       ),
     }));
-    return new Executable(made, await Recording.make(pipelines, calls), buffers);
+    const recording = await Recording.make(pipelines, calls);
+    return new Executable(made, recording, allocated.move());
   }
 
   /** Submits one run; nothing is waited for. */
@@ -67,6 +72,6 @@ export class Executable implements Disposable {
 
   [Symbol.dispose](): void {
     this.recording[Symbol.dispose]();
-    for (const buffer of this.buffers) buffer.destroy();
+    this.buffers[Symbol.dispose]();
   }
 }

@@ -87,19 +87,16 @@ export class Pipeline implements AsyncDisposable {
    */
   static async load(path: string, options: PipelineOptions = {}): Promise<Pipeline> {
     const { onStage } = options;
+    using opened = new DisposableStack();
     onStage?.("model");
-    const folder = await ModelSource.open(path, options);
-    try {
-      onStage?.("device");
-      const gpu = await Gpu.open(options);
-      const pipelines = new Pipelines(gpu);
-      onStage?.("tokenizer");
-      const text = await openText(folder, pipelines);
-      return new Pipeline(gpu, folder, pipelines, text, options);
-    } catch (error) {
-      folder[Symbol.dispose]();
-      throw error;
-    }
+    const folder = opened.use(await ModelSource.open(path, options));
+    onStage?.("device");
+    const gpu = opened.use(await Gpu.open(options));
+    const pipelines = opened.use(new Pipelines(gpu));
+    onStage?.("tokenizer");
+    const text = opened.use(await openText(folder, pipelines));
+    opened.move();
+    return new Pipeline(gpu, folder, pipelines, text, options);
   }
 
   /** Bytes on the GPU: weights, and all else of the last run. */
