@@ -81,6 +81,29 @@ export function parseHeader(
   return { tensors, metadata };
 }
 
+/**
+ * The beginning of a safetensors file: all that comes before the tensors, which then follow in the
+ * order given.
+ */
+export function encodeHeader(
+  tensors: readonly Pick<TensorInfo, "name" | "dtype" | "shape">[],
+): { header: Uint8Array<ArrayBuffer>; dataBytes: number } {
+  let end = 0;
+  const entries = tensors.map(({ name, dtype, shape }) => {
+    const begin = end;
+    end += tensorBytes(shape, dtype);
+    // Joined by hand: in an object "__proto__" would be lost and numeric names would move.
+    return `${JSON.stringify(name)}:${
+      JSON.stringify({ dtype, shape, data_offsets: [begin, end] })
+    }`;
+  });
+  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
+  const header = new Uint8Array(Math.ceil((LENGTH_BYTES + json.length) / 8) * 8).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - LENGTH_BYTES), true);
+  header.set(json, LENGTH_BYTES);
+  return { header, dataBytes: end };
+}
+
 function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {

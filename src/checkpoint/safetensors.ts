@@ -2,6 +2,7 @@ import { MdmError } from "../errors.ts";
 import { bytesPerElement, toFloat32 } from "./dtype.ts";
 import { checkRange, readElements } from "./elements.ts";
 import {
+  encodeHeader,
   type Header,
   headerLength,
   LENGTH_BYTES,
@@ -119,27 +120,20 @@ export function encodeSafetensors(
   tensors: Map<string, { shape: number[]; data: Float32Array }>,
   dtype: "F32" | "F16" = "F32",
 ): Uint8Array<ArrayBuffer> {
-  const entries: string[] = [];
-  let end = 0;
   for (const [name, { shape, data }] of tensors) {
     if (shape.reduce((a, b) => a * b, 1) !== data.length) {
       throw new RangeError(
         `Tensor ${quote(name)}: [${shape.join(", ")}] is not ${data.length} values`,
       );
     }
-    const begin = end;
-    end += data.length * bytesPerElement(dtype);
-    // Joined by hand: in an object "__proto__" would be lost and numeric names would move.
-    const entry = JSON.stringify({ dtype, shape, data_offsets: [begin, end] });
-    entries.push(`${JSON.stringify(name)}:${entry}`);
   }
-  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
-  const dataStart = Math.ceil((LENGTH_BYTES + json.length) / 8) * 8;
-  const bytes = new Uint8Array(dataStart + end).fill(0x20, 0, dataStart);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
-  bytes.set(json, LENGTH_BYTES);
+  const { header, dataBytes } = encodeHeader(
+    [...tensors].map(([name, { shape }]) => ({ name, dtype, shape })),
+  );
+  const bytes = new Uint8Array(header.length + dataBytes);
+  bytes.set(header);
   const View = dtype === "F16" ? Float16Array : Float32Array;
-  const values = new View(bytes.buffer, dataStart);
+  const values = new View(bytes.buffer, header.length);
   let at = 0;
   for (const { data } of tensors.values()) {
     values.set(data, at);

@@ -14,7 +14,7 @@ export async function writeAtomically(path: string, bytes: Uint8Array): Promise<
     await Deno.rename(temporary, target);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {}); // It may not be there; the first error counts.
-    throw new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
+    throw asWriteError(path, error);
   }
 }
 
@@ -37,7 +37,7 @@ export async function writeFolderAtomically(
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary, { recursive: true }).catch(() => {}); // As above.
-    throw new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
+    throw asWriteError(path, error);
   }
 }
 
@@ -53,7 +53,7 @@ export async function checkWritable(path: string): Promise<void> {
     await Deno.writeFile(temporary, new Uint8Array(), { createNew: true });
     await Deno.remove(temporary);
   } catch (error) {
-    throw new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
+    throw asWriteError(path, error);
   }
 }
 
@@ -65,6 +65,11 @@ async function resolveTarget(path: string): Promise<string> {
     throw new MdmError(`Cannot write "${path}": it is not a file. Give a file's path.`);
   }
   return await Deno.realPath(path);
+}
+
+/** Turns what the system says about writing `path` into a sentence for the user. */
+export function asWriteError(path: string, error: unknown): MdmError {
+  return new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
 }
 
 function reasonOf(error: unknown, path: string): string {

@@ -75,11 +75,14 @@ function parseText(json: unknown, source: string): ModelConfiguration["text"] {
   // A name with a separator could lead out of the model's folder.
   const isName = (value: unknown): value is string =>
     typeof value === "string" && /^[\w.-]+$/.test(value) && !/^\.+$/.test(value);
-  if (!isName(encoder) || !isName(tokenizer) || !isWhole(maxTokens, MAX_TOKENS)) {
+  // A converted model may have been given no text encoder.
+  const named = encoder !== undefined || tokenizer !== undefined;
+  if (named && !(isName(encoder) && isName(tokenizer)) || !isWhole(maxTokens, MAX_TOKENS)) {
     throw new MdmError(
       `Cannot load "${source}": "text" needs "encoder" and "tokenizer", names of folders beside it, and a "max_token_length" from 1 to ${MAX_TOKENS}.`,
     );
   }
+  const folders = named ? { encoder: String(encoder), tokenizer: String(tokenizer) } : null;
   if (mode !== "mdm" && mode !== "sentencepiece") {
     throw new MdmError(
       `Cannot load "${source}": the "tokenizer_mode" of "text" has to be "mdm" or "sentencepiece".`,
@@ -90,7 +93,7 @@ function parseText(json: unknown, source: string): ModelConfiguration["text"] {
       `Cannot load "${source}": the "max_caption_length" of "text" has to be a whole number from 1 to ${MAX_CHARACTERS}.`,
     );
   }
-  return { folders: { encoder, tokenizer }, maxTokens, maxCharacters, tokenizerMode: mode };
+  return { folders, maxTokens, maxCharacters, tokenizerMode: mode };
 }
 
 function isWhole(value: unknown, max: number): value is number {

@@ -47,6 +47,8 @@ export class ModelSource implements Disposable {
     readonly diffusion: DiffusionConfig | null,
     /** Null where there is no text encoder. */
     readonly text: TextFolders | null,
+    /** How prompts are read, wherever the text encoder is. */
+    readonly reading: TextReading,
     /** Whether prompts are the numbers of classes. */
     readonly classes: boolean,
     readonly network: Network,
@@ -62,7 +64,7 @@ export class ModelSource implements Disposable {
    * @throws {MdmError} When it is not a model, or its tensors do not fit its configuration.
    */
   static async open(path: string, options: ModelOptions = {}): Promise<ModelSource> {
-    const { file, folder, configuration, source } = await openFiles(path, options);
+    const { file, folder, configuration, source } = await openModelFiles(path, options);
     try {
       const config = parseModelConfig(configuration.model, source);
       const network = new Network(config);
@@ -74,6 +76,7 @@ export class ModelSource implements Disposable {
           ? null
           : parseDiffusionConfig(configuration.diffusion, config.kind === "nested_unet"),
         await textFolders(configuration.text, folder, options),
+        configuration.text,
         configuration.classes,
         network,
         file,
@@ -110,8 +113,8 @@ async function textFiles({ encoder, tokenizer }: TextFolders): Promise<string[]>
   return [`${encoder}/config.json`, ...weights.files, `${tokenizer}/tokenizer.json`];
 }
 
-/** A model's file of weights and its configuration, wherever that is. */
-interface ModelFiles {
+/** A model's file of weights and its configuration, wherever that is; neither is checked against the other. */
+export interface ModelFiles {
   readonly file: TensorFile;
   /** The folder in which its other parts are looked for. */
   readonly folder: string;
@@ -120,7 +123,12 @@ interface ModelFiles {
   readonly source: string;
 }
 
-async function openFiles(path: string, options: ModelOptions): Promise<ModelFiles> {
+/**
+ * Finds a model's weights and configuration; opens the weights' file.
+ *
+ * @throws {MdmError} When one of them is not there or cannot be read.
+ */
+export async function openModelFiles(path: string, options: ModelOptions): Promise<ModelFiles> {
   if (await DiffusersFolder.isOne(path)) {
     const { model, diffusion, file } = await DiffusersFolder.open(path, options.level);
     const published = ofReference({ model, diffusion, text: DEFAULT_TEXT_LIMITS });

@@ -1,20 +1,14 @@
-import { matchTensors } from "../checkpoint/match.ts";
-import { readJson } from "../checkpoint/json.ts";
-import { openWeights } from "../checkpoint/weights_file.ts";
 import type { TensorFile } from "../checkpoint/tensor_file.ts";
 import type { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import { Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
 import { Graph } from "../graph/graph.ts";
-import { T5Encoder } from "../model/t5.ts";
-import { parseT5Config } from "../model/t5_config.ts";
+import type { T5Encoder } from "../model/t5.ts";
+import { openT5 } from "./t5_files.ts";
 
 /** Texts are encoded with room for a multiple of this many tokens, so that few sizes have to be recorded. */
 const TOKEN_STEP = 16;
-
-/** What files call the embedding. */
-const EMBEDDINGS = ["shared.weight", "encoder.embed_tokens.weight"];
 
 /** A T5 encoder on the GPU, from a folder in Hugging Face's layout (config.json, and model.safetensors or its shards with their index). */
 export class TextEncoder implements Disposable {
@@ -33,18 +27,8 @@ export class TextEncoder implements Disposable {
    * @throws {MdmError} When the folder is not a T5 encoder.
    */
   static async open(folder: string, pipelines: Pipelines): Promise<TextEncoder> {
-    const config = parseT5Config(await readJson(`${folder}/config.json`), `${folder}/config.json`);
-    const file = await openWeights(folder, "model");
-    try {
-      const [embedding] = EMBEDDINGS.filter((name) => file.tensors.has(name));
-      const model = new T5Encoder(config, embedding);
-      // Published files hold a decoder as well.
-      matchTensors(file.tensors, model.parameters, { source: file.path, allowSurplus: true });
-      return new TextEncoder(model, new Weights(pipelines.gpu, file), file, pipelines);
-    } catch (error) {
-      file.close();
-      throw error;
-    }
+    const { model, file } = await openT5(folder);
+    return new TextEncoder(model, new Weights(pipelines.gpu, file), file, pipelines);
   }
 
   /** Width of the features. */
