@@ -29,6 +29,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
   ["generate", () => import("./generate.ts")],
   ["replay", () => import("./replay.ts")],
   ["info", () => import("./info.ts")],
+  ["inspect", () => import("./inspect.ts")],
+  ["convert", () => import("./convert.ts")],
   ["verify", () => import("./verify.ts")],
   ["bench", () => import("./bench.ts")],
   ["doctor", () => import("./doctor.ts")],

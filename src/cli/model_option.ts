@@ -1,12 +1,76 @@
 import { fileURLToPath } from "node:url";
+import { PRESET_NAMES } from "../model/presets.ts";
+import type { ModelOptions } from "../pipeline/model_source.ts";
+import { integer, type Option } from "./options.ts";
 
 /** The model that comes with mdm, where a command is given none. */
 export const DEFAULT_MODEL = fileURLToPath(new URL("../../weights/shapes32", import.meta.url));
 
-/** The option that several commands share. */
+/** What several commands call the model by. */
 export const MODEL_OPTION = {
   long: "model",
   short: "m",
-  value: "FOLDER",
-  description: "The model's folder; without it the small model that comes with mdm",
-} as const;
+  value: "PATH",
+  description:
+    "The model's folder or file of weights; without it the small model that comes with mdm",
+} as const satisfies Option;
+
+/** What a model's own files may leave open. */
+export const FILE_OPTIONS = [
+  {
+    long: "config",
+    value: "NAME",
+    description: `The configuration, where the model has none: ${
+      PRESET_NAMES.join(", ")
+    }, or a YAML or JSON file`,
+  },
+  {
+    long: "weights",
+    value: "NAME",
+    description: "The weights in the model's folder, where they have another name than usual",
+  },
+  {
+    long: "level",
+    value: "N",
+    description: "Which nesting level of a folder in diffusers' layout: 0 is the smallest",
+  },
+] as const satisfies readonly Option[];
+
+/** Where the parts that read prompts are, if not in the model's folder. */
+export const TEXT_OPTIONS = [
+  {
+    long: "text-encoder",
+    value: "FOLDER",
+    description: "A T5 encoder in Hugging Face's layout, where the model has none",
+  },
+  {
+    long: "tokenizer",
+    value: "FOLDER",
+    description: "A folder with its tokenizer.json. Without it: the text encoder's",
+  },
+] as const satisfies readonly Option[];
+
+/** For machines with little memory. */
+export const LOW_MEMORY_OPTION = {
+  long: "low-memory",
+  description: "Take the text encoder off the GPU before pictures are made",
+} as const satisfies Option;
+
+/** The values of {@linkcode FILE_OPTIONS} and, where a command has them, {@linkcode TEXT_OPTIONS}. */
+type ModelValues = Partial<
+  Readonly<
+    Record<"config" | "weights" | "level" | "text-encoder" | "tokenizer", string | undefined>
+  >
+>;
+
+/** What a person said about a model's files, as the library takes it. */
+export function modelOptions(values: ModelValues): ModelOptions {
+  const { config, weights, level, tokenizer, "text-encoder": textEncoder } = values;
+  return {
+    ...config !== undefined && { config },
+    ...weights !== undefined && { weights },
+    ...level !== undefined && { level: integer(level, { name: "--level", min: 0, max: 7 }) },
+    ...textEncoder !== undefined && { textEncoder },
+    ...tokenizer !== undefined && { tokenizer },
+  };
+}

@@ -21,6 +21,8 @@ export interface ProgressOptions {
   readonly label: string;
   /** The number of steps. */
   readonly total: number;
+  /** What a step is; "step" unless given. */
+  readonly unit?: string;
   /** Draws nothing. */
   readonly quiet?: boolean;
   readonly output?: ProgressOutput;
@@ -29,15 +31,17 @@ export interface ProgressOptions {
 export class Progress {
   readonly #label: string;
   readonly #total: number;
+  readonly #unit: string | undefined;
   readonly #output: ProgressOutput;
   #active: boolean;
   #drawn = false;
   #lastDraw = -Infinity;
   #first: { done: number; time: number } | undefined;
 
-  constructor({ label, total, quiet = false, output = stderr }: ProgressOptions) {
+  constructor({ label, total, unit, quiet = false, output = stderr }: ProgressOptions) {
     this.#label = label;
     this.#total = total;
+    this.#unit = unit;
     this.#output = output;
     this.#active = !quiet && output.isTerminal();
   }
@@ -73,6 +77,7 @@ export class Progress {
       done,
       total: this.#total,
       columns: this.#output.columns(),
+      ...this.#unit !== undefined && { unit: this.#unit },
       ...(measured ? { msPerStep: (now - first.time) / (done - first.done) } : {}),
     });
     this.#write(`\r${line}${CLEAR_TO_END_OF_LINE}`);
@@ -94,6 +99,7 @@ export interface ProgressLine {
   readonly label: string;
   readonly done: number;
   readonly total: number;
+  readonly unit?: string;
   /** The width of the terminal; the line leaves its last column free. */
   readonly columns: number;
   /** Left out as long as no step was timed. */
@@ -101,10 +107,12 @@ export interface ProgressLine {
 }
 
 /** "Sampling [=====     ] 10/20, 31 ms a step, 0.3 s left", shortened to fit the width. */
-export function formatLine({ label, done, total, columns, msPerStep }: ProgressLine): string {
+export function formatLine(
+  { label, done, total, unit = "step", columns, msPerStep }: ProgressLine,
+): string {
   const width = Math.max(0, columns - 1);
   const count = `${done}/${total}`;
-  const pace = msPerStep === undefined ? "" : `, ${formatTime(msPerStep)} a step`;
+  const pace = msPerStep === undefined ? "" : `, ${formatTime(msPerStep)} a ${unit}`;
   const left = msPerStep === undefined || done >= total
     ? ""
     : `, ${formatTime(msPerStep * (total - done))} left`;

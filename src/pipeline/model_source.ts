@@ -69,15 +69,16 @@ export class ModelSource implements Disposable {
       const config = parseModelConfig(configuration.model, source);
       const network = new Network(config);
       matchTensors(file.tensors, network.parameters, { source: file.path });
+      const text = await textFolders(configuration.text, folder, options);
       return new ModelSource(
         path,
         config,
         configuration.diffusion === undefined
           ? null
           : parseDiffusionConfig(configuration.diffusion, config.kind === "nested_unet"),
-        await textFolders(configuration.text, folder, options),
+        text,
         configuration.text,
-        configuration.classes,
+        configuration.classes && text === null,
         network,
         file,
         await isFile(source) ? source : null,

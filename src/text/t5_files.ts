@@ -14,16 +14,22 @@ export interface T5Files {
 /** What files call the embedding. */
 const EMBEDDINGS = ["shared.weight", "encoder.embed_tokens.weight"];
 
+/** The model of a configuration, with the names that a file has. */
+export function t5Model(json: unknown, source: string, { tensors }: TensorFile): T5Encoder {
+  return new T5Encoder(parseT5Config(json, source), EMBEDDINGS.find((name) => tensors.has(name)));
+}
+
 /**
  * Opens a folder in Hugging Face's layout: config.json, and model.safetensors or its shards with their index.
  *
  * @throws {MdmError} When it is not a T5 encoder, or lacks a tensor.
  */
 export async function openT5(folder: string): Promise<T5Files> {
-  const config = parseT5Config(await readJson(`${folder}/config.json`), `${folder}/config.json`);
+  const config = `${folder}/config.json`;
+  const json = await readJson(config);
   const file = await openWeights(folder, "model");
   try {
-    const model = new T5Encoder(config, EMBEDDINGS.find((name) => file.tensors.has(name)));
+    const model = t5Model(json, config, file);
     // Published files hold a decoder as well.
     matchTensors(file.tensors, model.parameters, { source: file.path, allowSurplus: true });
     return { model, file };

@@ -163,9 +163,9 @@ Deno.test("tensors that do not fit the configuration are all listed", () =>
     });
     await fail([...STAR, "--model", model], {
       code: 1,
-      message:
-        `Cannot load "${path}": 3 of its tensors do not fit the configuration: "conv_in.weight" is missing; ` +
+      message: `Cannot load "${path}": 3 of its tensors do not fit the configuration: ` +
         `"conv_out.weight" has shape [3, 3, 32, 3] but the configuration needs [3, 32, 3, 3]; ` +
+        `"conv_in.weight" is missing; ` +
         `"conv_stray.weight" is not part of the model. Use the config.json that belongs to it.`,
     });
   }));
@@ -186,7 +186,7 @@ Deno.test("a text encoder or tokenizer that is missing", () =>
     await fail([...STAR, "--model", model], {
       code: 1,
       message:
-        `Cannot load "${model}/text_encoder/model.safetensors": there is no such file. Check the path.`,
+        `Cannot load "${model}/text_encoder": it has no weights (model.safetensors, or several with an index). Download the whole folder.`,
     });
   }));
 

@@ -13,6 +13,7 @@ export interface StoragePlace {
 
 /** What torch.save wrote, in whichever of its two formats; the storages are still on disk. */
 export interface Checkpoint {
+  readonly format: "zip" | "legacy";
   /** What was saved. */
   readonly value: PickleValue;
   /** How often each class that is not known here was met. */

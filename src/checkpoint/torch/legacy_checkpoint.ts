@@ -34,6 +34,7 @@ export async function readLegacyCheckpoint(file: RangedFile): Promise<Checkpoint
   const { value, records, storages } = next();
   const places = await readPlaces(file, next().value, storages, end);
   return {
+    format: "legacy",
     value,
     records,
     byteLength: (key) => places.get(key)?.byteLength,

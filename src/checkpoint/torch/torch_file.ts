@@ -73,6 +73,11 @@ export class TorchFile implements TensorFile {
     return [this.path];
   }
 
+  /** How torch.save wrote it. */
+  get format(): Checkpoint["format"] {
+    return this.checkpoint.format;
+  }
+
   /** How often the pickle has objects of each class that is not known here. */
   get unknownRecords(): ReadonlyMap<string, number> {
     return this.checkpoint.records;

@@ -16,6 +16,7 @@ export async function readZipCheckpoint(file: RangedFile): Promise<Checkpoint> {
   const { value, records } = unpickle(file.path, pickle);
   const entryOf = (key: string) => entries.get(`${root}/data/${key}`);
   return {
+    format: "zip",
     value,
     records,
     byteLength: (key) => entryOf(key)?.byteLength,
