@@ -3,10 +3,11 @@ import { UsageError } from "../errors.ts";
 import { encodeImage } from "../media/image.ts";
 import { Pipeline, type Stage } from "../pipeline/pipeline.ts";
 import { DEFAULT_GUIDANCE, type GenerateRequest } from "../pipeline/request.ts";
+import { formatBytes, formatFlops } from "../units.ts";
 import { DEFAULT_MODEL } from "./model_option.ts";
 import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
-import { formatBytes, formatFlops, table } from "./table.ts";
+import { table } from "./table.ts";
 
 export const COMMAND = {
   name: "mdm bench",

@@ -6,9 +6,10 @@ import { Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
 import { Graph } from "../graph/graph.ts";
 import { conv2d } from "../graph/operations/conv2d.ts";
+import { formatBytes } from "../units.ts";
 import { type Command, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
-import { formatBytes, table } from "./table.ts";
+import { table } from "./table.ts";
 
 export const COMMAND = {
   name: "mdm doctor",

@@ -11,10 +11,11 @@ import { parseT5Config } from "../model/t5_config.ts";
 import { ModelSource } from "../pipeline/model_source.ts";
 import { DEFAULT_GUIDANCE, resolveRequest, sessionShape } from "../pipeline/request.ts";
 import { textGraph } from "../text/text_encoder.ts";
+import { formatBytes, formatFlops } from "../units.ts";
 import { DEFAULT_MODEL } from "./model_option.ts";
 import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
-import { formatBytes, formatFlops, table } from "./table.ts";
+import { table } from "./table.ts";
 
 export const COMMAND = {
   name: "mdm info",

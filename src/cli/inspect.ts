@@ -4,10 +4,11 @@ import { readText } from "../media/png_text.ts";
 import { SIGNATURE } from "../media/png_chunks.ts";
 import { type Inspection, inspectModel } from "../pipeline/inspect.ts";
 import { parseRecipe, type Recipe, RECIPE_KEYWORD } from "../pipeline/recipe.ts";
+import { formatBytes } from "../units.ts";
 import { FILE_OPTIONS, modelOptions } from "./model_option.ts";
 import { type Command, parse } from "./options.ts";
 import { print, printJson, quoted } from "./output.ts";
-import { formatBytes, table } from "./table.ts";
+import { table } from "./table.ts";
 
 export const COMMAND = {
   name: "mdm inspect",

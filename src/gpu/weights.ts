@@ -18,6 +18,15 @@ interface WeightRequest {
 
 const ALIGNMENT = 256;
 
+/** The most bytes that weights take, each at a place that can be bound. */
+export function weightBytes(weights: Iterable<{ readonly packing: Packing }>): number {
+  let sum = 0;
+  for (const { packing: { bytes } } of weights) {
+    sum += Math.ceil(Math.max(16, bytes) / ALIGNMENT) * ALIGNMENT;
+  }
+  return sum;
+}
+
 /** Buffers are made no larger than this: drivers differ in what they can do in one piece. */
 const LARGEST_BUFFER = 1 << 30;
 

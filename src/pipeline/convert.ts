@@ -92,17 +92,13 @@ function configJson(source: ModelSource): Record<string, unknown> {
   };
 }
 
-/** The text encoder's files; closes them. */
-async function openText(
-  { text, config }: ModelSource,
-): Promise<(T5Files & Disposable) | null> {
+/** The text encoder's files, where there is one. */
+async function openText({ text, config }: ModelSource): Promise<T5Files | null> {
   if (text === null) return null;
-  const { model, file } = await openT5(text.encoder);
-  const { dModel } = model.config;
-  if (dModel === config.conditioningFeatureDim) {
-    return { model, file, [Symbol.dispose]: () => file.close() };
-  }
-  file.close();
+  const files = await openT5(text.encoder);
+  const { dModel } = files.model.config;
+  if (dModel === config.conditioningFeatureDim) return files;
+  files[Symbol.dispose]();
   throw new MdmError(
     `Cannot use the text encoder "${text.encoder}": it gives ${dModel} features, but the model needs ${config.conditioningFeatureDim}. Give the encoder that belongs to the model.`,
   );

@@ -95,6 +95,11 @@ export class ModelSource implements Disposable {
       .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   }
 
+  /** Tokens that a row's text may have. */
+  get maxTokens(): number {
+    return this.classes ? 1 : this.reading.maxTokens;
+  }
+
   /** Every file that decides how the model's pictures look. */
   async files(): Promise<string[]> {
     const { files } = this.file;

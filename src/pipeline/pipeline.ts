@@ -10,6 +10,9 @@ import { toPicture } from "../media/pixels.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import { TENSORS } from "../model/network.ts";
 import { type RowText, textNumbers } from "../model/text_inputs.ts";
+import { openT5 } from "../text/t5_files.ts";
+import type { PlannedEncoder } from "./estimate.ts";
+import { fitBatch } from "./fit_batch.ts";
 import { type ModelOptions, ModelSource } from "./model_source.ts";
 import { readTextFeatures, type TextFeatures } from "./text_features.ts";
 import { openText, padded, type TextSource, type Truncation } from "./prompts.ts";
@@ -45,6 +48,8 @@ export type Stage = "model" | "device" | "tokenizer" | "text" | "weights" | "sam
 export interface PipelineOptions extends GpuOptions, ModelOptions {
   /** Whether the text encoder leaves the GPU once prompts are encoded; it is loaded again for new ones. */
   readonly lowMemory?: boolean;
+  /** Bytes on the GPU that may be used: batches are made smaller, and pictures that do not fit are refused. */
+  readonly memory?: number;
   /** Is called when a stage begins. */
   readonly onStage?: (stage: Stage) => void;
 }
@@ -74,6 +79,8 @@ export class Pipeline implements AsyncDisposable {
     readonly folder: ModelSource,
     pipelines: Pipelines,
     private readonly text: TextSource,
+    /** What is planned of the text encoder where memory is limited. */
+    private readonly encoder: PlannedEncoder | null,
     private readonly options: PipelineOptions,
   ) {
     this.#pipelines = pipelines;
@@ -95,13 +102,20 @@ export class Pipeline implements AsyncDisposable {
     const pipelines = opened.use(new Pipelines(gpu));
     onStage?.("tokenizer");
     const text = opened.use(await openText(folder, pipelines));
+    using encoder = options.memory === undefined || folder.text === null
+      ? null
+      : await openT5(folder.text.encoder);
     opened.move();
-    return new Pipeline(gpu, folder, pipelines, text, options);
+    return new Pipeline(gpu, folder, pipelines, text, encoder, options);
   }
 
-  /** Bytes on the GPU: weights, and all else of the last run. */
-  get bytes(): { readonly weights: number; readonly run: number } {
-    return { weights: this.#weights.bytes, run: this.#session?.bytes ?? 0 };
+  /** Bytes on the GPU: weights, all else of the last run, and the text encoder. */
+  get bytes(): { readonly weights: number; readonly run: number; readonly text: number } {
+    return {
+      weights: this.#weights.bytes,
+      run: this.#session?.bytes ?? 0,
+      text: this.text.bytes,
+    };
   }
 
   /** Multiplications and additions of one step of the last run. */
@@ -114,9 +128,22 @@ export class Pipeline implements AsyncDisposable {
     return this.#pipelines.count;
   }
 
-  /** Checks a request and fills in what it leaves open, without running it. */
+  /**
+   * Checks a request and fills in what it leaves open, without running it. A batch that is too large for the GPU, or for the
+   * memory that may be used, is made smaller.
+   *
+   * @throws {UsageError} When the request asks for what the model cannot do.
+   * @throws {MdmError} When one picture takes more memory than may be used.
+   */
   resolve(request: GenerateRequest): ResolvedRequest {
-    return resolveRequest(request, this.folder.config, this.folder.diffusion);
+    const resolved = resolveRequest(request, this.folder.config, this.folder.diffusion);
+    const { memory, lowMemory = false } = this.options;
+    return fitBatch(resolved, this.folder, this.encoder, {
+      gpu: this.gpu,
+      memory,
+      // Weights stay once they are there: then the text encoder comes beside them.
+      lowMemory: lowMemory && this.#weights.bytes === 0,
+    });
   }
 
   /**
@@ -137,6 +164,11 @@ export class Pipeline implements AsyncDisposable {
       [request.prompt].flat().length,
       this.folder.config.conditioningFeatureDim,
     );
+    // All at once, so that the encoder is loaded once and never beside the weights.
+    if (this.options.lowMemory) {
+      this.options.onStage?.("text");
+      await this.#rows(jobs, resolved.guidance !== 1, features);
+    }
     for (let first = 0; first < jobs.length; first += batch) {
       const group = jobs.slice(first, first + batch);
       const done = first / batch * plan.times.length;

@@ -18,6 +18,8 @@ export interface Truncation {
 export interface TextSource extends Disposable {
   /** Whether there is a text for no prompt, so that a prompt can be made to count more. */
   readonly guides: boolean;
+  /** Bytes on the GPU. */
+  readonly bytes: number;
   /** Prompts that were cut since the last look; the reader empties it. */
   readonly truncations: Map<string, Truncation>;
   /** A prompt as a row of the model's text, without padding. */
@@ -72,6 +74,10 @@ class Prompts implements TextSource {
     return new Prompts(folders, tokenizer, encoder, pipelines);
   }
 
+  get bytes(): number {
+    return this.#encoder?.bytes ?? 0;
+  }
+
   async row(prompt: string): Promise<RowText> {
     const known = this.#features.get(prompt);
     if (known !== undefined) return known;
@@ -101,6 +107,7 @@ class Prompts implements TextSource {
 /** Where a model reads no words, the prompt is the number of a class (`categorical_conditioning` in the reference). */
 class Classes implements TextSource {
   readonly guides = false;
+  readonly bytes = 0;
   readonly truncations = new Map<string, Truncation>();
 
   constructor(private readonly count: number) {}
@@ -127,6 +134,7 @@ class Classes implements TextSource {
 /** The text of a model whose encoder is not there: an error once it is needed. */
 class MissingText implements TextSource {
   readonly guides = true;
+  readonly bytes = 0;
   readonly truncations = new Map<string, Truncation>();
 
   constructor(private readonly model: string) {}

@@ -6,7 +6,7 @@ import { T5Encoder } from "../model/t5.ts";
 import { parseT5Config } from "../model/t5_config.ts";
 
 /** A T5 encoder's files, opened: the configuration read and checked, weights not read yet. */
-export interface T5Files {
+export interface T5Files extends Disposable {
   readonly model: T5Encoder;
   readonly file: TensorFile;
 }
@@ -32,7 +32,7 @@ export async function openT5(folder: string): Promise<T5Files> {
     const model = t5Model(json, config, file);
     // Published files hold a decoder as well.
     matchTensors(file.tensors, model.parameters, { source: file.path, allowSurplus: true });
-    return { model, file };
+    return { model, file, [Symbol.dispose]: () => file.close() };
   } catch (error) {
     file.close();
     throw error;

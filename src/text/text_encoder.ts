@@ -10,6 +10,11 @@ import { openT5 } from "./t5_files.ts";
 /** Texts are encoded with room for a multiple of this many tokens, so that few sizes have to be recorded. */
 const TOKEN_STEP = 16;
 
+/** The numbers of tokens for which an encoder is recorded, up to that of the longest text. */
+export function textCapacities(tokens: number): number[] {
+  return Array.from({ length: Math.ceil(tokens / TOKEN_STEP) }, (_, i) => (i + 1) * TOKEN_STEP);
+}
+
 /** A T5 encoder on the GPU, from a folder in Hugging Face's layout (config.json, and model.safetensors or its shards with their index). */
 export class TextEncoder implements Disposable {
   readonly #runs = new Map<number, Run>();
@@ -29,6 +34,11 @@ export class TextEncoder implements Disposable {
   static async open(folder: string, pipelines: Pipelines): Promise<TextEncoder> {
     const { model, file } = await openT5(folder);
     return new TextEncoder(model, new Weights(pipelines.gpu, file), file, pipelines);
+  }
+
+  /** Bytes on the GPU. */
+  get bytes(): number {
+    return this.#runs.values().reduce((sum, run) => sum + run.bytes, this.weights.bytes);
   }
 
   /** Width of the features. */
@@ -96,6 +106,12 @@ class Run implements Disposable {
       Object.entries(shapes).map(([name, shape]) => [name, new Tensor(pipelines.gpu, name, shape)]),
     );
     return new Run(tokens, tensors, await Executable.make(graph, { pipelines, weights, tensors }));
+  }
+
+  /** Bytes on the GPU beside the weights. */
+  get bytes(): number {
+    return this.tensors.values()
+      .reduce((sum, { bytes }) => sum + bytes, this.executable.plan.arenaBytes);
   }
 
   /** @param embedded Embeddings of the tokens, of which the first `length` count. */
