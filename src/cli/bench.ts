@@ -4,7 +4,13 @@ import { encodeImage } from "../media/image.ts";
 import { Pipeline, type Stage } from "../pipeline/pipeline.ts";
 import { DEFAULT_GUIDANCE, type GenerateRequest } from "../pipeline/request.ts";
 import { formatBytes, formatFlops } from "../units.ts";
-import { DEFAULT_MODEL } from "./model_option.ts";
+import {
+  DEFAULT_MODEL,
+  FILE_OPTIONS,
+  LOW_MEMORY_OPTION,
+  modelOptions,
+  TEXT_OPTIONS,
+} from "./model_option.ts";
 import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { table } from "./table.ts";
@@ -30,6 +36,9 @@ export const COMMAND = {
       default: "5",
     },
     { long: "prompt", value: "TEXT", description: "The prompt", default: "a red circle" },
+    ...FILE_OPTIONS,
+    ...TEXT_OPTIONS,
+    LOW_MEMORY_OPTION,
     { long: "json", description: "Print one JSON document instead of tables" },
   ],
   examples: [
@@ -81,7 +90,11 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
 
   const clock = new Clock();
   const path = positionals[0] ?? DEFAULT_MODEL;
-  await using pipeline = await Pipeline.load(path, { onStage: (stage) => clock.begin(stage) });
+  await using pipeline = await Pipeline.load(path, {
+    ...modelOptions(values),
+    lowMemory: values["low-memory"],
+    onStage: (stage) => clock.begin(stage),
+  });
   await makePictures(pipeline, request, clock);
   const cold = clock.stop();
   const warm: Map<Part, number>[] = [];
@@ -106,6 +119,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     gflopsPerSecond: pipeline.stepFlops / 1e6 / step,
     weightBytes: pipeline.bytes.weights,
     runBytes: pipeline.bytes.run,
+    textBytes: pipeline.bytes.text,
     pipelines: pipeline.pipelineCount,
     peakRssBytes: peakRss(clock.largestRss),
   });
@@ -181,6 +195,7 @@ interface Report {
   readonly gflopsPerSecond: number;
   readonly weightBytes: number;
   readonly runBytes: number;
+  readonly textBytes: number;
   readonly pipelines: number;
   readonly peakRssBytes: number;
 }
@@ -205,6 +220,7 @@ function report(json: boolean, measured: Report): void {
   print(table([
     ["Weights on the device", formatBytes(measured.weightBytes)],
     ["All else of a run on it", formatBytes(measured.runBytes)],
+    ["The text encoder on it", formatBytes(measured.textBytes)],
     ["Compiled pipelines", String(measured.pipelines)],
     ["The process at its largest", formatBytes(measured.peakRssBytes)],
   ]));

@@ -16,7 +16,17 @@ import {
 import type { Truncation } from "../pipeline/prompts.ts";
 import { Interrupted } from "./interrupt.ts";
 import { levelOf } from "./level_files.ts";
-import { DEFAULT_MODEL, MODEL_OPTION } from "./model_option.ts";
+import {
+  DEFAULT_MODEL,
+  FILE_OPTIONS,
+  LOW_MEMORY_OPTION,
+  MEMORY_OPTION,
+  memoryOf,
+  MODEL_OPTION,
+  modelOptions,
+  TEXT_FEATURES_OPTION,
+  TEXT_OPTIONS,
+} from "./model_option.ts";
 import { type Command, integer, number, oneOf, parse, type Values } from "./options.ts";
 import { print, printJson, quoted, warn } from "./output.ts";
 import {
@@ -136,6 +146,11 @@ export const COMMAND = {
       value: "FILE",
       description: "Read prompts from a file, one a line; lines that begin with # are left out",
     },
+    ...FILE_OPTIONS,
+    ...TEXT_OPTIONS,
+    TEXT_FEATURES_OPTION,
+    MEMORY_OPTION,
+    LOW_MEMORY_OPTION,
     { long: "json", description: "Print one JSON document instead of the paths" },
     { long: "quiet", short: "q", description: "Show no progress" },
   ],
@@ -152,6 +167,11 @@ export const COMMAND = {
     {
       description: "Not this, and stronger",
       command: `mdm generate "a star on a gray background" --negative "a yellow star" -g 6`,
+    },
+    {
+      description: "A published checkpoint as it was downloaded, where memory is short",
+      command:
+        `mdm generate "a castle" -m vis_model_64x64.pth --config cc12m_64x64 --text-encoder flan-t5-xl --low-memory --memory 4GB`,
     },
     {
       description: "A video, with a model that makes them",
@@ -178,10 +198,14 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const { values, positionals } = parse(COMMAND, argv);
   const request = await readRequest(values, positionals);
   const loading = performance.now();
-  await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL);
+  await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
+    ...modelOptions(values),
+    lowMemory: values["low-memory"],
+    ...values.memory !== undefined && { memory: memoryOf(values.memory) },
+  });
   const resolved = pipeline.resolve(request);
   const output = await chooseOutput(values, resolved.jobs.length, pipeline.folder.config);
-  const model = modelIdentity(pipeline.folder);
+  const model = modelIdentity(pipeline.folder, request.textFeatures);
   model.catch(() => {}); // Awaited when the first picture is there.
 
   const generating = performance.now();
@@ -249,7 +273,7 @@ async function readRequest(
       `No prompt was given: say what the picture should show, as in mdm generate "a red circle".`,
     );
   }
-  const { seed, steps, eta, threshold, size, negative } = values;
+  const { seed, steps, eta, threshold, size, negative, "text-features": textFeatures } = values;
   return {
     prompt: prompts,
     count: integer(values.count, { name: "--count", min: 1, max: MAX_COUNT }),
@@ -261,6 +285,7 @@ async function readRequest(
     ...negative !== undefined && { negative },
     ...threshold !== undefined && { threshold: thresholdOf(threshold) },
     ...size !== undefined && { size: integer(size, { name: "--size", min: 1 }) },
+    ...textFeatures !== undefined && { textFeatures },
     batch: integer(values.batch, { name: "--batch", min: 1 }),
   };
 }

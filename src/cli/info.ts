@@ -1,19 +1,29 @@
-import { readJson } from "../checkpoint/json.ts";
-import { sessionGraphs } from "../diffusion/session.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuInfo } from "../gpu/device.ts";
-import { byteLength, type Graph, type Parameter } from "../graph/graph.ts";
+import { weightBytes } from "../gpu/weights.ts";
+import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
-import { type Plan, plan } from "../graph/plan.ts";
+import type { Plan } from "../graph/plan.ts";
 import { frameGrids } from "../model/frame_grids.ts";
-import { T5Encoder } from "../model/t5.ts";
-import { parseT5Config } from "../model/t5_config.ts";
+import {
+  builtInEncoder,
+  builtInModel,
+  type DescribedModel,
+  isBuiltIn,
+} from "../pipeline/built_in.ts";
+import { estimate, gpuBytes, hostBytes, type PlannedEncoder } from "../pipeline/estimate.ts";
 import { ModelSource } from "../pipeline/model_source.ts";
 import { DEFAULT_GUIDANCE, resolveRequest, sessionShape } from "../pipeline/request.ts";
-import { textGraph } from "../text/text_encoder.ts";
+import { openT5 } from "../text/t5_files.ts";
 import { formatBytes, formatFlops } from "../units.ts";
-import { DEFAULT_MODEL } from "./model_option.ts";
-import { type Command, integer, number, parse } from "./options.ts";
+import {
+  DEFAULT_MODEL,
+  FILE_OPTIONS,
+  LOW_MEMORY_OPTION,
+  modelOptions,
+  TEXT_OPTIONS,
+} from "./model_option.ts";
+import { type Command, integer, number, parse, type Values } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { table } from "./table.ts";
 
@@ -22,6 +32,9 @@ export const COMMAND = {
   summary: "Say what a model is, and what it takes to run it",
   usage: "[MODEL] [options]",
   options: [
+    ...FILE_OPTIONS,
+    ...TEXT_OPTIONS,
+    LOW_MEMORY_OPTION,
     {
       long: "batch",
       value: "N",
@@ -48,6 +61,10 @@ export const COMMAND = {
       description: "Whether a batch of 8 fits into the memory of this GPU",
       command: "mdm info models/cc12m_64x64 --batch 8",
     },
+    {
+      description: "What a published model would take, without its files",
+      command: "mdm info cc12m_1024x1024 --low-memory",
+    },
   ],
 } as const satisfies Command;
 
@@ -69,27 +86,50 @@ export async function run(argv: readonly string[]): Promise<number> {
   const size = values.size === undefined
     ? undefined
     : integer(values.size, { name: "--size", min: 1 });
-  using folder = await ModelSource.open(positionals[0] ?? DEFAULT_MODEL);
-  const encoder = await openEncoder(folder);
-  const model = describeModel(folder, encoder);
-  const planned = folder.diffusion === null ? null : describePlan(folder, encoder, {
+  using opened = new DisposableStack();
+  const { model, encoder, assumed } = await open(positionals[0] ?? DEFAULT_MODEL, values, opened);
+  const described = { ...describeModel(model, encoder), assumed };
+  const planned = model.diffusion === null ? null : describePlan(model, encoder, {
     batch,
     guidance,
     ...size !== undefined && { size },
     gpu: await gpuInfo(),
+    lowMemory: values["low-memory"],
   });
-  if (values.json) printJson({ ...model, plan: planned });
+  if (values.json) printJson({ ...described, plan: planned });
   else {
-    print(modelText(model));
+    print(modelText(described));
     if (planned !== null) print(`\n${planText(planned)}`);
   }
   return 0;
 }
 
-async function openEncoder({ text }: ModelSource): Promise<T5Encoder | null> {
-  if (text === null) return null;
-  const path = `${text.encoder}/config.json`;
-  return new T5Encoder(parseT5Config(await readJson(path), path));
+interface Opened {
+  readonly model: DescribedModel;
+  readonly encoder: PlannedEncoder | null;
+  /** What is taken for granted of files that are not there. */
+  readonly assumed: string | null;
+}
+
+/** Opens a model's files, or takes a published model's configuration where there are none. */
+async function open(
+  path: string,
+  values: Values<typeof COMMAND>,
+  opened: DisposableStack,
+): Promise<Opened> {
+  const options = modelOptions(values);
+  const isThere = await Deno.stat(path).then(() => true, () => false);
+  if (!isBuiltIn(path) || isThere) {
+    const model = opened.use(await ModelSource.open(path, options));
+    const encoder = model.text && opened.use(await openT5(model.text.encoder));
+    return { model, encoder, assumed: null };
+  }
+  const model = builtInModel(path);
+  if (options.textEncoder !== undefined) {
+    const encoder = opened.use(await openT5(options.textEncoder));
+    return { model, encoder, assumed: "weights of 16 bits" };
+  }
+  return { model, encoder: builtInEncoder(), assumed: "weights of 16 bits, FLAN-T5 XL" };
 }
 
 /** Without a device nothing is compiled or run: a plan only needs to know what there would be. */
@@ -102,13 +142,13 @@ async function gpuInfo() {
   }
 }
 
-function describeModel(folder: ModelSource, encoder: T5Encoder | null) {
-  const { path, config, diffusion, network, text } = folder;
+function describeModel(model: DescribedModel, encoder: PlannedEncoder | null) {
+  const { path, config, diffusion, network, maxTokens } = model;
   const sampler = diffusion?.samplerConfig;
   return {
     path,
     kind: config.kind,
-    parameters: folder.parameterCount,
+    parameters: count(network.parameters.values()),
     imageSize: config.imageSize ?? null,
     /** Sides of the resolutions in relation to the innermost, outermost first. */
     levels: [...config.nestRatio, 1],
@@ -126,17 +166,17 @@ function describeModel(folder: ModelSource, encoder: T5Encoder | null) {
       prediction: sampler.predictionType,
       threshold: sampler.thresholdFunction,
     },
-    text: encoder === null || text === null ? null : {
-      parameters: count(encoder.parameters.values()),
-      layers: encoder.config.numLayers,
-      width: encoder.config.dModel,
-      vocabulary: encoder.config.vocabSize,
-      maxTokens: text.maxTokens,
+    text: encoder === null ? null : {
+      parameters: count(encoder.model.parameters.values()),
+      layers: encoder.model.config.numLayers,
+      width: encoder.model.config.dModel,
+      vocabulary: encoder.model.config.vocabSize,
+      maxTokens,
     },
   };
 }
 
-function modelText(model: ReturnType<typeof describeModel>): string {
+function modelText(model: ReturnType<typeof describeModel> & Pick<Opened, "assumed">): string {
   const { path, kind, parameters, imageSize, levels, frames, unets, diffusion, text } = model;
   const innermost = imageSize === null ? null : imageSize / levels[0]!;
   const sizes = levels.map((ratio, level) => {
@@ -173,7 +213,8 @@ function modelText(model: ReturnType<typeof describeModel>): string {
         } parameters, ${text.layers} layers of ${text.width}, ${text.vocabulary} pieces, at most ${text.maxTokens} tokens`,
     ],
   ];
-  return `${path}\n${table(rows, { left: 2 })}`;
+  const note = model.assumed === null ? "" : ` (built in; assumed: ${model.assumed})`;
+  return `${path}${note}\n${table(rows, { left: 2 })}`;
 }
 
 interface PlanOptions {
@@ -181,45 +222,41 @@ interface PlanOptions {
   readonly guidance: number;
   readonly size?: number;
   readonly gpu: Pick<GpuInfo, "name" | "deviceClass" | "subgroupSize">;
+  readonly lowMemory: boolean;
 }
 
 function describePlan(
-  folder: ModelSource,
-  encoder: T5Encoder | null,
-  { batch, guidance, size, gpu }: PlanOptions,
+  model: DescribedModel,
+  encoder: PlannedEncoder | null,
+  { batch, guidance, size, gpu, lowMemory }: PlanOptions,
 ) {
-  const { config, diffusion, network, text } = folder;
+  const { config, diffusion, maxTokens } = model;
   const request = { prompt: "", guidance, batch, seed: 0, ...size !== undefined && { size } };
   const resolved = resolveRequest(request, config, diffusion);
-  const tokens = text?.maxTokens ?? 1;
-  const shape = sessionShape(resolved, folder, { slots: batch, tokens });
-  const graphs = sessionGraphs(network, shape);
-  const isHalf = (name: string) => folder.file.tensors.get(name)?.dtype === "F16";
-  const planned = (graph: Graph) => plan(graph, { gpu, isHalf });
-  const textPlan = encoder === null ? null : planned(textGraph(encoder, shape.tokens));
-  const parts = {
-    textEncoder: textPlan,
-    conditioning: planned(graphs.conditioning),
-    firstNoise: planned(graphs.start),
-    step: planned(graphs.step),
-  };
-  const session = [parts.conditioning, parts.firstNoise, parts.step];
-  const all = textPlan === null ? session : [textPlan, ...session];
+  const shape = sessionShape(resolved, model, { slots: batch, tokens: maxTokens });
+  const estimated = estimate(model, encoder, shape, gpu);
+  const { plans, bytes } = estimated;
   return {
     device: gpu.name,
     batch,
     guidance,
     size: resolved.size,
     tokens: shape.tokens,
+    lowMemory,
     parts: Object.fromEntries(
-      Object.entries(parts).map(([name, part]) => [name, part && summary(part)]),
-    ) as { [part in keyof typeof parts]: PlanSummary | null },
-    /** Packed for the kernels; graphs of one model share what they both read. */
-    weightBytes: weightBytes(session) + (textPlan === null ? 0 : weightBytes([textPlan])),
+      Object.entries(plans).map(([name, part]) => [name, part && summary(part)]),
+    ) as { [part in keyof typeof plans]: PlanSummary | null },
+    /** Of the model, packed for the kernels; its parts share what they both read. */
+    weightBytes: bytes.weights,
     /** Activations, and what is kept from step to step. */
-    runBytes: session.reduce((sum, { arenaBytes }) => sum + arenaBytes, 0) +
-      [...graphs.tensors.values()].reduce((sum, shape) => sum + byteLength(shape), 0),
-    pipelines: pipelineCount(all),
+    runBytes: bytes.run,
+    /** Weights and activations of the text encoder. */
+    textBytes: bytes.text,
+    /** On the GPU when most is there. */
+    gpuBytes: gpuBytes(estimated, lowMemory),
+    /** Of the process, with the memory of a software adapter. */
+    hostBytes: hostBytes(estimated, gpu, lowMemory),
+    pipelines: pipelineCount(Object.values(plans).filter((part) => part !== null)),
   };
 }
 
@@ -236,14 +273,13 @@ function summary(part: Plan): PlanSummary {
     dispatches: part.calls.length,
     flops: part.flops,
     arenaBytes: part.arenaBytes,
-    weightBytes: weightBytes([part]),
+    weightBytes: weightBytes(part.weights),
     pipelines: pipelineCount([part]),
   };
 }
 
 function planText(planned: ReturnType<typeof describePlan>): string {
-  const { device, batch, guidance, size, tokens, parts, weightBytes, runBytes, pipelines } =
-    planned;
+  const { device, batch, guidance, size, tokens, parts, lowMemory } = planned;
   const names = {
     textEncoder: "Text encoder, a prompt",
     conditioning: "Conditioning, a batch",
@@ -264,15 +300,16 @@ function planText(planned: ReturnType<typeof describePlan>): string {
   return [
     `Planned for ${device}: batch ${batch}, guidance ${guidance}, ${size}x${size}, ${tokens} tokens`,
     table([["", "dispatches", "work", "arena", "weights", "pipelines"], ...rows]),
-    `  Together ${formatBytes(weightBytes)} of weights, ${
-      formatBytes(runBytes)
-    } for a batch, ${pipelines} pipelines to compile`,
+    `Memory, the text encoder ${lowMemory ? "before" : "beside"} the model`,
+    table([
+      ["The model's weights", formatBytes(planned.weightBytes)],
+      [batch === 1 ? "A picture" : `A batch of ${batch}`, formatBytes(planned.runBytes)],
+      ["The text encoder", formatBytes(planned.textBytes)],
+      ["Together on the GPU, at most", formatBytes(planned.gpuBytes)],
+      ["The process, about", formatBytes(planned.hostBytes)],
+      ["Pipelines to compile", String(planned.pipelines)],
+    ]),
   ].join("\n");
-}
-
-function weightBytes(plans: readonly Plan[]): number {
-  const weights = new Map(plans.flatMap((part) => part.weights.map((w) => [w.key, w] as const)));
-  return [...weights.values()].reduce((sum, { packing }) => sum + packing.bytes, 0);
 }
 
 function pipelineCount(plans: readonly Plan[]): number {

@@ -1,7 +1,10 @@
 import { fileURLToPath } from "node:url";
 import { PRESET_NAMES } from "../model/presets.ts";
+import { UsageError } from "../errors.ts";
 import type { ModelOptions } from "../pipeline/model_source.ts";
+import { parseBytes } from "../units.ts";
 import { integer, type Option } from "./options.ts";
+import { quoted } from "./output.ts";
 
 /** The model that comes with mdm, where a command is given none. */
 export const DEFAULT_MODEL = fileURLToPath(new URL("../../weights/shapes32", import.meta.url));
@@ -55,6 +58,36 @@ export const LOW_MEMORY_OPTION = {
   long: "low-memory",
   description: "Take the text encoder off the GPU before pictures are made",
 } as const satisfies Option;
+
+/** Text that was encoded elsewhere. */
+export const TEXT_FEATURES_OPTION = {
+  long: "text-features",
+  value: "FILE",
+  description:
+    'Take the text\'s features from a safetensors file instead of encoding it: "lm_outputs" [prompts, tokens, width] and ' +
+    '"lm_mask" [prompts, tokens], with the rows for no prompt first where it has both',
+} as const satisfies Option;
+
+/** The most that may be used. */
+export const MEMORY_OPTION = {
+  long: "memory",
+  value: "SIZE",
+  description:
+    "The most memory to use on the GPU, such as 4GB or 512MiB: batches are made smaller, and what takes more is refused",
+} as const satisfies Option;
+
+/**
+ * The bytes that {@linkcode MEMORY_OPTION} was given.
+ *
+ * @throws {UsageError} When it is not a size.
+ */
+export function memoryOf(value: string): number {
+  const bytes = parseBytes(value);
+  if (bytes !== null && bytes >= 1) return bytes;
+  throw new UsageError(
+    `Option "--memory" needs a size such as "4GB" or "512MiB", not ${quoted(value)}.`,
+  );
+}
 
 /** The values of {@linkcode FILE_OPTIONS} and, where a command has them, {@linkcode TEXT_OPTIONS}. */
 type ModelValues = Partial<

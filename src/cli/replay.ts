@@ -12,8 +12,17 @@ import {
   RECIPE_KEYWORD,
   requestOf,
 } from "../pipeline/recipe.ts";
+import type { GenerateRequest } from "../pipeline/request.ts";
 import { type Level, levelOf } from "./level_files.ts";
-import { DEFAULT_MODEL, MODEL_OPTION } from "./model_option.ts";
+import {
+  DEFAULT_MODEL,
+  FILE_OPTIONS,
+  LOW_MEMORY_OPTION,
+  MODEL_OPTION,
+  modelOptions,
+  TEXT_FEATURES_OPTION,
+  TEXT_OPTIONS,
+} from "./model_option.ts";
 import { type Command, parse } from "./options.ts";
 import { print, quoted, warn } from "./output.ts";
 import { choosePictureOutput, chooseVideoOutput, writeLevels } from "./output_files.ts";
@@ -34,6 +43,10 @@ export const COMMAND = {
       value: "PATH",
       description: "A file or a folder, as in mdm generate. Without it: NAME-replay.png, here",
     },
+    ...FILE_OPTIONS,
+    ...TEXT_OPTIONS,
+    TEXT_FEATURES_OPTION,
+    LOW_MEMORY_OPTION,
     { long: "quiet", short: "q", description: "Show no progress" },
   ],
   examples: [
@@ -61,7 +74,10 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const output = fps === undefined
     ? await choosePictureOutput(values.output, 1)
     : await chooseVideoOutput(values.output, 1, { fps, standard: "png" });
-  await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL);
+  await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
+    ...modelOptions(values),
+    lowMemory: values["low-memory"],
+  });
   const { folder } = pipeline;
   const levels = folder.network.levels;
   if (!Number.isInteger(recipe.level) || recipe.level < 0 || recipe.level >= levels) {
@@ -75,11 +91,14 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       `Cannot replay "${source}": it is of a video, and the model has ${frames} frames there. Give the picture as mdm wrote it.`,
     );
   }
-  const model = { ...await modelIdentity(folder), model: recipe.model };
+  const textFeatures = values["text-features"];
+  const request = { ...requestOf(recipe), ...textFeatures !== undefined && { textFeatures } };
+  const model = { ...await modelIdentity(folder, textFeatures), model: recipe.model };
   checkModel(recipe, model, source, folder.path);
 
-  const picture = await make(pipeline, recipe, { quiet: values.quiet, signal });
-  const resolved = pipeline.resolve(requestOf(recipe));
+  const { steps } = recipe;
+  const picture = await make(pipeline, request, { steps, quiet: values.quiet, signal });
+  const resolved = pipeline.resolve(request);
   const level = levelOf(picture, recipe.level, { resolved, model, medium: output.medium });
   const part = recipe.frame === undefined ? level : frameOf(picture, level, recipe);
   const name = `${basename(source, extname(source))}-replay`;
@@ -100,12 +119,12 @@ function frameOf({ frames }: GeneratedPicture, whole: Level, { level, frame = 1 
 
 async function make(
   pipeline: Pipeline,
-  recipe: Recipe,
-  { quiet, signal }: { quiet: boolean; signal: AbortSignal },
+  request: GenerateRequest,
+  { steps, quiet, signal }: { steps: number; quiet: boolean; signal: AbortSignal },
 ): Promise<GeneratedPicture> {
-  const progress = new Progress({ label: "Sampling", total: recipe.steps, quiet });
+  const progress = new Progress({ label: "Sampling", total: steps, quiet });
   try {
-    for await (const event of pipeline.generate({ ...requestOf(recipe), signal })) {
+    for await (const event of pipeline.generate({ ...request, signal })) {
       if (event.kind === "progress") progress.update(event.step);
       if (event.kind === "picture") return event.picture;
     }

@@ -12,7 +12,7 @@ import { MdmError } from "../errors.ts";
 import { elements } from "../graph/lowering.ts";
 import { asWriteError } from "../media/write.ts";
 import { modelJson } from "../model/config_json.ts";
-import { openT5, type T5Files } from "../text/t5_files.ts";
+import { openT5, type T5Files, WIDE_IN_T5 } from "../text/t5_files.ts";
 import type { ModelSource } from "./model_source.ts";
 
 /** What may be asked of {@linkcode convert}. */
@@ -26,9 +26,6 @@ export interface ConvertOptions {
 
 /** The names of the folders in a model's folder. */
 const FOLDERS = { encoder: "text_encoder", tokenizer: "tokenizer" } as const;
-
-/** What overflows float16 in T5, so that it is never kept in it. */
-const WIDE_IN_T5 = /\.wo\.weight$/;
 
 /**
  * Writes a model as a folder of ours: config.json, model.safetensors and, where the model has them, text_encoder/ and tokenizer/.

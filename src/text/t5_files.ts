@@ -11,6 +11,9 @@ export interface T5Files extends Disposable {
   readonly file: TensorFile;
 }
 
+/** Weights whose results overflow float16, so that they are not converted to it. */
+export const WIDE_IN_T5 = /\.wo\.weight$/;
+
 /** What files call the embedding. */
 const EMBEDDINGS = ["shared.weight", "encoder.embed_tokens.weight"];
 

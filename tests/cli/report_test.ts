@@ -13,10 +13,16 @@ Deno.test("mdm info describes a model and plans it", async () => {
   assert.deepEqual(info.levels, [2, 1]);
   const { parts, tokens, size, runBytes, weightBytes } = info.plan;
   assert.deepEqual({ tokens, size }, { tokens: 32, size: 32 });
-  // Every parameter once in float32, and what packing adds.
-  const least = 4 * (info.parameters + info.text.parameters);
+  // Every parameter once, mostly in the 16 bits of the file, and what packing adds.
+  const least = 2 * info.parameters;
   assert.ok(weightBytes >= least && weightBytes < 1.05 * least, `${weightBytes}`);
   assert.ok(runBytes > parts.step.arenaBytes && parts.step.dispatches > 100);
+
+  const { gpuBytes, hostBytes, textBytes } = info.plan;
+  assert.equal(gpuBytes, weightBytes + runBytes + textBytes);
+  assert.ok(hostBytes > gpuBytes);
+  const low = JSON.parse(await succeed(["info", "--json", "--low-memory"]));
+  assert.equal(low.plan.gpuBytes, gpuBytes - textBytes);
 
   const twice = JSON.parse(await succeed(["info", SHAPES32, "--json", "--batch", "2"]));
   assert.equal(twice.plan.weightBytes, weightBytes);
@@ -32,6 +38,29 @@ Deno.test("mdm info says the same in words, and plans without an adapter", async
   assert.match(text, /^ {2}Step +\d+ +[\d.]+ MFLOP +[\d.]+ MiB +[\d.]+ MiB +\d+$/m);
   const without = await succeed(["info"], { env: NO_GPU });
   assert.match(without, /^Planned for a software adapter, for none was found: batch 1, /m);
+});
+
+Deno.test("mdm info plans the published models without their files", async () => {
+  const published = { cc12m_64x64: [], cc12m_256x256: [4], cc12m_1024x1024: [16, 4] };
+  let gpuBytes = 0;
+  for (const [name, ratios] of Object.entries(published)) {
+    const info = JSON.parse(await succeed(["info", name, "--json"]));
+    const path = `${import.meta.dirname}/../fixtures/golden/${name}.json`;
+    const { parameters } = JSON.parse(await Deno.readTextFile(path));
+    assert.equal(info.parameters, parameters);
+    assert.deepEqual(info.levels, [...ratios, 1]);
+    assert.equal(info.imageSize, Number(name.split("x").at(-1)));
+    assert.equal(info.text.parameters, 1_223_527_424);
+    assert.equal(info.plan.tokens, 128);
+    const { weightBytes } = info.plan;
+    assert.ok(weightBytes > 2 * parameters && weightBytes < 2.05 * parameters, `${weightBytes}`);
+    assert.ok(info.plan.gpuBytes > gpuBytes, "each takes more than the one before");
+    gpuBytes = info.plan.gpuBytes;
+  }
+  assert.match(
+    await succeed(["info", "cc12m_1024x1024"]),
+    /^cc12m_1024x1024 \(built in; assumed: weights of 16 bits, FLAN-T5 XL\)\n[^]*^ {2}Together on the GPU, at most +\d\.\d GiB$/m,
+  );
 });
 
 Deno.test("mdm info of a model without a diffusion_config has no plan", async () => {
