@@ -18,6 +18,9 @@ interface WeightRequest {
 
 const ALIGNMENT = 256;
 
+/** Bytes that are handed over before they are waited for: until the GPU has them they are in memory twice. */
+export const LARGEST_UPLOAD = 64 << 20;
+
 /** The most bytes that weights take, each at a place that can be bound. */
 export function weightBytes(weights: Iterable<{ readonly packing: Packing }>): number {
   let sum = 0;
@@ -70,6 +73,7 @@ export class Weights implements Disposable {
       }
     }
     const ranges = this.#allocate(missing);
+    let waiting = 0;
     for (const { key, parameters, packing } of missing) {
       const tensors: Float32Array[] = [];
       for (const { name } of parameters) tensors.push(await this.#read(name));
@@ -77,6 +81,11 @@ export class Weights implements Disposable {
       this.gpu.device.queue.writeBuffer(range.buffer, range.offset, packing.pack(tensors));
       // Only now: what could not be read must not count as loaded.
       this.#ranges.set(key, range);
+      waiting += packing.bytes;
+      if (waiting < LARGEST_UPLOAD) continue;
+      this.gpu.device.queue.submit([]);
+      await this.gpu.finish();
+      waiting = 0;
     }
     this.gpu.check();
   }

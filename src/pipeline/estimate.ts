@@ -1,6 +1,6 @@
 import { sessionGraphs, type SessionShape } from "../diffusion/session.ts";
 import type { GpuInfo } from "../gpu/device.ts";
-import { weightBytes } from "../gpu/weights.ts";
+import { LARGEST_UPLOAD, weightBytes } from "../gpu/weights.ts";
 import { byteLength, type Graph } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
 import { type Plan, plan } from "../graph/plan.ts";
@@ -90,7 +90,7 @@ export function gpuBytes({ bytes: { weights, run, text } }: Estimate, lowMemory:
   return lowMemory ? Math.max(text, weights + run) : text + weights + run;
 }
 
-/** What Deno, a driver and compiled kernels take: measured with the small model, on a software adapter and on GPUs. */
+/** What Deno, a driver and compiled kernels take: measured with the small model on a software adapter. */
 const PROCESS_BYTES = 220 << 20;
 
 /** The most bytes of the process, about: a software adapter's memory is the process's own. */
@@ -107,7 +107,8 @@ export function hostBytes(
     ),
   );
   const device = deviceClass === "software" ? gpuBytes(estimate, lowMemory) : 0;
-  return PROCESS_BYTES + largest + device;
+  const upload = Math.min(LARGEST_UPLOAD, weightBytes(weights));
+  return PROCESS_BYTES + largest + upload + device;
 }
 
 /** The weights of several plans of one model, each once. */

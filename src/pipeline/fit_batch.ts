@@ -43,7 +43,7 @@ export function fitBatch(
   return { ...resolved, batch: Math.max(1, batch) };
 }
 
-/** @throws {MdmError} When a run takes more memory than it may. What the GPU itself cannot do it will say. */
+/** @throws {MdmError} When a run takes more memory than it may. What the GPU itself cannot do is said when the run is made. */
 function checkMemory(
   estimate: Estimate,
   { size }: ResolvedRequest,
@@ -53,6 +53,11 @@ function checkMemory(
   const total = gpuBytes(estimate, lowMemory);
   if (total <= memory) return;
   const { weights, run, text } = estimate.bytes;
+  const parts = [
+    `${formatBytes(weights)} of weights`,
+    `${formatBytes(run)} for the picture`,
+    ...text > 0 ? [`${formatBytes(text)} for the text encoder`] : [],
+  ];
   const wide = file.tensors.values().some(({ dtype }) => dtype !== "F16");
   const advice = [
     ...text > 0 && !lowMemory ? ["--low-memory"] : [],
@@ -62,9 +67,7 @@ function checkMemory(
   throw new MdmError(
     `Cannot make a picture of ${size}x${size} in ${formatBytes(memory)} of the GPU: it takes ${
       formatBytes(total)
-    } (${formatBytes(weights)} of weights, ${formatBytes(run)} for the picture, ${
-      formatBytes(text)
-    } for the text encoder). Use ${advice.join(", ")} or more --memory.`,
+    } (${parts.join(", ")}). Use ${advice.join(", ")} or more --memory.`,
   );
 }
 
