@@ -1,3 +1,6 @@
+import { MdmError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { formatBytes } from "../units.ts";
 import type { BufferRange } from "../gpu/kernel.ts";
 import { type Pipelines, Recording } from "../gpu/recording.ts";
 import type { Weights } from "../gpu/weights.ts";
@@ -10,6 +13,23 @@ export interface Environment {
   readonly weights: Weights;
   /** The memory of the graph's inputs and outputs, by name. */
   readonly tensors: ReadonlyMap<string, BufferRange>;
+}
+
+/** @throws {MdmError} When an activation is larger than what the device lets a kernel see at once. */
+function checkBindings({ places }: Plan, gpu: Gpu): void {
+  const limit = gpu.limits.maxStorageBufferBindingSize;
+  const largest = Math.max(
+    0,
+    ...places.values().map((place) => place.kind === "arena" ? place.bytes : 0),
+  );
+  if (largest <= limit) return;
+  throw new MdmError(
+    `The GPU cannot hold a picture this large: a kernel needs ${
+      formatBytes(largest)
+    } in one piece and the limit is ${
+      formatBytes(limit)
+    }. Use a smaller size or batch, guidance 1 (half the rows), or a GPU with a larger limit ("mdm doctor" shows it).`,
+  );
 }
 
 /** A graph on a device, ready to run again and again. */
@@ -27,6 +47,7 @@ export class Executable implements Disposable {
   ): Promise<Executable> {
     const { gpu } = pipelines;
     const made = plan(graph, { gpu: gpu.info, isHalf: (name) => weights.isHalf(name) });
+    checkBindings(made, gpu);
     await weights.load(made.weights);
     using allocated = new DisposableStack();
     const allocate = (bytes: number, label: string) => {

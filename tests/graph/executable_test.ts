@@ -6,6 +6,7 @@ import { Graph } from "../../src/graph/graph.ts";
 import { add } from "../../src/graph/operations/add.ts";
 import { attention } from "../../src/graph/operations/attention.ts";
 import { linear } from "../../src/graph/operations/conv2d.ts";
+import { noise } from "../../src/diffusion/operations.ts";
 import { Bench, random } from "./run.ts";
 
 const noParameters = { readFloat32: (name: string) => Promise.reject(new Error(name)) };
@@ -61,4 +62,19 @@ Deno.test("a row of NaN reaches no other row through shared memory", async () =>
   };
   const x = random(108, 1);
   assert.deepEqual(await run(x.slice().fill(NaN, 0, 54)), await run(x));
+});
+
+Deno.test("an activation that no kernel can be bound to is refused before anything is loaded", async () => {
+  await using bench = await Bench.open();
+  using weights = new Weights(bench.gpu, noParameters);
+  const limit = bench.gpu.limits.maxStorageBufferBindingSize;
+  const side = Math.ceil(Math.sqrt(limit / 16)) + 1;
+  const graph = new Graph();
+  const x = noise(graph, graph.input("slots", [1, 8]), [1, side, side, 4], 0);
+  graph.output("y", add(graph, x, x));
+  const environment = { pipelines: bench.pipelines, weights, tensors: new Map() };
+  await assert.rejects(Executable.make(graph, environment), {
+    name: "MdmError",
+    message: /^The GPU cannot hold a picture this large: a kernel needs .* and the limit is /,
+  });
 });
