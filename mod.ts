@@ -1,5 +1,5 @@
 /**
- * mdm: text to pictures with Matryoshka Diffusion Models (arXiv 2310.15111), on WebGPU.
+ * mdm: text to pictures and videos with Matryoshka Diffusion Models (arXiv 2310.15111), on WebGPU.
  *
  * ```ts
  * import { encodeImage, Pipeline } from "./mod.ts";
@@ -27,6 +27,15 @@ export {
 } from "./src/media/animation.ts";
 export { encodeImage, formatOf, type ImageFormat } from "./src/media/image.ts";
 export type { Picture } from "./src/media/picture.ts";
-export { type GeneratedPicture, type GenerateEvent, Pipeline } from "./src/pipeline/pipeline.ts";
+export { convert, type ConvertOptions } from "./src/pipeline/convert.ts";
+export { type Inspection, inspectModel } from "./src/pipeline/inspect.ts";
+export { type ModelOptions, ModelSource } from "./src/pipeline/model_source.ts";
+export {
+  type GeneratedPicture,
+  type GenerateEvent,
+  Pipeline,
+  type PipelineOptions,
+  type Stage,
+} from "./src/pipeline/pipeline.ts";
 export type { GenerateRequest, PictureJob, ResolvedRequest } from "./src/pipeline/request.ts";
 export { isSamplerName, type SamplerName, SAMPLERS } from "./src/diffusion/samplers/mod.ts";
