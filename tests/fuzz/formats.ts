@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { DiffusersFolder } from "../../src/checkpoint/diffusers/folder.ts";
-import { writeDiffusersFolder } from "../../src/checkpoint/diffusers/write.ts";
+import { writeDiffusersFolder } from "../checkpoint/diffusers/write.ts";
 import { readJson } from "../../src/checkpoint/json.ts";
 import { RangedFile } from "../../src/checkpoint/ranged_file.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";

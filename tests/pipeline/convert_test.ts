@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeDiffusersFolder } from "../../src/checkpoint/diffusers/write.ts";
+import { writeDiffusersFolder } from "../checkpoint/diffusers/write.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { parseDiffusionConfig } from "../../src/diffusion/config.ts";
 import { presetConfig } from "../../src/model/presets.ts";

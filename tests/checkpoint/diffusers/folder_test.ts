@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DiffusersFolder } from "../../../src/checkpoint/diffusers/folder.ts";
-import { diffusersUNet, writeDiffusersFolder } from "../../../src/checkpoint/diffusers/write.ts";
+import { diffusersUNet, writeDiffusersFolder } from "./write.ts";
 import { Mismatches, referenceModel } from "../../../src/checkpoint/diffusers/config.ts";
 import { matchTensors } from "../../../src/checkpoint/match.ts";
 import { encodeSafetensors, Safetensors } from "../../../src/checkpoint/safetensors.ts";

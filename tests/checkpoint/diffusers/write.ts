@@ -1,18 +1,18 @@
-import type { DiffusionConfig, ThresholdType } from "../../diffusion/config.ts";
-import { MdmError } from "../../errors.ts";
+import type { DiffusionConfig, ThresholdType } from "../../../src/diffusion/config.ts";
+import { MdmError } from "../../../src/errors.ts";
 import {
   attentionLayersAt,
   isNested,
   type ModelConfig,
   nestedUnets,
   type UNetConfig,
-} from "../../model/config.ts";
-import { encodeSafetensors } from "../safetensors.ts";
-import type { TensorFile } from "../tensor_file.ts";
-import { FIXED } from "./config.ts";
-import { WEIGHTS } from "./folder.ts";
-import { diffusersNames } from "./names.ts";
-import { diffusersShape } from "./shapes.ts";
+} from "../../../src/model/config.ts";
+import { encodeSafetensors } from "../../../src/checkpoint/safetensors.ts";
+import type { TensorFile } from "../../../src/checkpoint/tensor_file.ts";
+import { FIXED } from "../../../src/checkpoint/diffusers/config.ts";
+import { WEIGHTS } from "../../../src/checkpoint/diffusers/folder.ts";
+import { diffusersNames } from "../../../src/checkpoint/diffusers/names.ts";
+import { diffusersShape } from "../../../src/checkpoint/diffusers/shapes.ts";
 
 /** A model to be written, with its tensors under the reference's names. */
 export interface DiffusersSource {
