@@ -18,6 +18,8 @@ export interface GpuInfo {
 export interface GpuOptions {
   /** False keeps kernels from using subgroup operations: for tests and for drivers that have them wrong. */
   readonly subgroups?: boolean;
+  /** Kernels are chosen as for this class of device instead of the adapter's own: for tests of all of them. */
+  readonly deviceClass?: DeviceClass;
 }
 
 /** Said wherever no adapter is found; `mdm doctor` and the setup task say the same. */
@@ -75,7 +77,7 @@ export class Gpu implements Disposable {
     const { subgroupMinSize, subgroupMaxSize } = adapter.info;
     return new Gpu(device, {
       name: adapter.info.description || adapter.info.device || "unnamed adapter",
-      deviceClass: isSoftware(adapter.info) ? "software" : "gpu",
+      deviceClass: options.deviceClass ?? (isSoftware(adapter.info) ? "software" : "gpu"),
       subgroupSize: subgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize ?? 0 : 0,
       f16: features.includes("shader-f16"),
       timestamps: features.includes("timestamp-query"),

@@ -6,6 +6,7 @@ import conv from "../../shaders/conv.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
 import elementwiseMain from "../../shaders/elementwise.wgsl" with { type: "text" };
 import gather from "../../shaders/gather.wgsl" with { type: "text" };
+import groupNorm from "../../shaders/group_norm.wgsl" with { type: "text" };
 import groupNormAffine from "../../shaders/group_norm_affine.wgsl" with { type: "text" };
 import groupNormApply from "../../shaders/group_norm_apply.wgsl" with { type: "text" };
 import groupNormStats from "../../shaders/group_norm_stats.wgsl" with { type: "text" };
@@ -33,6 +34,7 @@ export const kernels = {
   conv: new Kernel("conv", conv, includes),
   deviation: new Kernel("deviation", deviation, includes),
   gather: new Kernel("gather", gather, includes),
+  groupNorm: new Kernel("group_norm", groupNorm, includes),
   groupNormAffine: new Kernel("group_norm_affine", groupNormAffine, includes),
   groupNormApply: new Kernel("group_norm_apply", groupNormApply, includes),
   groupNormStats: new Kernel("group_norm_stats", groupNormStats, includes),

@@ -93,6 +93,7 @@ Deno.test("spread covers the count and stays within WebGPU's limit", () => {
 Deno.test("each kernel is a file of its name whose known variants expand completely", async () => {
   const variants: Record<string, TemplateValues[]> = {
     attention: [true, false].map((VECTOR) => ({ WORKGROUP, VECTOR, WIDTH: 3 })),
+    groupNorm: [{ WORKGROUP, CHANNELS: WORKGROUP * 4 }],
     conv: [0, 4, 8].flatMap((subgroupSize) =>
       [1, 2].flatMap((sources) =>
         [true, false].map((half) =>

@@ -109,7 +109,8 @@ Deno.test("a concatenation takes no memory and no call", () => {
   const normed = groupNorm(graph, both, { weight: eight, bias: eight, groups: 2 });
   const weight = { name: "w", shape: [8, 8, 3, 3] };
   graph.output("y", conv2d(graph, both, { weight, bias: eight, residual: normed }));
-  const made = plan(graph, { gpu, isHalf: () => false });
+  const target = { gpu: { ...gpu, deviceClass: "gpu" as const }, isHalf: () => false };
+  const made = plan(graph, target);
   assert.deepEqual(made.calls.map(({ kernel }) => kernel.name), [
     "add",
     "group_norm_stats",
@@ -122,6 +123,17 @@ Deno.test("a concatenation takes no memory and no call", () => {
   assert.equal(made.calls[4]!.constants.SOURCES, 2);
   // b and the normalised sum, and the statistics (2 x 8 channels) and factors (2 x 8).
   assert.equal(made.unsharedBytes, byteLength([1, 4, 4, 4]) + byteLength([1, 4, 4, 8]) + 64 + 64);
+});
+
+Deno.test("software normalises a small row in one call, a large one in three", () => {
+  const calls = (side: number) => {
+    const graph = new Graph();
+    const eight = { name: "eight", shape: [8] };
+    const x = graph.input("x", [2, side, side, 8]);
+    graph.output("y", groupNorm(graph, x, { weight: eight, bias: eight, groups: 2 }));
+    return plan(graph, { gpu, isHalf: () => false }).calls.length;
+  };
+  assert.deepEqual([1, 90, 91].map(calls), [1, 1, 3]);
 });
 
 Deno.test("an operation that cannot read a concatenation says which one", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Gpu } from "../../src/gpu/device.ts";
+import { Gpu, type GpuOptions } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Tensor } from "../../src/gpu/tensor.ts";
 import { Weights } from "../../src/gpu/weights.ts";
@@ -29,7 +29,7 @@ export class Bench implements AsyncDisposable {
     this.pipelines = new Pipelines(gpu);
   }
 
-  static async open(options: { subgroups?: boolean } = {}): Promise<Bench> {
+  static async open(options: GpuOptions = {}): Promise<Bench> {
     return new Bench(await Gpu.open(options));
   }
 

@@ -21,10 +21,10 @@ const FOLDERS = [
     .map((name) => `tests/fixtures/reference/${name}`),
 ];
 
-// With subgroups and without: two variants of the kernel that does nearly all the work.
-for (const subgroups of [true, false]) {
-  Deno.test(`the model agrees with the reference (subgroups: ${subgroups})`, async (t) => {
-    using gpu = await Gpu.open({ subgroups });
+// Both choices of kernels: what software gets (subgroups, GroupNorm in one call) and what GPUs get.
+for (const deviceClass of ["software", "gpu"] as const) {
+  Deno.test(`the model agrees with the reference (kernels for: ${deviceClass})`, async (t) => {
+    using gpu = await Gpu.open({ deviceClass });
     using pipelines = new Pipelines(gpu);
     for (const folder of FOLDERS) {
       using model = await ModelSource.open(folder);

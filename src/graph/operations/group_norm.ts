@@ -1,5 +1,7 @@
+import type { GpuInfo } from "../../gpu/device.ts";
+import { spread } from "../../gpu/kernel.ts";
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
-import { elementwise, kernels } from "../../gpu/kernels.ts";
+import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
 import {
   type Graph,
@@ -62,6 +64,37 @@ const norm: Operation<Attributes> = {
       input0: to.value(parts[0]!),
       ...parts[1] && { input1: to.value(parts[1]) },
     };
+    const filmParams = {
+      useFilm: Number(filmOffset !== null),
+      filmRepeat: film === undefined ? 1 : rows / film.shape[0]!,
+      filmStride: film === undefined ? 0 : vectors(film.shape) * 4,
+      filmOffset: filmOffset ?? 0,
+    };
+    const parameters = {
+      weight: to.weight([weight], rowMajor(1, channels)),
+      bias: to.weight([bias], rowMajor(1, channels)),
+      ...film && { film: to.value(film) },
+    };
+    if (fitsOneCall(to.target.gpu, pixels, channels)) {
+      to.emit({
+        kernel: kernels.groupNorm,
+        constants: { WORKGROUP, CHANNELS: WORKGROUP * 4 },
+        params: {
+          rows,
+          pixels,
+          pixelLanes: Math.min(pixels, Math.floor(WORKGROUP / (vectors0 + vectors1))),
+          vectors0,
+          vectors1,
+          groupSize: channels / groups,
+          epsilon: EPSILON,
+          activation: ACTIVATIONS[activation],
+          ...filmParams,
+        },
+        buffers: { ...inputs, ...parameters, output: to.value(output) },
+        workgroups: spread(rows),
+      });
+      return;
+    }
     const { chunk, chunks } = chunking(pixels);
     const partial = to.scratch(rows * chunks * 2 * channels * 4);
     const affine = to.scratch(rows * 2 * channels * 4);
@@ -83,18 +116,9 @@ const norm: Operation<Attributes> = {
         chunk,
         chunks,
         epsilon: EPSILON,
-        useFilm: Number(filmOffset !== null),
-        filmRepeat: film === undefined ? 1 : rows / film.shape[0]!,
-        filmStride: film === undefined ? 0 : vectors(film.shape) * 4,
-        filmOffset: filmOffset ?? 0,
+        ...filmParams,
       },
-      buffers: {
-        weight: to.weight([weight], rowMajor(1, channels)),
-        bias: to.weight([bias], rowMajor(1, channels)),
-        partial,
-        affine,
-        ...film && { film: to.value(film) },
-      },
+      buffers: { ...parameters, partial, affine },
     }));
     const invocations = rows * pixels * (vectors0 + vectors1);
     to.emit(elementwise({
@@ -128,6 +152,15 @@ export function groupNorm(graph: Graph, input: Value, options: GroupNormOptions)
     activation,
     filmOffset: film?.offset ?? null,
   });
+}
+
+/** Numbers of a row up to which one call on one core beats three calls on all. */
+const SMALL_ROW = 1 << 16;
+
+/** Whether a row is small enough to be normalised by one workgroup. It hangs on the row alone, so that bits do not on the batch. */
+function fitsOneCall(gpu: Pick<GpuInfo, "deviceClass">, pixels: number, channels: number): boolean {
+  return gpu.deviceClass === "software" && channels <= WORKGROUP * 4 &&
+    pixels * channels <= SMALL_ROW;
 }
 
 /** Chunks of pixels whose statistics are taken apart: enough to be parallel, few enough to be merged cheaply. */

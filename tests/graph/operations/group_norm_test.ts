@@ -73,86 +73,89 @@ async function assertCase(
   assertAllclose(y!, expected.data, tolerance, name);
 }
 
-Deno.test("groupNorm", async (t) => {
-  await using bench = await Bench.open();
+// In one call for small rows of software, in three elsewhere.
+for (const deviceClass of ["software", "gpu"] as const) {
+  Deno.test(`groupNorm (kernels for: ${deviceClass})`, async (t) => {
+    await using bench = await Bench.open({ deviceClass });
 
-  await t.step("equals the reference", async () => {
-    for (const [i, test] of cases.entries()) {
-      const sources = test.channels.map((n, k) => numbers([...test.area, n], k + 1, 3));
-      // A handful of roundings of numbers up to 10.
-      const tolerance = test.tolerance ?? { absolute: 5e-6, relative: 5e-6 };
-      await assertCase(bench, `${i} ${JSON.stringify(test)}`, test, sources, tolerance);
-    }
-  });
-
-  await t.step("a large mean costs no more digits than it takes in the input", async () => {
-    for (const [i, area] of [[2, 7, 9], [1, 17, 19], [1, 129, 131]].entries()) {
-      const test = { area, channels: [16], groups: 4 };
-      const x = numbers([...area, 16], 1, 0.25);
-      for (let k = 0; k < x.data.length; k++) x.data[k] = 1000 + x.data[k]!;
-      // x * scale and its shift are around 1000 / 0.14 * 2 = 14000, where a step is 1e-3: both are rounded, and so is the mean (by
-      // steps of 6e-5, times 14).
-      // A variance of squares minus the square of the mean would be off by whole numbers.
-      await assertCase(bench, `mean${i}`, test, [x], { absolute: 3e-3 });
-    }
-  });
-
-  await t.step("a constant picture gives the bias", async () => {
-    const x = { shape: [1, 9, 9, 8], data: new Float32Array(9 * 9 * 8).fill(-37.5) };
-    const [weight, bias] = [bench.parameter("cw", [8]), bench.parameter("cb", [8])];
-    const { y } = await bench.run({ x }, (graph, v) => ({
-      y: groupNorm(graph, v.x!, { weight, bias, groups: 2 }),
-    }));
-    const values = bench.parameters.get("cb")!;
-    // x * scale + shift cancels: scale is up to 1 / sqrt(1e-5) = 316.
-    assertAllclose(y!, Array.from(y!, (_, i) => values[i % 8]!), { absolute: 37.5 * 316 * 2e-7 });
-  });
-
-  await t.step("a row has the same bits in any batch", async () => {
-    const [weight, bias] = [bench.parameter("rw", [32]), bench.parameter("rb", [32])];
-    await assertRowsIndependent({
-      a: numbers([3, 5, 13, 8], 1),
-      b: numbers([3, 5, 13, 24], 2),
-      film: numbers([3, 70], 3),
-    }, async (inputs) => {
-      const { y } = await bench.run(inputs, (graph, v) => ({
-        y: groupNorm(graph, concat(graph, v.a!, v.b!), {
-          weight,
-          bias,
-          groups: 16,
-          activation: "silu",
-          film: { value: v.film!, offset: 6 },
-        }),
-      }));
-      return y!;
+    await t.step("equals the reference", async () => {
+      for (const [i, test] of cases.entries()) {
+        const sources = test.channels.map((n, k) => numbers([...test.area, n], k + 1, 3));
+        // A handful of roundings of numbers up to 10.
+        const tolerance = test.tolerance ?? { absolute: 5e-6, relative: 5e-6 };
+        await assertCase(bench, `${i} ${JSON.stringify(test)}`, test, sources, tolerance);
+      }
     });
-  });
 
-  await t.step("the frames of a video have the same bits in any batch", async () => {
-    const [weight, bias] = [bench.parameter("vw", [8]), bench.parameter("vb", [8])];
-    await assertRowsIndependent({
-      x: numbers([3, 4, 5, 7, 8], 1),
-      film: numbers([3, 16], 2),
-    }, async (inputs) => {
-      const { y } = await bench.run(inputs, (graph, v) => {
-        const frames = reshape(graph, v.x!, [v.x!.shape[0]! * 4, 5, 7, 8]);
-        const film = { value: v.film!, offset: 0 };
-        return { y: groupNorm(graph, frames, { weight, bias, groups: 2, film }) };
-      });
-      return y!;
+    await t.step("a large mean costs no more digits than it takes in the input", async () => {
+      for (const [i, area] of [[2, 7, 9], [1, 17, 19], [1, 129, 131]].entries()) {
+        const test = { area, channels: [16], groups: 4 };
+        const x = numbers([...area, 16], 1, 0.25);
+        for (let k = 0; k < x.data.length; k++) x.data[k] = 1000 + x.data[k]!;
+        // x * scale and its shift are around 1000 / 0.14 * 2 = 14000, where a step is 1e-3: both are rounded, and so is the mean (by
+        // steps of 6e-5, times 14).
+        // A variance of squares minus the square of the mean would be off by whole numbers.
+        await assertCase(bench, `mean${i}`, test, [x], { absolute: 3e-3 });
+      }
     });
-  });
 
-  await t.step("a row of NaN stays alone", async () => {
-    const [weight, bias] = [bench.parameter("nw", [4]), bench.parameter("nb", [4])];
-    const x = numbers([2, 5, 5, 4], 1);
-    const run = async (input: Input) => {
-      const { y } = await bench.run({ x: input }, (graph, v) => ({
+    await t.step("a constant picture gives the bias", async () => {
+      const x = { shape: [1, 9, 9, 8], data: new Float32Array(9 * 9 * 8).fill(-37.5) };
+      const [weight, bias] = [bench.parameter("cw", [8]), bench.parameter("cb", [8])];
+      const { y } = await bench.run({ x }, (graph, v) => ({
         y: groupNorm(graph, v.x!, { weight, bias, groups: 2 }),
       }));
-      return y!.slice(0, 100);
-    };
-    const spoilt = { ...x, data: x.data.map((value, i) => i < 100 ? value : NaN) };
-    assert.deepEqual(await run(spoilt), await run(x));
+      const values = bench.parameters.get("cb")!;
+      // x * scale + shift cancels: scale is up to 1 / sqrt(1e-5) = 316.
+      assertAllclose(y!, Array.from(y!, (_, i) => values[i % 8]!), { absolute: 37.5 * 316 * 2e-7 });
+    });
+
+    await t.step("a row has the same bits in any batch", async () => {
+      const [weight, bias] = [bench.parameter("rw", [32]), bench.parameter("rb", [32])];
+      await assertRowsIndependent({
+        a: numbers([3, 5, 13, 8], 1),
+        b: numbers([3, 5, 13, 24], 2),
+        film: numbers([3, 70], 3),
+      }, async (inputs) => {
+        const { y } = await bench.run(inputs, (graph, v) => ({
+          y: groupNorm(graph, concat(graph, v.a!, v.b!), {
+            weight,
+            bias,
+            groups: 16,
+            activation: "silu",
+            film: { value: v.film!, offset: 6 },
+          }),
+        }));
+        return y!;
+      });
+    });
+
+    await t.step("the frames of a video have the same bits in any batch", async () => {
+      const [weight, bias] = [bench.parameter("vw", [8]), bench.parameter("vb", [8])];
+      await assertRowsIndependent({
+        x: numbers([3, 4, 5, 7, 8], 1),
+        film: numbers([3, 16], 2),
+      }, async (inputs) => {
+        const { y } = await bench.run(inputs, (graph, v) => {
+          const frames = reshape(graph, v.x!, [v.x!.shape[0]! * 4, 5, 7, 8]);
+          const film = { value: v.film!, offset: 0 };
+          return { y: groupNorm(graph, frames, { weight, bias, groups: 2, film }) };
+        });
+        return y!;
+      });
+    });
+
+    await t.step("a row of NaN stays alone", async () => {
+      const [weight, bias] = [bench.parameter("nw", [4]), bench.parameter("nb", [4])];
+      const x = numbers([2, 5, 5, 4], 1);
+      const run = async (input: Input) => {
+        const { y } = await bench.run({ x: input }, (graph, v) => ({
+          y: groupNorm(graph, v.x!, { weight, bias, groups: 2 }),
+        }));
+        return y!.slice(0, 100);
+      };
+      const spoilt = { ...x, data: x.data.map((value, i) => i < 100 ? value : NaN) };
+      assert.deepEqual(await run(spoilt), await run(x));
+    });
   });
-});
+}
