@@ -22,6 +22,16 @@ export async function openFile(path: string): Promise<OpenFile> {
   }
 }
 
+/** Whether there is a file or folder. */
+export async function isThere(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** Whether there is a file. */
+export async function isFile(path: string): Promise<boolean> {
+  return await Deno.stat(path).then((info) => info.isFile, () => false);
+}
+
 /** Turns what the system says about reading `path` into a sentence for the user. */
 export function asReadError(path: string, error: unknown): unknown {
   if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {

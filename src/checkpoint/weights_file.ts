@@ -1,3 +1,4 @@
+import { isFile } from "./file.ts";
 import { MdmError } from "../errors.ts";
 import { openTensorFile, type TensorFile } from "./tensor_file.ts";
 
@@ -32,8 +33,4 @@ export async function openWeights(folder: string, stem: string): Promise<TensorF
     `Cannot load "${folder}": it has no weights (${stem}.safetensors, or several with an index). ` +
       "Download the whole folder.",
   );
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await Deno.stat(path).then((info) => info.isFile, () => false);
 }

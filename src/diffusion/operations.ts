@@ -18,12 +18,17 @@ export const SLOT_BYTES = 32;
 /** Numbers of one level in a row of the table of coefficients: six are used. */
 export const COEFFICIENTS = 8;
 
+/** Vectors of each slot's picture, and of all. */
+function slotSizes(shape: Shape): { slotVectors: number; invocations: number } {
+  const slotVectors = elements(shape.slice(1, -1)) * vectors(shape);
+  return { slotVectors, invocations: shape[0]! * slotVectors };
+}
+
 const noiseOperation: Operation<{ shape: Shape; level: number }> = {
   name: "noise",
   shape: (_, { shape }) => shape,
   lower([slots], output, { level }, to) {
-    const slotVectors = elements(output.shape.slice(1, -1)) * vectors(output.shape);
-    const invocations = output.shape[0]! * slotVectors;
+    const { slotVectors, invocations } = slotSizes(output.shape);
     to.emit(elementwise({
       kernel: kernels.noise,
       invocations,
@@ -63,8 +68,7 @@ const x0Operation: Operation<X0Attributes> = {
   },
   lower([slots, coefficients, prediction, latent], output, attributes, to) {
     const { level, guided, imageScale, outputScale } = attributes;
-    const slotVectors = elements(output.shape.slice(1, -1)) * vectors(output.shape);
-    const invocations = output.shape[0]! * slotVectors;
+    const { slotVectors, invocations } = slotSizes(output.shape);
     to.emit(elementwise({
       kernel: kernels.predictX0,
       invocations,
@@ -124,8 +128,7 @@ const updateOperation: Operation<UpdateAttributes> = {
   shape: ([, , raw]) => raw!.shape,
   lower([slots, coefficients, raw, latent, previous, ...rest], output, attributes, to) {
     const { level, threshold, imageScale, noisy } = attributes;
-    const slotVectors = elements(output.shape.slice(1, -1)) * vectors(output.shape);
-    const invocations = output.shape[0]! * slotVectors;
+    const { slotVectors, invocations } = slotSizes(output.shape);
     to.emit(elementwise({
       kernel: kernels.samplerUpdate,
       invocations,

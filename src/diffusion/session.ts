@@ -5,7 +5,7 @@ import { Executable } from "../graph/executable.ts";
 import { Graph, type Shape, type Value } from "../graph/graph.ts";
 import { repeatRows } from "../graph/operations/rows.ts";
 import { type Network, type NetworkSizes, TENSORS } from "../model/network.ts";
-import { timestepEmbedding } from "../model/timestep_embedding.ts";
+import { writeTimes } from "../model/network_inputs.ts";
 import { COEFFICIENTS, noise, SLOT_BYTES, stepLevel } from "./operations.ts";
 import type { SamplingPlan } from "./plan.ts";
 import type { Threshold } from "./thresholds.ts";
@@ -174,11 +174,7 @@ export class Session implements Disposable {
 
   /** Writes the tables of a run: a row for each of its steps, from `first` on. */
   writeTables({ times, levels }: Pick<SamplingPlan, "times" | "levels">, first = 0): void {
-    for (const dim of this.network.temporalDims) {
-      const table = new Float32Array(times.length * dim / 4);
-      times.forEach((time, i) => table.set(timestepEmbedding(time, dim), i * dim / 4));
-      this.tensor(TENSORS.times(dim)).write(table, first);
-    }
+    writeTimes(this.network, times, this.tensors, first);
     const width = levels.length * COEFFICIENTS;
     const table = new Float32Array(times.length * width);
     for (const [level, { coefficients }] of levels.entries()) {

@@ -1,3 +1,4 @@
+import { isFile, isThere } from "../checkpoint/file.ts";
 import { dirname } from "node:path";
 import { matchTensors } from "../checkpoint/match.ts";
 import { DiffusersFolder } from "../checkpoint/diffusers/folder.ts";
@@ -240,12 +241,4 @@ async function textFolders(
     );
   }
   return { ...reading, encoder, tokenizer };
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await Deno.stat(path).then((info) => info.isFile, () => false);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

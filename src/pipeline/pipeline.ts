@@ -1,4 +1,3 @@
-import { microTime, timestepEmbedding } from "../model/timestep_embedding.ts";
 import { Session, SESSION_TENSORS, type SessionShape } from "../diffusion/session.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
@@ -8,8 +7,8 @@ import { framesOf } from "../media/mosaic.ts";
 import type { Picture } from "../media/picture.ts";
 import { toPicture } from "../media/pixels.ts";
 import { frameGrids } from "../model/frame_grids.ts";
-import { TENSORS } from "../model/network.ts";
-import { type RowText, textNumbers } from "../model/text_inputs.ts";
+import { writeMicros, writeText } from "../model/network_inputs.ts";
+import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
 import type { PlannedEncoder } from "./estimate.ts";
 import { fitBatch } from "./fit_batch.ts";
@@ -258,20 +257,9 @@ export class Pipeline implements AsyncDisposable {
       sessionShape(resolved, this.folder, { slots, tokens: longest }),
     );
     session.writeTables(resolved.plan);
-    const { network, config } = this.folder;
-    if (network.takesText) {
-      const numbers = textNumbers(config, rows, session.shape.tokens);
-      for (const name of ["features", "mask", "pool"] as const) {
-        session.tensor(TENSORS[name]).write(numbers[name]);
-      }
-    }
-    for (const { path, config: { microConditioning, temporalDim } } of network.unet.unets) {
-      for (const { name, default: trained } of microConditioning) {
-        const tensor = session.tensor(TENSORS.micro(path, name));
-        const row = timestepEmbedding(microTime(name, trained, trained), temporalDim);
-        for (let i = 0; i < tensor.shape[0]!; i++) tensor.write(row, i);
-      }
-    }
+    const { network } = this.folder;
+    writeText(network, rows, session.tensors);
+    writeMicros(network, session.tensors);
     return session;
   }
 

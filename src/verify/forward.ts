@@ -6,8 +6,8 @@ import type { Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
 import { Graph, origin, type Value } from "../graph/graph.ts";
 import { type Network, TENSORS } from "../model/network.ts";
-import { type RowText, textNumbers } from "../model/text_inputs.ts";
-import { microTime, timestepEmbedding } from "../model/timestep_embedding.ts";
+import { writeMicros, writeText, writeTimes } from "../model/network_inputs.ts";
+import type { RowText } from "../model/text_inputs.ts";
 import { channelsFirst, channelsLast, compare, type Comparison } from "./comparison.ts";
 
 /** A network with what it takes to run it. */
@@ -74,13 +74,9 @@ export async function verifyForward(
   const environment = { pipelines, weights, tensors };
   using before = await Executable.make(conditioning, environment);
   using during = await Executable.make(step, environment);
-  writeText(network, texts, sizes.tokens, tensors);
-  await writeMicros(network, recorded, rows, tensors);
-  for (const dim of network.temporalDims) {
-    const table = new Float32Array(rows * dim / 4);
-    times.forEach((time, row) => table.set(timestepEmbedding(time, dim), row * dim / 4));
-    tensors.get(TENSORS.times(dim))!.write(table);
-  }
+  writeText(network, texts, tensors);
+  writeMicros(network, tensors, await recordedMicros(recorded));
+  writeTimes(network, times, tensors);
   tensors.get(TENSORS.step)!.writeRaw(Uint32Array.from({ length: rows }, (_, row) => row));
   before.submit();
   during.submit();
@@ -108,43 +104,14 @@ export async function recordedTexts(network: Network, recorded: Safetensors): Pr
   }));
 }
 
-/** Writes texts into the tensors that a network's conditioning reads. */
-export function writeText(
-  network: Network,
-  texts: readonly RowText[],
-  tokens: number,
-  tensors: ReadonlyMap<string, Tensor>,
-): void {
-  if (!network.takesText) return;
-  const numbers = textNumbers(network.config, texts, tokens);
-  for (const name of ["features", "mask", "pool"] as const) {
-    tensors.get(TENSORS[name])!.write(numbers[name]);
+/** The micro-conditions that a recording gives, `micros.<name>`, by name. */
+async function recordedMicros(recorded: Safetensors): Promise<Map<string, Float32Array>> {
+  const micros = new Map<string, Float32Array>();
+  for (const name of recorded.tensors.keys()) {
+    const condition = /^micros\.(.*)$/.exec(name)?.[1];
+    if (condition !== undefined) micros.set(condition, await recorded.readFloat32(name));
   }
-}
-
-/** Writes micro-conditions: recorded as `micros.<name>`, or each model's default. */
-export async function writeMicros(
-  network: Network,
-  recorded: Safetensors | null,
-  rows: number,
-  tensors: ReadonlyMap<string, Tensor>,
-): Promise<void> {
-  for (const { path, config } of network.unet.unets) {
-    for (const { name, default: trained } of config.microConditioning) {
-      const given = recorded?.tensors.has(`micros.${name}`)
-        ? await recorded.readFloat32(`micros.${name}`)
-        : new Float32Array(rows).fill(trained);
-      const width = config.temporalDim / 4;
-      const table = new Float32Array(rows * width);
-      given.forEach((value, row) =>
-        table.set(
-          timestepEmbedding(microTime(name, value, trained), config.temporalDim),
-          row * width,
-        )
-      );
-      tensors.get(TENSORS.micro(path, name))!.write(table);
-    }
-  }
+  return micros;
 }
 
 function findModule(graphs: readonly Graph[], name: string): { graph: Graph; value: Value } {

@@ -6,7 +6,8 @@ import { pictureShapes, Session, SESSION_TENSORS } from "../diffusion/session.ts
 import { MdmError } from "../errors.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { channelsFirst, channelsLast, compare, type Comparison } from "./comparison.ts";
-import { recordedTexts, type Runnable, writeMicros, writeText } from "./forward.ts";
+import { writeMicros, writeText } from "../model/network_inputs.ts";
+import { recordedTexts, type Runnable } from "./forward.ts";
 
 /** The settings of a recorded run, `sample_*.json`. */
 interface RecordedRun {
@@ -55,8 +56,8 @@ export async function verifySampling(
   }, runnable);
 
   session.writeTables(plan);
-  writeText(network, texts, tokens, session.tensors);
-  await writeMicros(network, null, slots * (run.guidance === 1 ? 1 : 2), session.tensors);
+  writeText(network, texts, session.tensors);
+  writeMicros(network, session.tensors);
   const load = async (name: string, target: Tensor) => {
     if (!recorded.tensors.has(name)) return;
     target.write(channelsLast(await recorded.readFloat32(name), recorded.tensors.get(name)!.shape));

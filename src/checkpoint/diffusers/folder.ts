@@ -1,3 +1,4 @@
+import { isThere } from "../file.ts";
 import { MdmError } from "../../errors.ts";
 import { quote } from "../header.ts";
 import { readJson } from "../json.ts";
@@ -41,7 +42,7 @@ export class DiffusersFolder implements Disposable {
 
   /** Whether a folder is in this layout, by the files that are there. */
   static async isOne(path: string): Promise<boolean> {
-    return await exists(`${path}/model_index.json`) && (await findLevels(path)).size > 0;
+    return await isThere(`${path}/model_index.json`) && (await findLevels(path)).size > 0;
   }
 
   /**
@@ -90,9 +91,9 @@ async function findLevels(path: string): Promise<Map<number, string>> {
   const folders = new Map<number, string>();
   for (let level = 0; level < 8; level++) {
     const folder = `${path}/unet/nesting_level_${level}`;
-    if (await exists(`${folder}/config.json`)) folders.set(level, folder);
+    if (await isThere(`${folder}/config.json`)) folders.set(level, folder);
   }
-  if (folders.size > 0 || !await exists(`${path}/unet/config.json`)) return folders;
+  if (folders.size > 0 || !await isThere(`${path}/unet/config.json`)) return folders;
   const model = referenceModel(await readJson(`${path}/unet/config.json`), "", new Mismatches(""));
   return folders.set(depthOf(model), `${path}/unet`);
 }
@@ -187,8 +188,4 @@ function depthOf(model: Readonly<Record<string, unknown>>): number {
   let unet = model.unet_config as { inner_config?: unknown } | undefined;
   for (; unet?.inner_config !== undefined; depth++) unet = unet.inner_config as typeof unet;
   return depth;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }
