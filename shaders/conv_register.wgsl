@@ -26,15 +26,12 @@ fn weightAt(at: u32) -> vec4f {
 fn weightAt(at: u32) -> vec4f { return weight[at]; }
 #end
 
+#include "conv_epilogue"
+
 fn store(m: u32, end: u32, co: u32, sum: vec4f) {
   if (m >= end || co >= params.outputVectors) { return; }
   let at = m * params.outputVectors + co;
-  var value = sum;
-  if (params.useBias != 0u) { value += bias[co]; }
-  value = activate(value, params.activation);
-  if (params.useGate != 0u) { value *= gate[at]; }
-  if (params.useResidual != 0u) { value += residual[at]; }
-  output[at] = value;
+  output[at] = epilogue(sum, at, co);
 }
 
 @compute @workgroup_size(${LANES}, ${PIXEL_LANES})

@@ -1,10 +1,11 @@
-import type { KernelTarget } from "./device.ts";
+import { workgroupVariant } from "./conv_workgroup.ts";
+import type { DeviceClass, KernelTarget } from "./device.ts";
 import type { Kernel } from "./kernel.ts";
 import { kernels } from "./kernels.ts";
 import type { TemplateValues } from "./template.ts";
 
 /** Ways of convolving; each is the shader `conv_<name>`. */
-export const CONV_VARIANTS = ["subgroup", "register"] as const;
+export const CONV_VARIANTS = ["subgroup", "register", "workgroup"] as const;
 
 export type ConvVariantName = typeof CONV_VARIANTS[number];
 
@@ -16,6 +17,8 @@ export interface ConvVariant {
   readonly panel: number;
   /** Pixels of a workgroup. */
   readonly tile: number;
+  /** Parts of each sum that workgroups compute beside each other, to be added by `conv_sum`; 1: whole sums. */
+  readonly parts: number;
 }
 
 /** What the choice depends on. */
@@ -24,6 +27,8 @@ export interface ConvShape {
   readonly pixels: number;
   /** Output channels. */
   readonly outputs: number;
+  /** Vectors of input that a sum runs over: taps times those of a pixel. */
+  readonly depth: number;
   /** Inputs that are read one after the other. */
   readonly sources: number;
   /** Whether weights are kept in 16 bits. */
@@ -40,11 +45,19 @@ export function convVariant(gpu: KernelTarget, shape: ConvShape): ConvVariant {
   const { sources, half } = shape;
   const source = { SOURCES: sources, CONCAT: sources > 1, HALF: half };
   const lanes = SUBGROUP_TILES[gpu.subgroupSize] === undefined ? 0 : gpu.subgroupSize;
-  const own = gpu.deviceClass === "software" && lanes > 0 ? "subgroup" : "register";
-  const name = gpu.convVariant ?? own;
+  const name = gpu.convVariant ?? fastest(gpu.deviceClass, lanes, shape);
+  if (name === "workgroup") return workgroupVariant(shape, source);
   return name === "subgroup" && lanes > 0
     ? subgroupVariant(lanes, shape, source)
     : registerVariant(shape, source);
+}
+
+/** Channels from which on tiles of them are full enough to pay. */
+const FEWEST_CHANNELS = 16;
+
+function fastest(deviceClass: DeviceClass, lanes: number, { outputs }: ConvShape): ConvVariantName {
+  if (deviceClass === "software") return lanes > 0 ? "subgroup" : "register";
+  return outputs >= FEWEST_CHANNELS ? "workgroup" : "register";
 }
 
 /** Pixels and vectors of a lane by the number of lanes: as many sums as compilers still handle well (256 numbers). */
@@ -81,6 +94,7 @@ function subgroupVariant(
     },
     panel: lanes * vectors * width,
     tile,
+    parts: 1,
   };
 }
 
@@ -99,6 +113,7 @@ function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVar
     },
     panel: lanes * 4,
     tile,
+    parts: 1,
   };
 }
 

@@ -3,8 +3,11 @@ import add from "../../shaders/add.wgsl" with { type: "text" };
 import attention from "../../shaders/attention.wgsl" with { type: "text" };
 import averagePool from "../../shaders/average_pool.wgsl" with { type: "text" };
 import convCommon from "../../shaders/conv_common.wgsl" with { type: "text" };
+import convEpilogue from "../../shaders/conv_epilogue.wgsl" with { type: "text" };
 import convRegister from "../../shaders/conv_register.wgsl" with { type: "text" };
 import convSubgroup from "../../shaders/conv_subgroup.wgsl" with { type: "text" };
+import convSum from "../../shaders/conv_sum.wgsl" with { type: "text" };
+import convWorkgroup from "../../shaders/conv_workgroup.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
 import elementwiseMain from "../../shaders/elementwise.wgsl" with { type: "text" };
 import gather from "../../shaders/gather.wgsl" with { type: "text" };
@@ -29,6 +32,7 @@ import type { TemplateValues } from "./template.ts";
 const includes = {
   activation,
   conv_common: convCommon,
+  conv_epilogue: convEpilogue,
   elementwise: elementwiseMain,
   slot,
   workgroup_sum: workgroupSum,
@@ -41,6 +45,8 @@ export const kernels = {
   averagePool: new Kernel("average_pool", averagePool, includes),
   convRegister: new Kernel("conv_register", convRegister, includes),
   convSubgroup: new Kernel("conv_subgroup", convSubgroup, includes),
+  convSum: new Kernel("conv_sum", convSum, includes),
+  convWorkgroup: new Kernel("conv_workgroup", convWorkgroup, includes),
   deviation: new Kernel("deviation", deviation, includes),
   gather: new Kernel("gather", gather, includes),
   groupNorm: new Kernel("group_norm", groupNorm, includes),

@@ -3,7 +3,7 @@ import { CONV_VARIANTS, convVariant } from "../../src/gpu/conv_variant.ts";
 import type { KernelTarget } from "../../src/gpu/device.ts";
 import { kernels } from "../../src/gpu/kernels.ts";
 
-const ONE = { pixels: 64, outputs: 64, sources: 1, half: false };
+const ONE = { pixels: 64, outputs: 64, depth: 144, sources: 1, half: false };
 const software = { deviceClass: "software", subgroupSize: 8 } as const;
 
 Deno.test("software with subgroups broadcasts", () => {

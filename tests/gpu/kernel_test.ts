@@ -96,7 +96,7 @@ function convConstants(name: ConvVariantName): TemplateValues[] {
       [32, 64].map((outputs) =>
         convVariant(
           { deviceClass: "software", subgroupSize: 16, convVariant: name },
-          { pixels: 64, outputs, sources, half },
+          { pixels: 64, outputs, depth: 144, sources, half },
         ).constants
       )
     )
@@ -109,6 +109,7 @@ Deno.test("each kernel is a file of its name whose known variants expand complet
     groupNorm: [{ WORKGROUP, CHANNELS: WORKGROUP * 4 }],
     convSubgroup: convConstants("subgroup"),
     convRegister: convConstants("register"),
+    convWorkgroup: convConstants("workgroup"),
   };
   for (const [key, kernel] of Object.entries(kernels)) {
     const file = new URL(`../../shaders/${kernel.name}.wgsl`, import.meta.url);

@@ -1,7 +1,7 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
 import { convVariant } from "../../gpu/conv_variant.ts";
 import { spread } from "../../gpu/kernel.ts";
-import { kernels } from "../../gpu/kernels.ts";
+import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { panels, rowMajor } from "../../gpu/packing.ts";
 import {
   type Graph,
@@ -27,6 +27,8 @@ export interface Epilogue {
 type Pair = readonly [number, number];
 
 const ONE: Pair = [1, 1];
+
+const NO_EPILOGUE = { activation: ACTIVATIONS.none, useBias: 0, useGate: 0, useResidual: 0 };
 
 interface Attributes {
   /** [outputs, inputs, ...kernel]; several stand one after the other in the outputs. */
@@ -83,10 +85,13 @@ const conv: Operation<Attributes> = {
     const outputPixels = outputHeight * outputWidth;
     const pixels = rows * outputPixels;
     const outputs = output.shape.at(-1)!;
+    const vectors0 = vectors(parts[0]!.shape);
+    const vectors1 = parts.length > 1 ? vectors(parts[1]!.shape) : 0;
     const half = weights.every(({ name }) => to.target.isHalf(name));
     const variant = convVariant(to.target.gpu, {
       pixels: outputPixels,
       outputs,
+      depth: elements(kernel) * (vectors0 + vectors1),
       sources: parts.length,
       half,
     });
@@ -100,6 +105,25 @@ const conv: Operation<Attributes> = {
         half,
       }),
     );
+    const epilogue = {
+      params: {
+        activation: ACTIVATIONS[activation],
+        useBias: Number(biases.length > 0),
+        useGate: Number(gate),
+        useResidual: Number(residual),
+      },
+      buffers: {
+        output: to.value(output),
+        ...biases.length > 0 && { bias: to.weight(biases, rowMajor(1, outputs)) },
+        ...gate && { gate: to.value(extras[0]!) },
+        ...residual && { residual: to.value(extras.at(-1)!) },
+      },
+    };
+    // Parts of sums are stored as they are; the epilogue follows when they are added.
+    const sums = to.scratch(variant.parts * pixels * vectors(output.shape) * 16);
+    const { params, buffers } = variant.parts === 1
+      ? epilogue
+      : { params: NO_EPILOGUE, buffers: { output: sums } };
     to.emit({
       kernel: variant.kernel,
       constants: variant.constants,
@@ -117,29 +141,34 @@ const conv: Operation<Attributes> = {
         strideX: stride[1],
         upsampleY: upsample[0],
         upsampleX: upsample[1],
-        vectors0: vectors(parts[0]!.shape),
-        vectors1: parts.length > 1 ? vectors(parts[1]!.shape) : 0,
+        vectors0,
+        vectors1,
         outputVectors: vectors(output.shape) * (variant.constants.NARROW ? 2 : 1),
-        activation: ACTIVATIONS[activation],
-        useBias: Number(biases.length > 0),
-        useGate: Number(gate),
-        useResidual: Number(residual),
+        ...params,
       },
       buffers: {
         weight,
         input0: to.value(parts[0]!),
-        output: to.value(output),
         ...parts.length > 1 && { input1: to.value(parts[1]!) },
-        ...biases.length > 0 && { bias: to.weight(biases, rowMajor(1, outputs)) },
-        ...gate && { gate: to.value(extras[0]!) },
-        ...residual && { residual: to.value(extras.at(-1)!) },
+        ...buffers,
       },
       workgroups: spread(
         Math.ceil(pixels / variant.tile),
-        Math.ceil(outputs / variant.panel),
+        Math.ceil(outputs / variant.panel) * variant.parts,
       ),
       flops: 2 * pixels * outputs * input!.shape.at(-1)! * elements(kernel),
     });
+    if (variant.parts === 1) return;
+    to.emit(elementwise({
+      kernel: kernels.convSum,
+      invocations: pixels * vectors(output.shape),
+      params: {
+        parts: variant.parts,
+        outputVectors: vectors(output.shape),
+        ...epilogue.params,
+      },
+      buffers: { sums, ...epilogue.buffers },
+    }));
   },
 };
 

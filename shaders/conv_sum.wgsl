@@ -1,0 +1,32 @@
+// Sums the parts of a convolution, always in the same order, and does what follows the sum (see conv_common):
+//
+//   output[m, co] = epilogue(sum over parts of sums[part, m, co])
+//
+// One invocation has a vector of four channels.
+
+struct Params {
+  invocations: u32,
+  parts: u32,
+  outputVectors: u32,
+  activation: u32,
+  useBias: u32,
+  useGate: u32,
+  useResidual: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> sums: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> gate: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> residual: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> output: array<vec4f>;
+
+#include "elementwise"
+#include "activation"
+#include "conv_epilogue"
+
+fn compute(i: u32) {
+  var sum = sums[i];
+  for (var part = 1u; part < params.parts; part++) { sum += sums[part * params.invocations + i]; }
+  output[i] = epilogue(sum, i, i % params.outputVectors);
+}

@@ -1,0 +1,83 @@
+import type { ConvShape, ConvVariant } from "./conv_variant.ts";
+import { kernels } from "./kernels.ts";
+import type { TemplateValues } from "./template.ts";
+
+/** Vectors of the sum that are in workgroup memory at a time, as in `shaders/conv_workgroup.wgsl`. */
+const STEP_VECTORS = 4;
+
+/** Pixels of a workgroup that there can be. */
+export const WORKGROUP_TILES = [16, 32, 64, 128] as const;
+
+/** The most parts that a sum is cut into. */
+export const MAX_PARTS = 16;
+
+/** A part of a sum is worth a workgroup when it has so many steps. */
+const SHORTEST_PART = 8;
+
+/** Workgroups with which one row keeps a large GPU busy (a picture has two rows where there is guidance). */
+const ENOUGH = 64;
+
+/** How the work is cut. */
+export interface WorkgroupCut {
+  /** Pixels of a workgroup, one of {@linkcode WORKGROUP_TILES}. */
+  readonly tile: number;
+  /** Parts of the sum that are computed beside each other. */
+  readonly parts: number;
+}
+
+/**
+ * Tiles of pixels and channels in workgroup memory (16 KiB at most, which every device has), with up to 8x8 sums an
+ * invocation.
+ */
+export function workgroupVariant(
+  shape: ConvShape,
+  source: TemplateValues,
+  { tile, parts }: WorkgroupCut = workgroupCut(shape),
+): ConvVariant {
+  const panel = panelOf(shape.outputs);
+  const lanes = panel === 32 ? 8 : 16;
+  const vectors = panel / lanes / 4;
+  const pixels = tile === 128 ? 8 : 4;
+  const pixelLanes = tile / pixels;
+  return {
+    kernel: kernels.convWorkgroup,
+    constants: {
+      ...source,
+      LANES: lanes,
+      PIXEL_LANES: pixelLanes,
+      PIXELS: pixels,
+      VECTORS: vectors,
+      TILE: tile,
+      PANEL_VECTORS: lanes * vectors,
+      INPUT_LOADS: pixels * STEP_VECTORS / lanes,
+      WEIGHT_LOADS: 4 * STEP_VECTORS * vectors / pixelLanes,
+    },
+    panel,
+    tile,
+    parts,
+  };
+}
+
+/**
+ * The largest tile with which one row fills a GPU; where none does, the sum is cut too. Like every choice of a variant it does
+ * not depend on how many rows there are.
+ */
+export function workgroupCut({ pixels, outputs, depth }: ConvShape): WorkgroupCut {
+  const panels = Math.ceil(outputs / panelOf(outputs));
+  const workgroups = (tile: number) => Math.ceil(pixels / tile) * panels;
+  const tile = pixels > 64 && workgroups(128) >= ENOUGH
+    ? 128
+    : WORKGROUP_TILES.find((tile) => tile >= Math.min(pixels, 64))!;
+  const parts = Math.min(
+    MAX_PARTS,
+    Math.round(ENOUGH / workgroups(tile)),
+    Math.floor(depth / STEP_VECTORS / SHORTEST_PART),
+  );
+  return { tile, parts: Math.max(1, parts) };
+}
+
+/** It hangs on the outputs only: graphs of one model share weights, however many pixels they have. */
+function panelOf(outputs: number): 32 | 64 | 128 {
+  if (outputs <= 32) return 32;
+  return (outputs - 1) % 128 < 64 ? 64 : 128;
+}
