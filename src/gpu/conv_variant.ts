@@ -1,5 +1,5 @@
-import { workgroupVariant } from "./conv_workgroup.ts";
-import type { DeviceClass, KernelTarget } from "./device.ts";
+import { type WorkgroupCut, workgroupCuts, workgroupVariant } from "./conv_workgroup.ts";
+import type { KernelTarget } from "./device.ts";
 import type { Kernel } from "./kernel.ts";
 import { kernels } from "./kernels.ts";
 import type { TemplateValues } from "./template.ts";
@@ -35,6 +35,21 @@ export interface ConvShape {
   readonly half: boolean;
 }
 
+/** What is chosen: a way of convolving, and how it cuts the work where that is open. */
+export interface ConvChoice {
+  readonly variant: ConvVariantName;
+  /** Of "workgroup" only; absent: by the size of a row. */
+  readonly cut?: WorkgroupCut;
+}
+
+/** Choices that were measured on a device, by {@linkcode convKey}. */
+export type TunedConvs = ReadonlyMap<string, ConvChoice>;
+
+/** Names a shape in a table of choices. */
+export function convKey({ pixels, outputs, depth, sources, half }: ConvShape): string {
+  return [pixels, outputs, depth, sources, Number(half)].join(" ");
+}
+
 /**
  * Chooses the variant.
  *
@@ -44,19 +59,32 @@ export interface ConvShape {
 export function convVariant(gpu: KernelTarget, shape: ConvShape): ConvVariant {
   const { sources, half } = shape;
   const source = { SOURCES: sources, CONCAT: sources > 1, HALF: half };
-  const lanes = SUBGROUP_TILES[gpu.subgroupSize] === undefined ? 0 : gpu.subgroupSize;
-  const name = gpu.convVariant ?? fastest(gpu.deviceClass, lanes, shape);
-  if (name === "workgroup") return workgroupVariant(shape, source);
-  return name === "subgroup" && lanes > 0
-    ? subgroupVariant(lanes, shape, source)
+  const { variant, cut }: ConvChoice = gpu.convVariant === undefined
+    ? gpu.tuned?.get(convKey(shape)) ?? { variant: fastest(gpu, shape) }
+    : { variant: gpu.convVariant };
+  if (variant === "workgroup") return workgroupVariant(shape, source, cut);
+  return variant === "subgroup" && hasLanes(gpu)
+    ? subgroupVariant(gpu.subgroupSize, shape, source)
     : registerVariant(shape, source);
+}
+
+/** Every choice that there is for a shape on a device and that could be the fastest. */
+export function convChoices(gpu: KernelTarget, shape: ConvShape): ConvChoice[] {
+  return CONV_VARIANTS.flatMap((variant): ConvChoice[] => {
+    if (variant === "workgroup") return workgroupCuts(shape).map((cut) => ({ variant, cut }));
+    return variant === "subgroup" && !hasLanes(gpu) ? [] : [{ variant }];
+  });
+}
+
+function hasLanes({ subgroupSize }: KernelTarget): boolean {
+  return SUBGROUP_TILES[subgroupSize] !== undefined;
 }
 
 /** Channels from which on tiles of them are full enough to pay. */
 const FEWEST_CHANNELS = 16;
 
-function fastest(deviceClass: DeviceClass, lanes: number, { outputs }: ConvShape): ConvVariantName {
-  if (deviceClass === "software") return lanes > 0 ? "subgroup" : "register";
+function fastest(gpu: KernelTarget, { outputs }: ConvShape): ConvVariantName {
+  if (gpu.deviceClass === "software") return hasLanes(gpu) ? "subgroup" : "register";
   return outputs >= FEWEST_CHANNELS ? "workgroup" : "register";
 }
 

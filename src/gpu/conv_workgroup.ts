@@ -62,18 +62,33 @@ export function workgroupVariant(
  * The largest tile with which one row fills a GPU; where none does, the sum is cut too. Like every choice of a variant it does
  * not depend on how many rows there are.
  */
-export function workgroupCut({ pixels, outputs, depth }: ConvShape): WorkgroupCut {
+export function workgroupCut(shape: ConvShape): WorkgroupCut {
+  const { pixels, outputs } = shape;
   const panels = Math.ceil(outputs / panelOf(outputs));
   const workgroups = (tile: number) => Math.ceil(pixels / tile) * panels;
   const tile = pixels > 64 && workgroups(128) >= ENOUGH
     ? 128
     : WORKGROUP_TILES.find((tile) => tile >= Math.min(pixels, 64))!;
-  const parts = Math.min(
-    MAX_PARTS,
-    Math.round(ENOUGH / workgroups(tile)),
-    Math.floor(depth / STEP_VECTORS / SHORTEST_PART),
-  );
-  return { tile, parts: Math.max(1, parts) };
+  const parts = Math.min(mostParts(shape), Math.max(1, Math.round(ENOUGH / workgroups(tile))));
+  return { tile, parts };
+}
+
+/** Cuts worth measuring: tiles that a row fills by half, and parts that are neither short nor more than a large GPU takes. */
+export function workgroupCuts(shape: ConvShape): WorkgroupCut[] {
+  const panels = Math.ceil(shape.outputs / panelOf(shape.outputs));
+  return WORKGROUP_TILES
+    .filter((tile) => tile === WORKGROUP_TILES[0] || tile < 2 * shape.pixels)
+    .flatMap((tile) => {
+      const workgroups = Math.ceil(shape.pixels / tile) * panels;
+      const most = Math.min(mostParts(shape), Math.floor(4 * ENOUGH / workgroups));
+      return [1, 2, 4, 8, 16]
+        .filter((parts) => parts === 1 || parts <= most)
+        .map((parts) => ({ tile, parts }));
+    });
+}
+
+function mostParts({ depth }: ConvShape): number {
+  return Math.max(1, Math.min(MAX_PARTS, Math.floor(depth / STEP_VECTORS / SHORTEST_PART)));
 }
 
 /** It hangs on the outputs only: graphs of one model share weights, however many pixels they have. */

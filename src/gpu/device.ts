@@ -1,5 +1,5 @@
 import { MdmError } from "../errors.ts";
-import type { ConvVariantName } from "./conv_variant.ts";
+import type { ConvVariantName, TunedConvs } from "./conv_variant.ts";
 import { prepareDriver } from "./driver.ts";
 
 /** How a device computes: what is fast differs so much that kernels are chosen by it. */
@@ -16,10 +16,12 @@ export interface GpuInfo {
   readonly timestamps: boolean;
   /** The way of convolving that is used wherever it can be; absent: the best. */
   readonly convVariant?: ConvVariantName;
+  /** Ways of convolving that were measured on it. */
+  readonly tuned?: TunedConvs;
 }
 
 /** What is known of a device when kernels are chosen. */
-export type KernelTarget = Pick<GpuInfo, "deviceClass" | "subgroupSize" | "convVariant">;
+export type KernelTarget = Pick<GpuInfo, "deviceClass" | "subgroupSize" | "convVariant" | "tuned">;
 
 /** What may be asked of {@link Gpu.open}. */
 export interface GpuOptions {
@@ -29,6 +31,8 @@ export interface GpuOptions {
   readonly deviceClass?: DeviceClass;
   /** Forces a way of convolving wherever it can be used. */
   readonly convVariant?: ConvVariantName;
+  /** What was measured, for the adapter that it names. */
+  readonly tuned?: { readonly adapter: string; readonly convolutions: TunedConvs };
 }
 
 /** Said wherever no adapter is found; `mdm doctor` and the setup task say the same. */
@@ -80,17 +84,25 @@ export class Gpu implements Disposable {
   static async open(options: GpuOptions = {}): Promise<Gpu> {
     const adapter = await requestAdapter();
     if (adapter === null) throw new MdmError(NO_ADAPTER);
+    const name = adapter.info.description || adapter.info.device || "unnamed adapter";
+    const { tuned } = options;
+    if (tuned !== undefined && tuned.adapter !== name) {
+      throw new MdmError(
+        `The tuned kernels were measured on "${tuned.adapter}", and this is "${name}". Run "mdm tune" here.`,
+      );
+    }
     const features = (["shader-f16", "timestamp-query"] as const)
       .filter((name) => adapter.features.has(name));
     const { device, subgroups } = await requestDevice(adapter, features, options.subgroups ?? true);
     const { subgroupMinSize, subgroupMaxSize } = adapter.info;
     return new Gpu(device, {
-      name: adapter.info.description || adapter.info.device || "unnamed adapter",
+      name,
       deviceClass: options.deviceClass ?? (isSoftware(adapter.info) ? "software" : "gpu"),
       subgroupSize: subgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize ?? 0 : 0,
       f16: features.includes("shader-f16"),
       timestamps: features.includes("timestamp-query"),
       ...options.convVariant && { convVariant: options.convVariant },
+      ...tuned && { tuned: tuned.convolutions },
     }, device.limits);
   }
 

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { CONV_VARIANTS, convVariant } from "../../src/gpu/conv_variant.ts";
+import {
+  CONV_VARIANTS,
+  convChoices,
+  convKey,
+  type ConvVariant,
+  convVariant,
+} from "../../src/gpu/conv_variant.ts";
 import type { KernelTarget } from "../../src/gpu/device.ts";
 import { kernels } from "../../src/gpu/kernels.ts";
 
@@ -12,13 +18,17 @@ Deno.test("software with subgroups broadcasts", () => {
   }
 });
 
-Deno.test("everything else keeps to registers", () => {
+Deno.test("software without them keeps to registers", () => {
   for (const subgroupSize of [0, 2, 32, 64]) {
     assert.equal(convVariant({ ...software, subgroupSize }, ONE).kernel, kernels.convRegister);
   }
+});
+
+Deno.test("GPUs use workgroup memory where there are channels enough", () => {
   for (const subgroupSize of [0, 8, 32]) {
     const gpu = { deviceClass: "gpu", subgroupSize } as const;
-    assert.equal(convVariant(gpu, ONE).kernel, kernels.convRegister);
+    assert.equal(convVariant(gpu, ONE).kernel, kernels.convWorkgroup);
+    assert.equal(convVariant(gpu, { ...ONE, outputs: 3 }).kernel, kernels.convRegister);
   }
 });
 
@@ -50,6 +60,78 @@ const TARGETS: KernelTarget[] = [0, 4, 8, 16, 32].flatMap((subgroupSize) =>
   ])
 );
 
+/** Tiles are loaded and multiplied completely, within what every device has. */
+function assertWorkgroup({ constants, tile, panel }: Omit<ConvVariant, "kernel" | "parts">): void {
+  const { LANES, PIXEL_LANES, PIXELS, VECTORS, PANEL_VECTORS, INPUT_LOADS, WEIGHT_LOADS } =
+    constants as Record<string, number>;
+  const invocations = LANES! * PIXEL_LANES!;
+  assert.equal(PIXEL_LANES! * PIXELS!, tile);
+  assert.equal(LANES! * VECTORS!, PANEL_VECTORS);
+  assert.equal(PANEL_VECTORS! * 4, panel);
+  assert.equal(INPUT_LOADS! * invocations, tile * 4);
+  assert.equal(WEIGHT_LOADS! * invocations, 16 * PANEL_VECTORS!);
+  assert.ok(invocations <= 256);
+  assert.ok((tile * 4 + 16 * PANEL_VECTORS!) * 16 <= 16384);
+  assert.ok(PIXELS! * VECTORS! * 4 <= 64);
+}
+
+Deno.test("a row fills a GPU: with smaller tiles, then with parts of the sum", () => {
+  const gpu = { deviceClass: "gpu", subgroupSize: 32 } as const;
+  const cut = (side: number, outputs: number, channels: number) => {
+    const depth = 9 * channels / 4;
+    const shape = { pixels: side ** 2, outputs, depth, sources: 1, half: false };
+    const { tile, parts } = convVariant(gpu, shape);
+    return [tile, parts];
+  };
+  assert.deepEqual(cut(64, 256, 256), [128, 1]);
+  assert.deepEqual(cut(32, 512, 512), [64, 1]);
+  assert.deepEqual(cut(16, 512, 512), [64, 4]);
+  assert.deepEqual(cut(16, 768, 768), [64, 3]);
+  assert.deepEqual(cut(8, 1024, 1024), [64, 8]);
+  assert.deepEqual(cut(4, 512, 512), [16, 16]);
+  // Too few channels to be worth parts.
+  assert.deepEqual(cut(8, 32, 4), [64, 1]);
+});
+
+Deno.test("panels of a workgroup do not hang on pixels, so that graphs share weights", () => {
+  const gpu = { deviceClass: "gpu", subgroupSize: 32 } as const;
+  for (const [outputs, panel] of [[32, 32], [33, 64], [64, 64], [65, 128], [192, 64], [200, 128]]) {
+    for (const pixels of [1, 16, 100, 65536]) {
+      assert.equal(convVariant(gpu, { ...ONE, pixels, outputs: outputs! }).panel, panel);
+    }
+  }
+});
+
+Deno.test("what was measured is taken, for its shape and unless another is forced", () => {
+  const cut = { tile: 16, parts: 2 };
+  const tuned = new Map([[convKey(ONE), { variant: "workgroup", cut } as const]]);
+  const target = { ...software, tuned };
+  const { kernel, tile, parts } = convVariant(target, ONE);
+  assert.deepEqual([kernel.name, tile, parts], ["conv_workgroup", 16, 2]);
+  for (const other of [{ pixels: 65 }, { outputs: 65 }, { depth: 9 }, { sources: 2 }]) {
+    assert.equal(convVariant(target, { ...ONE, ...other }).kernel, kernels.convSubgroup);
+  }
+  assert.equal(convVariant(target, { ...ONE, half: true }).kernel, kernels.convSubgroup);
+  const forced = { ...target, convVariant: "register" } as const;
+  assert.equal(convVariant(forced, ONE).kernel, kernels.convRegister);
+});
+
+Deno.test("each choice is another variant that can be run", () => {
+  for (const { convVariant: _, ...target } of TARGETS) {
+    for (const shape of [ONE, { ...ONE, pixels: 1 }, { ...ONE, pixels: 4096, depth: 3 }]) {
+      const choices = convChoices(target, shape);
+      const variants = choices.map((choice) => {
+        const made = convVariant({ ...target, tuned: new Map([[convKey(shape), choice]]) }, shape);
+        assert.equal(made.kernel.name, `conv_${choice.variant}`);
+        assert.ok(choice.cut === undefined || made.parts === choice.cut.parts);
+        return JSON.stringify([made.kernel.name, made.constants, made.parts]);
+      });
+      assert.equal(new Set(variants).size, variants.length);
+      assert.equal(choices.some(({ variant }) => variant === "register"), true);
+    }
+  }
+});
+
 // The selector sees neither the rows nor anything that depends on them: pixels are those of one row (see the conv2d tests).
 Deno.test("tiles and panels are what the constants make up, and sums at most 256 numbers a lane", () => {
   for (const target of TARGETS) {
@@ -61,7 +143,9 @@ Deno.test("tiles and panels are what the constants make up, and sums at most 256
           number
         >;
         assert.equal(TILE, tile);
-        if (kernel === kernels.convRegister) {
+        if (kernel === kernels.convWorkgroup) {
+          assertWorkgroup({ constants, tile, panel });
+        } else if (kernel === kernels.convRegister) {
           assert.equal(PIXEL_LANES! * PIXELS!, tile);
           assert.equal(LANES! * 4, panel);
         } else {

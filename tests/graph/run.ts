@@ -23,6 +23,7 @@ const UNWRITTEN = 777;
 export class Bench implements AsyncDisposable {
   readonly pipelines: Pipelines;
   readonly parameters = new Map<string, Float32Array>();
+  readonly #dtypes = new Map<string, { dtype: string }>();
   readonly #tensors: Tensor[] = [];
 
   private constructor(readonly gpu: Gpu) {
@@ -38,6 +39,14 @@ export class Bench implements AsyncDisposable {
     const data = random(elements(shape), this.parameters.size + 17).map((x) => x * scale);
     this.parameters.set(name, data);
     return { name, shape };
+  }
+
+  /** A parameter that the checkpoint has in 16 bits. */
+  halfParameter(name: string, shape: number[]): Parameter {
+    const parameter = this.parameter(name, shape);
+    this.parameters.set(name, this.parameters.get(name)!.map(Math.f16round));
+    this.#dtypes.set(name, { dtype: "F16" });
+    return parameter;
   }
 
   /** Builds a graph with inputs of the given values, runs it once (or more often) and reads its outputs. */
@@ -63,6 +72,7 @@ export class Bench implements AsyncDisposable {
       tensors.set(name, tensor);
     }
     const source = {
+      tensors: this.#dtypes,
       readFloat32: (name: string) => Promise.resolve(this.parameters.get(name)!),
     };
     using weights = new Weights(this.gpu, source);

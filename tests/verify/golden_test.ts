@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { Gpu } from "../../src/gpu/device.ts";
+import { CONV_VARIANTS } from "../../src/gpu/conv_variant.ts";
+import { Gpu, type GpuOptions } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { ModelSource } from "../../src/pipeline/model_source.ts";
@@ -21,10 +22,18 @@ const FOLDERS = [
     .map((name) => `tests/fixtures/reference/${name}`),
 ];
 
-// Both choices of kernels: what software gets (subgroups, GroupNorm in one call) and what GPUs get.
-for (const deviceClass of ["software", "gpu"] as const) {
-  Deno.test(`the model agrees with the reference (kernels for: ${deviceClass})`, async (t) => {
-    using gpu = await Gpu.open({ deviceClass });
+// All that software gets (subgroups, GroupNorm in one call); then what GPUs get, and each way of convolving, without sampling, which
+// would only run the same kernels again.
+const CHOICES: { options: GpuOptions; sampling: boolean }[] = [
+  { options: { deviceClass: "software" }, sampling: true },
+  { options: { deviceClass: "gpu" }, sampling: false },
+  ...CONV_VARIANTS.map((convVariant) => ({ options: { convVariant }, sampling: false })),
+];
+
+for (const { options, sampling } of CHOICES) {
+  const name = Object.values(options).join();
+  Deno.test(`the model agrees with the reference (kernels: ${name})`, async (t) => {
+    using gpu = await Gpu.open(options);
     using pipelines = new Pipelines(gpu);
     for (const folder of FOLDERS) {
       using model = await ModelSource.open(folder);
@@ -34,7 +43,7 @@ for (const deviceClass of ["software", "gpu"] as const) {
         using recorded = await Safetensors.open(`${folder}/forward.safetensors`);
         assertPassed(await verifyForward(runnable, recorded, FORWARD_TOLERANCE));
       });
-      for (const name of sampleNames(folder)) {
+      for (const name of sampling ? sampleNames(folder) : []) {
         await t.step(`${folder}: ${name}`, async () => {
           assertPassed(await verifySampling(runnable, folder, name, SAMPLING_TOLERANCE));
         });

@@ -1,5 +1,7 @@
+import assert from "node:assert/strict";
 import type { Activation } from "../../../src/gpu/activation.ts";
-import { CONV_VARIANTS } from "../../../src/gpu/conv_variant.ts";
+import { CONV_VARIANTS, type ConvChoice, convKey } from "../../../src/gpu/conv_variant.ts";
+import { requestAdapter } from "../../../src/gpu/device.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
 import { conv2d, convTime, linear } from "../../../src/graph/operations/conv2d.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
@@ -19,6 +21,7 @@ interface Case {
   readonly activation?: Activation;
   readonly gate?: boolean;
   readonly residual?: boolean;
+  readonly half?: boolean;
 }
 
 // No size is a multiple of a tile (8 or 32 pixels) and of a panel (32 channels) at once; most are of neither.
@@ -34,13 +37,17 @@ const cases: Case[] = [
   { area: [1, 7, 5], channels: [96], outputs: 96, size: 1, stride: 2 },
   { area: [2, 5, 7], channels: [8], outputs: 6, size: 5, activation: "geluTanh" },
   { area: [1, 3, 7], channels: [6], outputs: 7, upsample: 2, stride: 2 },
+  { area: [1, 3, 7], channels: [4, 3], outputs: 37, half: true },
 ];
 
 async function assertCase(bench: Bench, name: string, test: Case): Promise<void> {
   const { area, channels, outputs, size = 3, activation = "none" } = test;
   const { stride = 1, upsample = 1 } = test;
   const total = channels.reduce((sum, n) => sum + n, 0);
-  const weight = bench.parameter(`${name}.weight`, [outputs, total, size, size]);
+  const shapeOfWeight = [outputs, total, size, size];
+  const weight = test.half
+    ? bench.halfParameter(`${name}.weight`, shapeOfWeight)
+    : bench.parameter(`${name}.weight`, shapeOfWeight);
   const bias = bench.parameter(`${name}.bias`, [outputs]);
   const sources = channels.map((n, i) => numbers([...area, n], i + 1));
   const length = (n: number) => Math.ceil(n * upsample / stride);
@@ -230,6 +237,14 @@ for (const convVariant of CONV_VARIANTS) {
           },
         );
       }
+      // Long sums of few pixels, which GPUs cut into parts.
+      const deep = bench.parameter("rows.deep", [33, 96, 3, 3]);
+      await assertRowsIndependent({ x: numbers([3, 3, 5, 96], 4) }, async (inputs) => {
+        const { y } = await bench.run(inputs, (graph, v) => ({
+          y: conv2d(graph, v.x!, { weight: deep, bias }),
+        }));
+        return y!;
+      });
       await assertRowsIndependent({ x: numbers([40, 33], 3) }, async (inputs) => {
         const { y } = await bench.run(inputs, (graph, v) => ({
           y: linear(graph, v.x!, { weight: flat }),
@@ -239,3 +254,32 @@ for (const convVariant of CONV_VARIANTS) {
     });
   });
 }
+
+/** Tiles of pixels and parts of sums: more parts than there are steps too, so that some are empty. */
+const CUTS = [[16, 1], [16, 3], [32, 2], [32, 16], [64, 1], [64, 16], [128, 1], [128, 4]] as const;
+
+Deno.test("a sum is the same however conv_workgroup cuts it, from weights of 16 bits too", async (t) => {
+  const convolutions = new class extends Map<string, ConvChoice> {
+    override get(key: string): ConvChoice {
+      assert.ok(this.has(key), `"${key}" is not cut as it should be`);
+      return super.get(key)!;
+    }
+  }();
+  const adapter = (await requestAdapter())!.info.description;
+  await using bench = await Bench.open({ tuned: { adapter, convolutions } });
+  for (const [i, [tile, parts]] of CUTS.entries()) {
+    const channels = i % 2 === 0 ? [13] : [8, 9];
+    const half = i % 3 === 0;
+    for (const outputs of [29, 61, 70]) {
+      const name = `${tile} pixels, ${outputs} outputs, ${parts} parts`;
+      await t.step(name, async () => {
+        const depth = 9 * channels.reduce((sum, n) => sum + Math.ceil(n / 4), 0);
+        const shape = { pixels: 33, outputs, depth, sources: channels.length, half };
+        convolutions.set(convKey(shape), { variant: "workgroup", cut: { tile, parts } });
+        const area = [3, 3, 11] as [number, number, number];
+        const extras = { activation: "silu", gate: true, residual: true } as const;
+        await assertCase(bench, name, { area, channels, outputs, half, ...extras });
+      });
+    }
+  }
+});
