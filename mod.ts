@@ -37,5 +37,6 @@ export {
   type PipelineOptions,
   type Stage,
 } from "./src/pipeline/pipeline.ts";
+export { readTuned, type TunedKernels } from "./src/pipeline/tuned_file.ts";
 export type { GenerateRequest, PictureJob, ResolvedRequest } from "./src/pipeline/request.ts";
 export { isSamplerName, type SamplerName, SAMPLERS } from "./src/diffusion/samplers/mod.ts";

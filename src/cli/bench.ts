@@ -10,6 +10,8 @@ import {
   LOW_MEMORY_OPTION,
   modelOptions,
   TEXT_OPTIONS,
+  TUNED_OPTION,
+  tunedOptions,
 } from "./model_option.ts";
 import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -39,6 +41,7 @@ export const COMMAND = {
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
     LOW_MEMORY_OPTION,
+    TUNED_OPTION,
     { long: "json", description: "Print one JSON document instead of tables" },
   ],
   examples: [
@@ -92,6 +95,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const path = positionals[0] ?? DEFAULT_MODEL;
   await using pipeline = await Pipeline.load(path, {
     ...modelOptions(values),
+    ...await tunedOptions(values),
     lowMemory: values["low-memory"],
     onStage: (stage) => clock.begin(stage),
   });

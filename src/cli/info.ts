@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import { Gpu, type GpuInfo, type KernelTarget } from "../gpu/device.ts";
+import { Gpu, type GpuInfo, type GpuOptions, type KernelTarget } from "../gpu/device.ts";
 import { weightBytes } from "../gpu/weights.ts";
 import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
@@ -22,6 +22,8 @@ import {
   LOW_MEMORY_OPTION,
   modelOptions,
   TEXT_OPTIONS,
+  TUNED_OPTION,
+  tunedOptions,
 } from "./model_option.ts";
 import { type Command, integer, number, parse, type Values } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -35,6 +37,7 @@ export const COMMAND = {
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
     LOW_MEMORY_OPTION,
+    TUNED_OPTION,
     {
       long: "batch",
       value: "N",
@@ -93,7 +96,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     batch,
     guidance,
     ...size !== undefined && { size },
-    gpu: await gpuInfo(),
+    gpu: await gpuInfo(await tunedOptions(values)),
     lowMemory: values["low-memory"],
   });
   if (values.json) printJson({ ...described, plan: planned });
@@ -133,11 +136,12 @@ async function open(
 }
 
 /** Without a device nothing is compiled or run: a plan only needs to know what there would be. */
-async function gpuInfo() {
+async function gpuInfo(options: GpuOptions) {
   try {
-    using gpu = await Gpu.open();
+    using gpu = await Gpu.open(options);
     return gpu.info;
-  } catch {
+  } catch (error) {
+    if (options.tuned !== undefined) throw error;
     return SOFTWARE;
   }
 }

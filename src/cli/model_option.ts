@@ -1,7 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { PRESET_NAMES } from "../model/presets.ts";
 import { UsageError } from "../errors.ts";
+import type { GpuOptions } from "../gpu/device.ts";
 import type { ModelOptions } from "../pipeline/model_source.ts";
+import { readTuned } from "../pipeline/tuned_file.ts";
 import { parseBytes } from "../units.ts";
 import { integer, type Option } from "./options.ts";
 import { quoted } from "./output.ts";
@@ -58,6 +60,20 @@ export const LOW_MEMORY_OPTION = {
   long: "low-memory",
   description: "Take the text encoder off the GPU before pictures are made",
 } as const satisfies Option;
+
+/** Kernels that were measured. */
+export const TUNED_OPTION = {
+  long: "tuned",
+  value: "FILE",
+  description: 'Use the kernels that "mdm tune" found to be the fastest on this adapter',
+} as const satisfies Option;
+
+/** What {@linkcode TUNED_OPTION} names, as the library takes it. */
+export async function tunedOptions(
+  { tuned }: { readonly tuned: string | undefined },
+): Promise<Pick<GpuOptions, "tuned">> {
+  return tuned === undefined ? {} : { tuned: await readTuned(tuned) };
+}
 
 /** Text that was encoded elsewhere. */
 export const TEXT_FEATURES_OPTION = {

@@ -22,6 +22,8 @@ import {
   modelOptions,
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
+  TUNED_OPTION,
+  tunedOptions,
 } from "./model_option.ts";
 import { type Command, parse } from "./options.ts";
 import { print, quoted, warn } from "./output.ts";
@@ -47,6 +49,7 @@ export const COMMAND = {
     ...TEXT_OPTIONS,
     TEXT_FEATURES_OPTION,
     LOW_MEMORY_OPTION,
+    TUNED_OPTION,
     { long: "quiet", short: "q", description: "Show no progress" },
   ],
   examples: [
@@ -76,6 +79,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     : await chooseVideoOutput(values.output, 1, { fps, standard: "png" });
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
     ...modelOptions(values),
+    ...await tunedOptions(values),
     lowMemory: values["low-memory"],
   });
   const { folder } = pipeline;

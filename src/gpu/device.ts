@@ -88,7 +88,9 @@ export class Gpu implements Disposable {
     const { tuned } = options;
     if (tuned !== undefined && tuned.adapter !== name) {
       throw new MdmError(
-        `The tuned kernels were measured on "${tuned.adapter}", and this is "${name}". Run "mdm tune" here.`,
+        `The tuned kernels were measured on ${
+          JSON.stringify(tuned.adapter)
+        }, and this is "${name}". Run "mdm tune" here.`,
       );
     }
     const features = (["shader-f16", "timestamp-query"] as const)

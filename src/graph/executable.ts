@@ -1,5 +1,5 @@
 import { MdmError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
+import type { Gpu, KernelTarget } from "../gpu/device.ts";
 import { formatBytes } from "../units.ts";
 import type { BufferRange } from "../gpu/kernel.ts";
 import { type Pipelines, Recording } from "../gpu/recording.ts";
@@ -13,6 +13,8 @@ export interface Environment {
   readonly weights: Weights;
   /** The memory of the graph's inputs and outputs, by name. */
   readonly tensors: ReadonlyMap<string, BufferRange>;
+  /** Kernels are chosen as for this device; absent: as for the one there is. */
+  readonly target?: KernelTarget;
 }
 
 /** @throws {MdmError} When an activation is larger than what the device lets a kernel see at once. */
@@ -43,10 +45,10 @@ export class Executable implements Disposable {
   /** Plans a graph, loads its weights, allocates its arena and records its calls. */
   static async make(
     graph: Graph,
-    { pipelines, weights, tensors }: Environment,
+    { pipelines, weights, tensors, target = pipelines.gpu.info }: Environment,
   ): Promise<Executable> {
     const { gpu } = pipelines;
-    const made = plan(graph, { gpu: gpu.info, isHalf: (name) => weights.isHalf(name) });
+    const made = plan(graph, { gpu: target, isHalf: (name) => weights.isHalf(name) });
     checkBindings(made, gpu);
     await weights.load(made.weights);
     using allocated = new DisposableStack();

@@ -93,6 +93,14 @@ Deno.test("what the model cannot do", async () => {
   });
 });
 
+Deno.test("tuned kernels that are none", async () => {
+  await fail([...STAR, "--tuned", `${SHAPES32}/config.json`], {
+    code: 1,
+    message: `Cannot load "${SHAPES32}/config.json": "mdm" is missing but must be a version.`,
+  });
+  await fail(["info", "--tuned", "nowhere.json"], { code: 1, message: /^mdm: .*nowhere.*\n$/ });
+});
+
 Deno.test("a folder that is not a model", async () => {
   await fail([...STAR, "--model", "nowhere"], {
     code: 1,

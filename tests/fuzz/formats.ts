@@ -15,6 +15,7 @@ import { parseModelConfig } from "../../src/model/config.ts";
 import { presetConfig } from "../../src/model/presets.ts";
 import { readYamlConfig } from "../../src/model/yaml_config.ts";
 import { readConfiguration } from "../../src/pipeline/configuration.ts";
+import { readTuned, tunedText } from "../../src/pipeline/tuned_file.ts";
 import { MdmTokenizer } from "../../src/text/mdm_tokenizer.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { zipOf } from "../checkpoint/torch/write_zip.ts";
@@ -47,9 +48,15 @@ export async function allFormats(): Promise<Format[]> {
     fromFiles("tokenizer.json", await files(TOKENIZER), readTokenizer),
     fromFiles("text of a PNG", [await pngWithText()], readPng),
     await diffusersConfigs("diffusers config.json"),
+    fromFiles("tuned kernels", [encode(tunedText("A GPU", TUNED))], readTunedKernels),
   ];
 }
 
+const TUNED_SHAPE = { pixels: 64, outputs: 70, depth: 144, sources: 1, half: false };
+const TUNED = [
+  { shape: TUNED_SHAPE, choice: { variant: "workgroup", cut: { tile: 32, parts: 4 } } },
+  { shape: { ...TUNED_SHAPE, half: true }, choice: { variant: "register" } },
+] as const;
 const SHAPES32 = "../../weights/shapes32/config.json";
 const TOKENIZER = "../../weights/shapes32/tokenizer/tokenizer.json";
 function encode(text: string): Bytes {
@@ -146,6 +153,10 @@ async function readTokenizer(path: string): Promise<void> {
   } finally {
     await Deno.remove(`${path}.d`, { recursive: true });
   }
+}
+
+async function readTunedKernels(path: string): Promise<void> {
+  await readTuned(path);
 }
 
 async function readPng(path: string): Promise<void> {

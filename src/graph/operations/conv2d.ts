@@ -1,5 +1,5 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
-import { convVariant } from "../../gpu/conv_variant.ts";
+import { type ConvShape, convVariant } from "../../gpu/conv_variant.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { panels, rowMajor } from "../../gpu/packing.ts";
@@ -7,13 +7,14 @@ import {
   type Graph,
   need,
   needShape,
+  type Node,
   type Operation,
   type Parameter,
   type Shape,
   type Value,
   vectors,
 } from "../graph.ts";
-import { elements, type Lowering, sources } from "../lowering.ts";
+import { elements, type Lowering, sources, type Target } from "../lowering.ts";
 
 /** What may follow the sum of a convolution or linear layer, in this order. */
 export interface Epilogue {
@@ -82,19 +83,10 @@ const conv: Operation<Attributes> = {
     const [outputHeight, outputWidth] = area.length === 2
       ? output.shape.slice(1, 3) as [number, number]
       : [1, width];
-    const outputPixels = outputHeight * outputWidth;
-    const pixels = rows * outputPixels;
+    const pixels = rows * outputHeight * outputWidth;
     const outputs = output.shape.at(-1)!;
-    const vectors0 = vectors(parts[0]!.shape);
-    const vectors1 = parts.length > 1 ? vectors(parts[1]!.shape) : 0;
-    const half = weights.every(({ name }) => to.target.isHalf(name));
-    const variant = convVariant(to.target.gpu, {
-      pixels: outputPixels,
-      outputs,
-      depth: elements(kernel) * (vectors0 + vectors1),
-      sources: parts.length,
-      half,
-    });
+    const shape = shapeOf(input!, output, attributes, to.target);
+    const variant = convVariant(to.target.gpu, shape);
     const weight = to.weight(
       weights,
       panels({
@@ -102,7 +94,7 @@ const conv: Operation<Attributes> = {
         inputs: parts.map((part) => part.shape.at(-1)!),
         taps: elements(kernel),
         panel: variant.panel,
-        half,
+        half: shape.half,
       }),
     );
     const epilogue = {
@@ -141,8 +133,8 @@ const conv: Operation<Attributes> = {
         strideX: stride[1],
         upsampleY: upsample[0],
         upsampleX: upsample[1],
-        vectors0,
-        vectors1,
+        vectors0: vectors(parts[0]!.shape),
+        vectors1: parts.length > 1 ? vectors(parts[1]!.shape) : 0,
         outputVectors: vectors(output.shape) * (variant.constants.NARROW ? 2 : 1),
         ...params,
       },
@@ -171,6 +163,29 @@ const conv: Operation<Attributes> = {
     }));
   },
 };
+
+/** What the choice of a variant depends on. */
+function shapeOf(
+  input: Value,
+  { shape }: Value,
+  { weights, kernel }: Attributes,
+  target: Pick<Target, "isHalf">,
+): ConvShape {
+  const parts = sources(input);
+  return {
+    pixels: elements(shape.slice(1, -1)),
+    outputs: shape.at(-1)!,
+    depth: elements(kernel) * parts.reduce((sum, part) => sum + vectors(part.shape), 0),
+    sources: parts.length,
+    half: weights.every(({ name }) => target.isHalf(name)),
+  };
+}
+
+/** The shape of a node that is a convolution or linear layer, else null. */
+export function convShape(node: Node, target: Pick<Target, "isHalf">): ConvShape | null {
+  if (node.operation as unknown !== conv) return null;
+  return shapeOf(node.inputs[0]!, node.output, node.attributes as Attributes, target);
+}
 
 /** Options of {@link conv2d} and {@link convTime}. */
 export interface ConvOptions extends Epilogue {
