@@ -1,8 +1,16 @@
-// What follows the sum of a convolution (see conv_common): needs `params`, `bias`, `gate` and `residual`, and the activations.
-fn epilogue(sum: vec4f, at: u32, co: u32) -> vec4f {
-  var value = sum;
-  if (params.useBias != 0u) { value += bias[co]; }
-  value = activate(value, params.activation);
+// What follows the sum of a convolution. Needs `Channels` (a vector of output channels), and gate and residual of them.
+
+fn activateChannels(x: Channels) -> Channels {
+  #if NARROW
+  return activate(vec4f(x, x), params.activation).xy;
+  #else
+  return activate(x, params.activation);
+  #end
+}
+
+// The result for a sum (bias included) that stands at `at` in memory.
+fn finish(at: u32, sum: Channels) -> Channels {
+  var value = activateChannels(sum);
   if (params.useGate != 0u) { value *= gate[at]; }
   if (params.useResidual != 0u) { value += residual[at]; }
   return value;

@@ -1,6 +1,6 @@
 // Sums the parts of a convolution, always in the same order, and does what follows the sum (see conv_common):
 //
-//   output[m, co] = epilogue(sum over parts of sums[part, m, co])
+//   output[m, co] = finish(bias[co] + sum over parts of sums[part, m, co])
 //
 // One invocation has a vector of four channels.
 
@@ -21,12 +21,14 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> residual: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> output: array<vec4f>;
 
+alias Channels = vec4f;
+
 #include "elementwise"
 #include "activation"
 #include "conv_epilogue"
 
 fn compute(i: u32) {
-  var sum = sums[i];
-  for (var part = 1u; part < params.parts; part++) { sum += sums[part * params.invocations + i]; }
-  output[i] = epilogue(sum, i, i % params.outputVectors);
+  var sum = select(vec4f(), bias[i % params.outputVectors], params.useBias != 0u);
+  for (var part = 0u; part < params.parts; part++) { sum += sums[part * params.invocations + i]; }
+  output[i] = finish(i, sum);
 }

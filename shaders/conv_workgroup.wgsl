@@ -4,10 +4,12 @@
 // is computed.
 //
 // The sum runs over taps, sources and channels as if they were one axis, in the order of the weights. Where a row has too few tiles to
-// fill a GPU, the x of the grid holds every panel several times: each time is a part of the sum, which goes without an epilogue
+// fill a GPU, the x of the grid holds every panel several times: each time is a part of the sum, which goes as it is
 // to output[part], and conv_sum adds the parts.
 
 #include "conv_common"
+
+alias Channels = vec4f;
 
 #if HALF
 @group(0) @binding(1) var<storage, read> weight: array<vec2u>;
@@ -64,7 +66,7 @@ fn weightAt(panel: u32, at: u32, end: u32) -> vec4f {
 fn store(part: u32, m: u32, end: u32, co: u32, sum: vec4f) {
   if (m >= end || co >= params.outputVectors) { return; }
   let at = m * params.outputVectors + co;
-  output[part * params.spans * params.span * params.outputVectors + at] = epilogue(sum, at, co);
+  output[part * params.spans * params.span * params.outputVectors + at] = finish(at, sum);
 }
 
 @compute @workgroup_size(${LANES}, ${PIXEL_LANES})
@@ -101,9 +103,11 @@ fn main(
   let panelSize = depth * 4u * ${PANEL_VECTORS}u;
   var w = first * STEP * ${PANEL_VECTORS}u + invocation;
 
-  #for p in 0..PIXELS
   #for v in 0..VECTORS
-  var sum${p}_${v} = vec4f();
+  let co${v} = panel * ${PANEL_VECTORS}u + ${v}u * ${LANES}u + local.x;
+  let start${v} = select(vec4f(), bias[co${v}], params.useBias != 0u);
+  #for p in 0..PIXELS
+  var sum${p}_${v} = start${v};
   #end
   #end
   for (var step = first; step < end; step++) {
@@ -143,7 +147,6 @@ fn main(
     }
   }
   #for v in 0..VECTORS
-  let co${v} = panel * ${PANEL_VECTORS}u + ${v}u * ${LANES}u + local.x;
   #for p in 0..PIXELS
   store(part, tile.first + local.y + ${p}u * ${PIXEL_LANES}u, tile.end, co${v}, sum${p}_${v});
   #end

@@ -138,6 +138,7 @@ function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVar
       PIXEL_LANES: pixelLanes,
       PIXELS: tile / pixelLanes,
       TILE: tile,
+      NARROW: false,
     },
     panel: lanes * 4,
     tile,

@@ -48,6 +48,7 @@ export function workgroupVariant(
       PIXELS: pixels,
       VECTORS: vectors,
       TILE: tile,
+      NARROW: false,
       PANEL_VECTORS: lanes * vectors,
       INPUT_LOADS: pixels * STEP_VECTORS / lanes,
       WEIGHT_LOADS: 4 * STEP_VECTORS * vectors / pixelLanes,
@@ -69,7 +70,7 @@ export function workgroupCut(shape: ConvShape): WorkgroupCut {
   const tile = pixels > 64 && workgroups(128) >= ENOUGH
     ? 128
     : WORKGROUP_TILES.find((tile) => tile >= Math.min(pixels, 64))!;
-  const parts = Math.min(mostParts(shape), Math.max(1, Math.round(ENOUGH / workgroups(tile))));
+  const parts = Math.min(mostParts(shape), Math.max(1, Math.floor(ENOUGH / workgroups(tile))));
   return { tile, parts };
 }
 

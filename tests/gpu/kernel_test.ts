@@ -109,6 +109,7 @@ Deno.test("each kernel is a file of its name whose known variants expand complet
     groupNorm: [{ WORKGROUP, CHANNELS: WORKGROUP * 4 }],
     convSubgroup: convConstants("subgroup"),
     convRegister: convConstants("register"),
+    convSum: [{ WORKGROUP, NARROW: false }],
     convWorkgroup: convConstants("workgroup"),
   };
   for (const [key, kernel] of Object.entries(kernels)) {

@@ -153,6 +153,7 @@ const conv: Operation<Attributes> = {
     if (variant.parts === 1) return;
     to.emit(elementwise({
       kernel: kernels.convSum,
+      constants: { NARROW: false },
       invocations: pixels * vectors(output.shape),
       params: {
         parts: variant.parts,
