@@ -1,6 +1,6 @@
 import type { Recording } from "./recording.ts";
 
-/** Passes of which the fastest counts: what else the device does only makes them slower. */
+/** Passes of which the fastest counts: the first one may compile, and what else the device does only makes them slower. */
 const PASSES = 3;
 
 /**
