@@ -12,10 +12,14 @@
 alias Channels = vec4f;
 
 #if HALF
-@group(0) @binding(1) var<storage, read> weight: array<vec2u>;
+alias Stored = vec2u;
+fn widened(stored: Stored) -> vec4f { return vec4f(unpack2x16float(stored.x), unpack2x16float(stored.y)); }
 #else
-@group(0) @binding(1) var<storage, read> weight: array<vec4f>;
+alias Stored = vec4f;
+fn widened(stored: Stored) -> vec4f { return stored; }
 #end
+
+@group(0) @binding(1) var<storage, read> weight: array<Stored>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> input0: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> gate: array<vec4f>;
@@ -27,46 +31,24 @@ alias Channels = vec4f;
 
 #include "conv_epilogue"
 
-// Of the sum, what is in workgroup memory at a time.
+// Numbers of the sum that are in workgroup memory at a time, and vectors of them.
 const STEP = 16u;
 const STEP_VECTORS = 4u;
+const ROW_x = 0;
+const ROW_y = 1;
+const ROW_z = 2;
+const ROW_w = 3;
 const INVOCATIONS = ${LANES}u * ${PIXEL_LANES}u;
 
-// [pixel][STEP_VECTORS]: lanes that differ in channels only read the same place, and neighbours in pixels different banks.
-var<workgroup> pixels: array<vec4f, ${TILE}u * STEP_VECTORS>;
-// [STEP][PANEL_VECTORS], as in memory.
-var<workgroup> weights: array<vec4f, STEP * ${PANEL_VECTORS}u>;
+// By lane, so that what a lane multiplies stands at fixed distances: bounds are checked once for all of it.
+var<workgroup> pixels: array<array<array<vec4f, STEP_VECTORS>, ${PIXELS}>, ${PIXEL_LANES}>;
+// As in memory: lanes side by side read vectors side by side.
+var<workgroup> weights: array<array<array<vec4f, ${PANEL_VECTORS}>, 4>, STEP_VECTORS>;
 
 // Where a pixel's neighbour stands; nowhere after the last tap.
 fn neighbour(pixel: Pixel, tap: u32) -> Tap {
   let found = tapAt(pixel, tap / params.kernelWidth, tap % params.kernelWidth);
   return Tap(found.index, select(0.0, found.weight, tap < params.kernelHeight * params.kernelWidth));
-}
-
-fn inputAt(tap: Tap, ci: u32) -> vec4f {
-  #if CONCAT
-  if (ci >= params.vectors0) {
-    return input1[tap.index * params.vectors1 + ci - params.vectors0] * tap.weight;
-  }
-  #end
-  return input0[tap.index * params.vectors0 + ci] * tap.weight;
-}
-
-// A vector of a panel; what stands behind its end is another panel's.
-fn weightAt(panel: u32, at: u32, end: u32) -> vec4f {
-  if (at >= end) { return vec4f(); }
-  #if HALF
-  let pair = weight[panel + at];
-  return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y));
-  #else
-  return weight[panel + at];
-  #end
-}
-
-fn store(part: u32, m: u32, end: u32, co: u32, sum: vec4f) {
-  if (m >= end || co >= params.outputVectors) { return; }
-  let at = m * params.outputVectors + co;
-  output[part * params.spans * params.span * params.outputVectors + at] = finish(at, sum);
 }
 
 @compute @workgroup_size(${LANES}, ${PIXEL_LANES})
@@ -96,12 +78,17 @@ fn main(
   var tap = start / vectors;
   var ci = start % vectors;
   #for i in 0..INPUT_LOADS
-  let pixel${i} = pixelAt(min(tile.first + (${i}u * INVOCATIONS + invocation) / STEP_VECTORS, tile.end - 1u));
+  let place${i} = (${i}u * INVOCATIONS + invocation) / STEP_VECTORS;
+  let pixel${i} = pixelAt(min(tile.first + place${i}, tile.end - 1u));
   var tap${i} = neighbour(pixel${i}, tap);
   #end
+  #for i in 0..WEIGHT_LOADS
+  let row${i} = (${i}u * INVOCATIONS + invocation) / ${PANEL_VECTORS}u;
+  let column${i} = (${i}u * INVOCATIONS + invocation) % ${PANEL_VECTORS}u;
+  #end
   let panelStart = panelAt(tile.span, panel, ${PANEL_VECTORS}u);
-  let panelSize = depth * 4u * ${PANEL_VECTORS}u;
-  var w = first * STEP * ${PANEL_VECTORS}u + invocation;
+  let panelEnd = panelStart + depth * 4u * ${PANEL_VECTORS}u;
+  var w = panelStart + first * STEP * ${PANEL_VECTORS}u + invocation;
 
   #for v in 0..VECTORS
   let co${v} = panel * ${PANEL_VECTORS}u + ${v}u * ${LANES}u + local.x;
@@ -110,31 +97,58 @@ fn main(
   var sum${p}_${v} = start${v};
   #end
   #end
-  for (var step = first; step < end; step++) {
+  // What is loaded at a turn is on its way while that of the turn before is multiplied.
+  for (var step = first; step <= end; step++) {
     #for i in 0..INPUT_LOADS
-    pixels[${i}u * INVOCATIONS + invocation] = inputAt(tap${i}, ci);
+    var loaded${i}: vec4f;
     #end
-    #for i in 0..WEIGHT_LOADS
-    weights[${i}u * INVOCATIONS + invocation] = weightAt(panelStart, w + ${i}u * INVOCATIONS, panelSize);
-    #end
-    workgroupBarrier();
-    for (var k = 0u; k < STEP_VECTORS; k++) {
-      #for p in 0..PIXELS
-      let value${p} = pixels[(local.y + ${p}u * ${PIXEL_LANES}u) * STEP_VECTORS + k];
+    #if CONCAT
+    if (ci >= params.vectors0) {
+      #for i in 0..INPUT_LOADS
+      loaded${i} = input1[tap${i}.index * params.vectors1 + ci - params.vectors0];
       #end
-      var row = k * 4u * ${PANEL_VECTORS}u + local.x;
-      #for c in x y z w
-      #for v in 0..VECTORS
-      {
-        let weight${v} = weights[row + ${v}u * ${LANES}u];
-        #for p in 0..PIXELS
-        sum${p}_${v} += value${p}.${c} * weight${v};
-        #end
-      }
-      #end
-      row += ${PANEL_VECTORS}u;
+    } else {
+      #for i in 0..INPUT_LOADS
+      loaded${i} = input0[tap${i}.index * params.vectors0 + ci];
       #end
     }
+    #else
+    #for i in 0..INPUT_LOADS
+    loaded${i} = input0[tap${i}.index * params.vectors0 + ci];
+    #end
+    #end
+    #for i in 0..WEIGHT_LOADS
+    let at${i} = w + ${i}u * INVOCATIONS;
+    let stored${i} = weight[min(at${i}, panelEnd - 1u)];
+    #end
+    if (step > first) {
+      for (var k = 0u; k < STEP_VECTORS; k++) {
+        #for p in 0..PIXELS
+        let value${p} = pixels[local.y][${p}][k];
+        #end
+        #for v in 0..VECTORS
+        let lane${v} = ${v}u * ${LANES}u + local.x;
+        #end
+        #for c in x y z w
+        #for v in 0..VECTORS
+        {
+          let row = weights[k][ROW_${c}][lane${v}];
+          #for p in 0..PIXELS
+          sum${p}_${v} += value${p}.${c} * row;
+          #end
+        }
+        #end
+        #end
+      }
+    }
+    workgroupBarrier();
+    #for i in 0..INPUT_LOADS
+    pixels[place${i} / ${PIXELS}u][place${i} % ${PIXELS}u][invocation % STEP_VECTORS] = loaded${i} * tap${i}.weight;
+    #end
+    // Behind the panel's end stands another one.
+    #for i in 0..WEIGHT_LOADS
+    weights[row${i} / 4u][row${i} % 4u][column${i}] = select(vec4f(), widened(stored${i}), at${i} < panelEnd);
+    #end
     workgroupBarrier();
     w += STEP * ${PANEL_VECTORS}u;
     ci += STEP_VECTORS;
@@ -146,9 +160,24 @@ fn main(
       #end
     }
   }
-  #for v in 0..VECTORS
-  #for p in 0..PIXELS
-  store(part, tile.first + local.y + ${p}u * ${PIXEL_LANES}u, tile.end, co${v}, sum${p}_${v});
-  #end
-  #end
+
+  // One sum after the other comes to the end of the row and is stored: the text of what follows a sum is there once.
+  var last = vec4f();
+  for (var left = ${PIXELS}u * ${VECTORS}u; left > 0u; left--) {
+    #for p in 0..PIXELS
+    #for v in 0..VECTORS
+    {
+      let own = sum${p}_${v};
+      sum${p}_${v} = last;
+      last = own;
+    }
+    #end
+    #end
+    let m = tile.first + local.y * ${PIXELS}u + (left - 1u) / ${VECTORS}u;
+    let co = co0 + (left - 1u) % ${VECTORS}u * ${LANES}u;
+    if (m < tile.end && co < params.outputVectors) {
+      let at = m * params.outputVectors + co;
+      output[part * params.spans * params.span * params.outputVectors + at] = finish(at, last);
+    }
+  }
 }
