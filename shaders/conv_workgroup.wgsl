@@ -34,10 +34,6 @@ fn widened(stored: Stored) -> vec4f { return stored; }
 // Numbers of the sum that are in workgroup memory at a time, and vectors of them.
 const STEP = 16u;
 const STEP_VECTORS = 4u;
-const ROW_x = 0;
-const ROW_y = 1;
-const ROW_z = 2;
-const ROW_w = 3;
 const INVOCATIONS = ${LANES}u * ${PIXEL_LANES}u;
 
 // By lane, so that what a lane multiplies stands at fixed distances: bounds are checked once for all of it.
@@ -129,12 +125,12 @@ fn main(
         #for v in 0..VECTORS
         let lane${v} = ${v}u * ${LANES}u + local.x;
         #end
-        #for c in x y z w
+        #for c in 0..4
         #for v in 0..VECTORS
         {
-          let row = weights[k][ROW_${c}][lane${v}];
+          let row = weights[k][${c}][lane${v}];
           #for p in 0..PIXELS
-          sum${p}_${v} += value${p}.${c} * row;
+          sum${p}_${v} += value${p}[${c}] * row;
           #end
         }
         #end
