@@ -1,12 +1,5 @@
 import { MdmError } from "../errors.ts";
-import {
-  type ConvChoice,
-  convChoices,
-  convKey,
-  type ConvShape,
-  type ConvVariant,
-  convVariant,
-} from "../gpu/conv_variant.ts";
+import { type ConvChoice, convChoices, convKey, type ConvShape } from "../gpu/conv_variant.ts";
 import type { Gpu, KernelTarget } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { replayTime } from "../gpu/replay_time.ts";
@@ -16,6 +9,7 @@ import { Executable } from "../graph/executable.ts";
 import type { Graph, Node } from "../graph/graph.ts";
 import { isolate } from "../graph/isolate.ts";
 import { convShape } from "../graph/operations/conv2d.ts";
+import { plan } from "../graph/plan.ts";
 
 /** What was measured of the convolutions of one shape. */
 export interface TunedConv {
@@ -46,11 +40,10 @@ export interface ConvGroup {
 }
 
 /** The convolutions of a graph by their shapes. */
-export function convGroups(graph: Graph, { tensors }: TensorSource): ConvGroup[] {
-  const isHalf = (name: string) => tensors?.get(name)?.dtype === "F16";
+export function convGroups(graph: Graph, file: TensorSource): ConvGroup[] {
   const groups = new Map<string, { shape: ConvShape; nodes: Node[] }>();
   for (const node of graph.nodes) {
-    const shape = convShape(node, { isHalf });
+    const shape = convShape(node, { isHalf: (name) => isHalf(file, name) });
     if (shape === null) continue;
     const group = groups.get(convKey(shape));
     if (group === undefined) groups.set(convKey(shape), { shape, nodes: [node] });
@@ -77,15 +70,14 @@ export async function* tune(
   }
   using pipelines = new Pipelines(gpu);
   for (const { shape, nodes } of groups) {
-    const measure = (target: KernelTarget, limit: number) =>
-      convMs(pipelines, file, nodes[0]!, target, limit);
-    const usualMs = await measure(gpu.info, Infinity);
+    const graph = isolate(nodes[0]!);
+    const usual = callsOf(graph, file, gpu.info);
+    const usualMs = await replayMs(pipelines, graph, file, gpu.info, Infinity);
     let [bestMs, best]: [number, ConvChoice | null] = [usualMs * GAIN, null];
-    const usual = nameOf(convVariant(gpu.info, shape));
     for (const choice of convChoices(gpu.info, shape)) {
       const target = { ...gpu.info, tuned: new Map([[convKey(shape), choice]]) };
-      if (nameOf(convVariant(target, shape)) === usual) continue;
-      const ms = await measure(target, bestMs * HOPELESS);
+      if (callsOf(graph, file, target) === usual) continue;
+      const ms = await replayMs(pipelines, graph, file, target, bestMs * HOPELESS);
       if (ms < bestMs) [bestMs, best] = [ms, choice];
     }
     const count = nodes.length;
@@ -93,19 +85,22 @@ export async function* tune(
   }
 }
 
-function nameOf({ kernel, constants, parts }: ConvVariant): string {
-  return JSON.stringify([kernel.name, constants, parts]);
+/** What is called for a graph on a device, to be compared. */
+function callsOf(graph: Graph, file: TensorSource, gpu: KernelTarget): string {
+  const { calls } = plan(graph, { gpu, isHalf: (name) => isHalf(file, name) });
+  return JSON.stringify(
+    calls.map(({ kernel, constants, workgroups }) => [kernel.name, constants, workgroups]),
+  );
 }
 
-/** Milliseconds of a convolution; measured only once where it takes longer than `limit`. */
-async function convMs(
+/** Milliseconds of a graph; measured only once where it takes longer than `limit`. */
+async function replayMs(
   pipelines: Pipelines,
+  graph: Graph,
   file: TensorSource,
-  node: Node,
   target: KernelTarget,
   limit: number,
 ): Promise<number> {
-  const graph = isolate(node);
   using made = new DisposableStack();
   const tensors = new Map(
     [...graph.inputs, ...graph.outputs].map(([name, { shape }]) =>
@@ -119,4 +114,8 @@ async function convMs(
   const first = await replayTime(recording, 1) / 1e6;
   if (first > limit || first > LONG_MS) return first;
   return await replayTime(recording, REPLAYS) / 1e6;
+}
+
+function isHalf({ tensors }: TensorSource, name: string): boolean {
+  return tensors?.get(name)?.dtype === "F16";
 }
