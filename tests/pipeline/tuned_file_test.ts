@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MdmError } from "../../src/errors.ts";
-import { convKey } from "../../src/gpu/conv_variant.ts";
+import { CONV_VARIANTS, convKey } from "../../src/gpu/conv_variant.ts";
 import { parseTuned, readTuned, tunedText } from "../../src/pipeline/tuned_file.ts";
 
 const SHAPE = { pixels: 64, outputs: 70, depth: 144, sources: 1, half: false };
@@ -64,7 +64,7 @@ Deno.test("anything else is refused with one sentence", () => {
     [changed({ half: 1 }), `"convolutions[0].half" is 1 but must be true or false.`],
     [
       changed({ variant: "constructor" }),
-      `"convolutions[0].variant" is "constructor" but must be one of subgroup, register, workgroup.`,
+      `"convolutions[0].variant" is "constructor" but must be one of ${CONV_VARIANTS.join(", ")}.`,
     ],
     [
       changed({ tile: 48 }),
