@@ -3,6 +3,8 @@
 
 #include "conv_common"
 
+alias Channels = vec4f;
+
 #if HALF
 @group(0) @binding(1) var<storage, read> weight: array<vec2u>;
 #else
@@ -26,15 +28,12 @@ fn weightAt(at: u32) -> vec4f {
 fn weightAt(at: u32) -> vec4f { return weight[at]; }
 #end
 
-fn store(m: u32, end: u32, co: u32, sum: vec4f) {
+#include "conv_epilogue"
+
+fn store(m: u32, end: u32, co: u32, sum: Channels) {
   if (m >= end || co >= params.outputVectors) { return; }
   let at = m * params.outputVectors + co;
-  var value = sum;
-  if (params.useBias != 0u) { value += bias[co]; }
-  value = activate(value, params.activation);
-  if (params.useGate != 0u) { value *= gate[at]; }
-  if (params.useResidual != 0u) { value += residual[at]; }
-  output[at] = value;
+  output[at] = finish(at, sum);
 }
 
 @compute @workgroup_size(${LANES}, ${PIXEL_LANES})
@@ -43,14 +42,17 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
+  loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
   if (index >= params.spans * ((params.span + ${TILE}u - 1u) / ${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   let first = tile.first + local.y * ${PIXELS}u;
   var w = panelAt(tile.span, group.x, ${LANES}u) + local.x;
+  let co = group.x * ${LANES}u + local.x;
+  let start = select(vec4f(), bias[co], params.useBias != 0u);
   #for p in 0..PIXELS
   let pixel${p} = pixelAt(min(first + ${p}u, tile.end - 1u));
-  var sum${p} = vec4f();
+  var sum${p} = start;
   #end
   for (var ky = 0u; ky < params.kernelHeight; ky++) {
     for (var kx = 0u; kx < params.kernelWidth; kx++) {
@@ -78,7 +80,6 @@ fn main(
       #end
     }
   }
-  let co = group.x * ${LANES}u + local.x;
   #for p in 0..PIXELS
   store(first + ${p}u, tile.end, co, sum${p});
   #end

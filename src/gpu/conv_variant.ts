@@ -3,8 +3,10 @@ import type { Kernel } from "./kernel.ts";
 import { kernels } from "./kernels.ts";
 import type { TemplateValues } from "./template.ts";
 
-/** Ways of convolving; each is the shader `conv_<name>`. */
-export const CONV_VARIANTS = ["subgroup", "register"] as const;
+/**
+ * Ways of convolving; "winograd" is three kernels for 3x3 windows (see winograd.ts), each other one the shader `conv_<name>`.
+ */
+export const CONV_VARIANTS = ["subgroup", "register", "winograd"] as const;
 
 export type ConvVariantName = typeof CONV_VARIANTS[number];
 
@@ -16,6 +18,10 @@ export interface ConvVariant {
   readonly panel: number;
   /** Pixels of a workgroup. */
   readonly tile: number;
+  /** Output channels of one vector that the kernel writes: 2 or 4. */
+  readonly width: 2 | 4;
+  /** Whether the kernel can write what GroupNorm needs of its output. */
+  readonly statistics: boolean;
 }
 
 /** What the choice depends on. */
@@ -41,8 +47,8 @@ export function convVariant(gpu: KernelTarget, shape: ConvShape): ConvVariant {
   const source = { SOURCES: sources, CONCAT: sources > 1, HALF: half };
   const lanes = SUBGROUP_TILES[gpu.subgroupSize] === undefined ? 0 : gpu.subgroupSize;
   const own = gpu.deviceClass === "software" && lanes > 0 ? "subgroup" : "register";
-  const name = gpu.convVariant ?? own;
-  return name === "subgroup" && lanes > 0
+  const forced = gpu.convVariant === "winograd" ? undefined : gpu.convVariant;
+  return (forced ?? own) === "subgroup" && lanes > 0
     ? subgroupVariant(lanes, shape, source)
     : registerVariant(shape, source);
 }
@@ -54,7 +60,10 @@ const SUBGROUP_TILES: Readonly<Record<number, { tile: number; vectors: number }>
   16: { tile: 64, vectors: 1 },
 };
 
-/** Loads are what software adapters are slow at, and broadcasting saves them. */
+/**
+ * Loads are what software adapters are slow at, and broadcasting saves them. Of tiles there are three sizes, so that pipelines stay
+ * few; with guidance there are twice the pixels of a row.
+ */
 function subgroupVariant(
   lanes: number,
   { pixels, outputs }: ConvShape,
@@ -66,7 +75,7 @@ function subgroupVariant(
   const narrow = (outputs - 1) % panel < panel / 2;
   const vectors = narrow && full.vectors > 1 ? full.vectors / 2 : full.vectors;
   const width = narrow && full.vectors === 1 ? 2 : 4;
-  const tile = smallest(pixels, lanes, full.tile);
+  const tile = pixels <= lanes / 2 ? lanes : pixels <= lanes * 2 ? lanes * 2 : full.tile;
   return {
     kernel: kernels.convSubgroup,
     constants: {
@@ -81,13 +90,15 @@ function subgroupVariant(
     },
     panel: lanes * vectors * width,
     tile,
+    width,
+    statistics: true,
   };
 }
 
 function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVariant {
   const lanes = 8;
   const pixelLanes = 8;
-  const tile = smallest(pixels, pixelLanes, 32);
+  const tile = pixels <= pixelLanes ? pixelLanes : 32;
   return {
     kernel: kernels.convRegister,
     constants: {
@@ -96,13 +107,11 @@ function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVar
       PIXEL_LANES: pixelLanes,
       PIXELS: tile / pixelLanes,
       TILE: tile,
+      NARROW: false,
     },
     panel: lanes * 4,
     tile,
+    width: 4,
+    statistics: false,
   };
-}
-
-/** The full tile unless a small one holds a row's pixels in fewer places: two sizes, so that pipelines stay few. */
-function smallest(pixels: number, small: number, full: number): number {
-  return pixels <= small ? small : full;
 }

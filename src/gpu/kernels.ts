@@ -1,8 +1,10 @@
 import activation from "../../shaders/activation.wgsl" with { type: "text" };
 import add from "../../shaders/add.wgsl" with { type: "text" };
 import attention from "../../shaders/attention.wgsl" with { type: "text" };
+import attentionSubgroup from "../../shaders/attention_subgroup.wgsl" with { type: "text" };
 import averagePool from "../../shaders/average_pool.wgsl" with { type: "text" };
 import convCommon from "../../shaders/conv_common.wgsl" with { type: "text" };
+import convEpilogue from "../../shaders/conv_epilogue.wgsl" with { type: "text" };
 import convRegister from "../../shaders/conv_register.wgsl" with { type: "text" };
 import convSubgroup from "../../shaders/conv_subgroup.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
@@ -15,6 +17,7 @@ import groupNormStats from "../../shaders/group_norm_stats.wgsl" with { type: "t
 import layerNorm from "../../shaders/layer_norm.wgsl" with { type: "text" };
 import mosaic from "../../shaders/mosaic.wgsl" with { type: "text" };
 import noise from "../../shaders/noise.wgsl" with { type: "text" };
+import params from "../../shaders/params.wgsl" with { type: "text" };
 import predictX0 from "../../shaders/predict_x0.wgsl" with { type: "text" };
 import quantile from "../../shaders/quantile.wgsl" with { type: "text" };
 import repeatRows from "../../shaders/repeat_rows.wgsl" with { type: "text" };
@@ -22,6 +25,8 @@ import rotary from "../../shaders/rotary.wgsl" with { type: "text" };
 import samplerUpdate from "../../shaders/sampler_update.wgsl" with { type: "text" };
 import slot from "../../shaders/slot.wgsl" with { type: "text" };
 import weightedSum from "../../shaders/weighted_sum.wgsl" with { type: "text" };
+import winogradInput from "../../shaders/winograd_input.wgsl" with { type: "text" };
+import winogradOutput from "../../shaders/winograd_output.wgsl" with { type: "text" };
 import workgroupSum from "../../shaders/workgroup_sum.wgsl" with { type: "text" };
 import { type Dispatch, Kernel, spread } from "./kernel.ts";
 import type { TemplateValues } from "./template.ts";
@@ -29,7 +34,9 @@ import type { TemplateValues } from "./template.ts";
 const includes = {
   activation,
   conv_common: convCommon,
+  conv_epilogue: convEpilogue,
   elementwise: elementwiseMain,
+  params,
   slot,
   workgroup_sum: workgroupSum,
 };
@@ -38,6 +45,7 @@ const includes = {
 export const kernels = {
   add: new Kernel("add", add, includes),
   attention: new Kernel("attention", attention, includes),
+  attentionSubgroup: new Kernel("attention_subgroup", attentionSubgroup, includes),
   averagePool: new Kernel("average_pool", averagePool, includes),
   convRegister: new Kernel("conv_register", convRegister, includes),
   convSubgroup: new Kernel("conv_subgroup", convSubgroup, includes),
@@ -56,6 +64,8 @@ export const kernels = {
   rotary: new Kernel("rotary", rotary, includes),
   samplerUpdate: new Kernel("sampler_update", samplerUpdate, includes),
   weightedSum: new Kernel("weighted_sum", weightedSum, includes),
+  winogradInput: new Kernel("winograd_input", winogradInput, includes),
+  winogradOutput: new Kernel("winograd_output", winogradOutput, includes),
 } as const;
 
 /** Invocations of a workgroup where nothing asks for another number. */

@@ -26,7 +26,7 @@ const ALIGNMENT = 256;
 
 /** Chooses kernels and gives every activation a place: memory is shared by values that are never needed at one time. */
 export function plan(graph: Graph, target: Target): Plan {
-  const lowering = new Lowering(target);
+  const lowering = new Lowering(graph, target);
   for (const { operation, inputs, output, attributes } of graph.nodes) {
     operation.lower(inputs, output, attributes, lowering);
   }

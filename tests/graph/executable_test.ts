@@ -51,12 +51,15 @@ Deno.test("a row of NaN reaches no other row through shared memory", async () =>
   const weight = bench.parameter("weight", [64, 6]);
   const narrow = bench.parameter("narrow", [18, 64]);
   const out = bench.parameter("out", [8, 6]);
-  const options = { heads: 1, headWidth: 6, queryOffset: 0, keyOffset: 6, valueOffset: 12 };
   const run = async (x: Float32Array) => {
     const { y } = await bench.run({ x: { shape: [2, 9, 6], data: x } }, (graph, v) => {
       const wide = linear(graph, v.x!, { weight });
       const attended = linear(graph, add(graph, wide, wide), { weight: narrow });
-      return { y: linear(graph, attention(graph, attended, attended, options), { weight: out }) };
+      const result = attention(graph, attended, {
+        ...{ heads: 1, headWidth: 6, queryOffset: 0 },
+        keys: { pairs: attended, keyOffset: 6, valueOffset: 12 },
+      });
+      return { y: linear(graph, result, { weight: out }) };
     });
     return y!.slice(9 * 8);
   };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { Gpu } from "../../src/gpu/device.ts";
+import { CONV_VARIANTS } from "../../src/gpu/conv_variant.ts";
+import { Gpu, type GpuOptions } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { ModelSource } from "../../src/pipeline/model_source.ts";
@@ -21,10 +22,15 @@ const FOLDERS = [
     .map((name) => `tests/fixtures/reference/${name}`),
 ];
 
-// Both choices of kernels: what software gets (subgroups, GroupNorm in one call) and what GPUs get.
-for (const deviceClass of ["software", "gpu"] as const) {
-  Deno.test(`the model agrees with the reference (kernels for: ${deviceClass})`, async (t) => {
-    using gpu = await Gpu.open({ deviceClass });
+/** Every way of convolving, wherever it can be used; and all that GPUs get. */
+const CHOICES: GpuOptions[] = [
+  ...CONV_VARIANTS.map((convVariant) => ({ convVariant })),
+  { deviceClass: "gpu" },
+];
+
+for (const choice of CHOICES) {
+  Deno.test(`the model agrees with the reference (${JSON.stringify(choice)})`, async (t) => {
+    using gpu = await Gpu.open(choice);
     using pipelines = new Pipelines(gpu);
     for (const folder of FOLDERS) {
       using model = await ModelSource.open(folder);

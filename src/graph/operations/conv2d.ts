@@ -3,6 +3,7 @@ import { convVariant } from "../../gpu/conv_variant.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { kernels } from "../../gpu/kernels.ts";
 import { panels, rowMajor } from "../../gpu/packing.ts";
+import { usesWinograd } from "../../gpu/winograd.ts";
 import {
   type Graph,
   need,
@@ -11,9 +12,9 @@ import {
   type Parameter,
   type Shape,
   type Value,
-  vectors,
 } from "../graph.ts";
 import { elements, type Lowering, sources } from "../lowering.ts";
+import { type ConvCall, keepStatistics, lowerWinograd } from "./conv2d_winograd.ts";
 
 /** What may follow the sum of a convolution or linear layer, in this order. */
 export interface Epilogue {
@@ -72,76 +73,134 @@ const conv: Operation<Attributes> = {
     return shape;
   },
 
-  lower([input, ...extras], output, attributes, to: Lowering) {
-    const { weights, biases, kernel, stride, upsample, gate, residual, activation } = attributes;
-    const parts = sources(input!);
-    const [rows = 1, ...area] = input!.shape.slice(0, -1);
-    const [height, width] = area.length === 2 ? area as [number, number] : [1, elements(area)];
-    const [outputHeight, outputWidth] = area.length === 2
-      ? output.shape.slice(1, 3) as [number, number]
-      : [1, width];
-    const outputPixels = outputHeight * outputWidth;
-    const pixels = rows * outputPixels;
-    const outputs = output.shape.at(-1)!;
-    const half = weights.every(({ name }) => to.target.isHalf(name));
-    const variant = convVariant(to.target.gpu, {
-      pixels: outputPixels,
-      outputs,
-      sources: parts.length,
-      half,
-    });
-    const weight = to.weight(
-      weights,
-      panels({
-        outputs,
-        inputs: parts.map((part) => part.shape.at(-1)!),
-        taps: elements(kernel),
-        panel: variant.panel,
-        half,
-      }),
-    );
-    to.emit({
-      kernel: variant.kernel,
-      constants: variant.constants,
+  lower(inputs, output, attributes, to: Lowering) {
+    const call = describe(inputs, output, attributes, to);
+    if (isWinograd(inputs, output, attributes, to)) lowerWinograd(call, attributes.weights, to);
+    else lowerDirect(call, attributes, to);
+  },
+
+  normalises: ({ inputs, output, attributes }, to) =>
+    isWinograd(inputs, output, attributes as Attributes, to),
+};
+
+function isWinograd(
+  [input]: readonly Value[],
+  output: Value,
+  { kernel, stride }: Attributes,
+  to: Lowering,
+): boolean {
+  return usesWinograd(to.target.gpu, {
+    kernel,
+    stride,
+    pixels: elements(output.shape.slice(1, -1)),
+    inputs: input!.shape.at(-1)!,
+    outputs: output.shape.at(-1)!,
+  });
+}
+
+/** What both ways of computing a convolution are told. */
+function describe(
+  [input, ...extras]: readonly Value[],
+  output: Value,
+  { biases, kernel, upsample, activation, gate, residual }: Attributes,
+  to: Lowering,
+): ConvCall {
+  const deferred = to.deferred(input!);
+  const parts = sources(deferred?.input ?? input!);
+  const [rows = 1, ...area] = input!.shape.slice(0, -1);
+  const isPicture = area.length === 2;
+  const [height, width] = isPicture ? area as [number, number] : [1, elements(area)];
+  const [outputHeight, outputWidth] = isPicture
+    ? output.shape.slice(1, 3) as [number, number]
+    : [1, width];
+  const outputs = output.shape.at(-1)!;
+  return {
+    rows,
+    inputs: parts.map((part) => part.shape.at(-1)!),
+    outputs,
+    height,
+    width,
+    outputHeight,
+    outputWidth,
+    upsample,
+    sources: {
+      input0: to.value(parts[0]!),
+      ...parts.length > 1 && { input1: to.value(parts[1]!) },
+    },
+    deferred,
+    result: output,
+    epilogue: {
       params: {
-        span: pixels,
-        spans: 1,
-        weightSpan: 0,
-        inputHeight: height,
-        inputWidth: width,
-        outputHeight,
-        outputWidth,
-        kernelHeight: kernel[0],
-        kernelWidth: kernel[1],
-        strideY: stride[0],
-        strideX: stride[1],
-        upsampleY: upsample[0],
-        upsampleX: upsample[1],
-        vectors0: vectors(parts[0]!.shape),
-        vectors1: parts.length > 1 ? vectors(parts[1]!.shape) : 0,
-        outputVectors: vectors(output.shape) * (variant.constants.NARROW ? 2 : 1),
         activation: ACTIVATIONS[activation],
         useBias: Number(biases.length > 0),
         useGate: Number(gate),
         useResidual: Number(residual),
       },
       buffers: {
-        weight,
-        input0: to.value(parts[0]!),
-        output: to.value(output),
-        ...parts.length > 1 && { input1: to.value(parts[1]!) },
         ...biases.length > 0 && { bias: to.weight(biases, rowMajor(1, outputs)) },
         ...gate && { gate: to.value(extras[0]!) },
         ...residual && { residual: to.value(extras.at(-1)!) },
+        output: to.value(output),
       },
-      workgroups: spread(
-        Math.ceil(pixels / variant.tile),
-        Math.ceil(outputs / variant.panel),
-      ),
-      flops: 2 * pixels * outputs * input!.shape.at(-1)! * elements(kernel),
-    });
-  },
-};
+    },
+    flops: 2 * rows * outputHeight * outputWidth * outputs * input!.shape.at(-1)! *
+      elements(kernel),
+  };
+}
+
+/** One call that computes what is written. */
+function lowerDirect(
+  call: ConvCall,
+  { weights, kernel, stride, upsample }: Attributes,
+  to: Lowering,
+): void {
+  const { rows, inputs, outputs, outputHeight, outputWidth } = call;
+  const half = weights.every(({ name }) => to.target.isHalf(name));
+  const variant = convVariant(to.target.gpu, {
+    pixels: outputHeight * outputWidth,
+    outputs,
+    sources: inputs.length,
+    half,
+  });
+  const packing = { outputs, inputs, taps: elements(kernel), panel: variant.panel, half };
+  const pixels = outputHeight * outputWidth;
+  const statistics = variant.statistics ? keepStatistics(call, variant.tile, to) : null;
+  // Statistics are of one row's pixels; without them a tile may have those of several.
+  const [span, spans] = statistics === null ? [rows * pixels, 1] : [pixels, rows];
+  to.emit({
+    kernel: variant.kernel,
+    constants: variant.constants,
+    params: {
+      span,
+      spans,
+      firstSpan: 0,
+      weightSpan: 0,
+      inputHeight: call.height,
+      inputWidth: call.width,
+      outputHeight,
+      outputWidth,
+      kernelHeight: kernel[0],
+      kernelWidth: kernel[1],
+      strideY: stride[0],
+      strideX: stride[1],
+      upsampleY: upsample[0],
+      upsampleX: upsample[1],
+      vectors0: Math.ceil(inputs[0]! / 4),
+      vectors1: Math.ceil((inputs[1] ?? 0) / 4),
+      outputVectors: Math.ceil(outputs / 4) * (4 / variant.width),
+      ...call.epilogue.params,
+      useStatistics: Number(statistics !== null),
+    },
+    buffers: {
+      weight: to.weight(weights, panels(packing)),
+      ...call.sources,
+      ...call.epilogue.buffers,
+      ...statistics && { statistics },
+    },
+    workgroups: spread(spans * Math.ceil(span / variant.tile), Math.ceil(outputs / variant.panel)),
+    flops: call.flops,
+  });
+}
 
 /** Options of {@link conv2d} and {@link convTime}. */
 export interface ConvOptions extends Epilogue {

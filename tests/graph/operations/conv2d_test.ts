@@ -1,4 +1,5 @@
 import type { Activation } from "../../../src/gpu/activation.ts";
+import { CONV_VARIANTS } from "../../../src/gpu/conv_variant.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
 import { conv2d, convTime, linear } from "../../../src/graph/operations/conv2d.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
@@ -128,9 +129,9 @@ async function assertTimeCase(bench: Bench, name: string, test: TimeCase): Promi
   assertAllclose(y!, expected.data, sumTolerance(total * 3), JSON.stringify(test));
 }
 
-for (const subgroups of [true, false]) {
-  Deno.test(`conv2d and linear, ${subgroups ? "with" : "without"} subgroups`, async (t) => {
-    await using bench = await Bench.open({ subgroups });
+for (const convVariant of CONV_VARIANTS) {
+  Deno.test(`conv2d and linear (kernels: ${convVariant})`, async (t) => {
+    await using bench = await Bench.open({ convVariant });
 
     await t.step("conv2d equals the reference", async () => {
       for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);
