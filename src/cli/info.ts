@@ -4,6 +4,7 @@ import { weightBytes } from "../gpu/weights.ts";
 import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
 import type { Plan } from "../graph/plan.ts";
+import { FILM_STEPS } from "../diffusion/session.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import {
   builtInEncoder,
@@ -283,6 +284,7 @@ function planText(planned: ReturnType<typeof describePlan>): string {
   const names = {
     textEncoder: "Text encoder, a prompt",
     conditioning: "Conditioning, a batch",
+    films: `Times, every ${FILM_STEPS} steps`,
     firstNoise: "First noise, a batch",
     step: "Step",
   };

@@ -18,7 +18,7 @@ export interface SessionShape {
   readonly guided: boolean;
   /** Tokens that a text may have. */
   readonly tokens: number;
-  /** Steps that the tables have room for. */
+  /** Steps that the table of coefficients has room for. */
   readonly steps: number;
   /** Width and height of the outermost picture. */
   readonly size: number;
@@ -31,9 +31,15 @@ export interface SessionShape {
   readonly noise: "none" | "seeded" | "given";
 }
 
+/**
+ * Steps whose scales and shifts are made at once: few enough for their tables to be small beside the activations, many enough
+ * for weights to be read seldom. Always the same, so that a picture's bits do not depend on how many steps others take.
+ */
+export const FILM_STEPS = 16;
+
 /** What a picture is at a step. */
 export interface SlotState {
-  /** The step's row in the tables. */
+  /** The step's row in the tables of the run. */
   readonly tableRow: number;
   /** How often noise was drawn for this picture before. */
   readonly draw: number;
@@ -56,6 +62,8 @@ export interface SessionGraphs {
   readonly start: Graph;
   /** Once a prompt. */
   readonly conditioning: Graph;
+  /** Once for {@link FILM_STEPS} steps. */
+  readonly films: Graph;
   /** Once a step. */
   readonly step: Graph;
   /** Every tensor that the graphs share. */
@@ -68,6 +76,8 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
   const sizes = networkSizes(shape);
   const pictures = pictureShapes(network, slots, size);
   const conditioning = network.conditioning(sizes);
+  const films = network.films(sizes, conditioning.outputs);
+  const made = new Map([...conditioning.outputs, ...films.outputs]);
   const own: [string, Shape][] = [
     [SESSION_TENSORS.slots, [slots, SLOT_BYTES / 4]],
     [SESSION_TENSORS.coefficients, [shape.steps, network.levels * COEFFICIENTS]],
@@ -81,7 +91,7 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
   ];
   const tensors = new Map([
     ...network.tensors(sizes),
-    ...[...conditioning.outputs].map(([name, value]) => [name, value.shape] as const),
+    ...[...made].map(([name, value]) => [name, value.shape] as const),
     ...own,
   ]);
 
@@ -97,7 +107,7 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
   const coefficients = input(SESSION_TENSORS.coefficients);
   const latents = pictures.map((_, level) => input(SESSION_TENSORS.latent(level)));
   const rows = guided ? latents.map((latent) => repeatRows(step, latent, 2)) : latents;
-  const predictions = network.denoise(step, rows, sizes, conditioning.outputs);
+  const predictions = network.denoise(step, rows, sizes, made);
   const noiseOf = (level: number): { noise?: Value } => {
     switch (shape.noise) {
       case "none":
@@ -123,11 +133,16 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
       threshold,
     });
   }
-  return { start, conditioning, step, tensors };
+  return { start, conditioning, films, step, tensors };
 }
 
 /** Memory, weights and recorded calls for sampling pictures of one shape, to be used again and again. */
 export class Session implements Disposable {
+  /** The model's times, by row of the tables of runs. */
+  readonly #times: number[] = [];
+  /** The first of the steps whose scales and shifts are there, of each slot. */
+  readonly #filmsFrom: number[];
+
   private constructor(
     readonly shape: SessionShape,
     readonly network: Network,
@@ -136,9 +151,12 @@ export class Session implements Disposable {
     readonly executables: {
       readonly start: Executable;
       readonly conditioning: Executable;
+      readonly films: Executable;
       readonly step: Executable;
     },
-  ) {}
+  ) {
+    this.#filmsFrom = new Array(shape.slots).fill(-Infinity);
+  }
 
   /** Loads weights that are not there yet, allocates and records. */
   static async make(
@@ -154,6 +172,7 @@ export class Session implements Disposable {
     return new Session(shape, network, tensors, {
       start: await Executable.make(graphs.start, environment),
       conditioning: await Executable.make(graphs.conditioning, environment),
+      films: await Executable.make(graphs.films, environment),
       step: await Executable.make(graphs.step, environment),
     });
   }
@@ -167,14 +186,15 @@ export class Session implements Disposable {
 
   /** Bytes on the GPU beside the weights. */
   get bytes(): number {
-    const { start, conditioning, step } = this.executables;
-    return [start, conditioning, step].reduce((sum, { plan }) => sum + plan.arenaBytes, 0) +
+    const executables = Object.values(this.executables);
+    return executables.reduce((sum, { plan }) => sum + plan.arenaBytes, 0) +
       [...this.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   }
 
   /** Writes the tables of a run: a row for each of its steps, from `first` on. */
   writeTables({ times, levels }: Pick<SamplingPlan, "times" | "levels">, first = 0): void {
-    writeTimes(this.network, times, this.tensors, first);
+    times.forEach((time, i) => this.#times[first + i] = time);
+    this.#filmsFrom.fill(-Infinity);
     const width = levels.length * COEFFICIENTS;
     const table = new Float32Array(times.length * width);
     for (const [level, { coefficients }] of levels.entries()) {
@@ -189,19 +209,38 @@ export class Session implements Disposable {
   /** Says where each picture is; takes effect for what is submitted after. */
   writeSlots(states: readonly SlotState[]): void {
     const { slots, guided } = this.shape;
+    this.#makeFilms(states);
     const bytes = new DataView(new ArrayBuffer(slots * SLOT_BYTES));
-    const steps = new Uint32Array(slots * (guided ? 2 : 1));
+    const films = new Uint32Array(slots * (guided ? 2 : 1));
     for (const [slot, { tableRow, draw, seed, guidance }] of states.entries()) {
       const at = slot * SLOT_BYTES;
       bytes.setUint32(at, tableRow, true);
       bytes.setUint32(at + 4, draw, true);
       bytes.setBigUint64(at + 8, BigInt.asUintN(64, seed), true);
       bytes.setFloat32(at + 16, guidance, true);
-      steps[slot] = tableRow;
-      if (guided) steps[slots + slot] = tableRow;
+      for (let row = slot; row < films.length; row += slots) {
+        films[row] = row * FILM_STEPS + tableRow - this.#filmsFrom[slot]!;
+      }
     }
     this.tensor(SESSION_TENSORS.slots).writeRaw(new Uint8Array(bytes.buffer));
-    this.tensor(TENSORS.step).writeRaw(steps);
+    this.tensor(TENSORS.film).writeRaw(films);
+  }
+
+  /** Makes the scales and shifts of the steps to come, for pictures that have gone through those that there are. */
+  #makeFilms(states: readonly SlotState[]): void {
+    const { rows } = networkSizes(this.shape);
+    const missing = states.entries().filter(([slot, { tableRow }]) => {
+      const step = tableRow - this.#filmsFrom[slot]!;
+      return step < 0 || step >= FILM_STEPS;
+    }).toArray();
+    for (const [slot, { tableRow }] of missing) {
+      this.#filmsFrom[slot] = tableRow;
+      const times = this.#times.slice(tableRow, tableRow + FILM_STEPS);
+      for (let row = slot; row < rows; row += this.shape.slots) {
+        writeTimes(this.network, times, this.tensors, row);
+      }
+    }
+    if (missing.length > 0) this.executables.films.submit();
   }
 
   /** Draws the first noise of every level. */
@@ -212,6 +251,7 @@ export class Session implements Disposable {
   /** Makes keys, values and embeddings of the texts that were written. */
   condition(): void {
     this.executables.conditioning.submit();
+    this.#filmsFrom.fill(-Infinity);
   }
 
   /** One step of every picture. */
@@ -220,8 +260,7 @@ export class Session implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    const { start, conditioning, step } = this.executables;
-    for (const executable of [start, conditioning, step]) executable[Symbol.dispose]();
+    for (const executable of Object.values(this.executables)) executable[Symbol.dispose]();
     for (const tensor of this.tensors.values()) tensor[Symbol.dispose]();
   }
 }
@@ -236,6 +275,6 @@ export function pictureShapes(network: Network, slots: number, size: number): Sh
   });
 }
 
-function networkSizes({ slots, guided, tokens, steps }: SessionShape): NetworkSizes {
-  return { rows: slots * (guided ? 2 : 1), tokens, tableRows: steps };
+function networkSizes({ slots, guided, tokens }: SessionShape): NetworkSizes {
+  return { rows: slots * (guided ? 2 : 1), tokens, steps: FILM_STEPS };
 }

@@ -34,6 +34,7 @@ export interface Estimate {
     /** For texts of the largest size. */
     readonly textEncoder: Plan | null;
     readonly conditioning: Plan;
+    readonly films: Plan;
     readonly firstNoise: Plan;
     readonly step: Plan;
   };
@@ -63,6 +64,7 @@ export function estimate(
     plan(graph, { gpu, isHalf: (name) => tensors.get(name)?.dtype === "F16" });
   const session = {
     conditioning: planned(graphs.conditioning, file),
+    films: planned(graphs.films, file),
     firstNoise: planned(graphs.start, file),
     step: planned(graphs.step, file),
   };

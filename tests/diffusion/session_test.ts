@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { parseSamplerConfig } from "../../src/diffusion/config.ts";
+import { samplingPlan } from "../../src/diffusion/plan.ts";
+import {
+  FILM_STEPS,
+  Session,
+  SESSION_TENSORS,
+  type SlotState,
+} from "../../src/diffusion/session.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { Pipelines } from "../../src/gpu/recording.ts";
+import { Weights } from "../../src/gpu/weights.ts";
+import { writeMicros, writeText } from "../../src/model/network_inputs.ts";
+import type { RowText } from "../../src/model/text_inputs.ts";
+import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { random } from "../graph/run.ts";
+
+const MODEL = "tests/fixtures/reference/unet_options";
+const TOKENS = 5;
+const STEPS = 2 * FILM_STEPS + 3;
+
+const plan = samplingPlan({
+  config: parseSamplerConfig({ num_diffusion_steps: 100, schedule_type: "COSINE" }),
+  nestRatio: null,
+  sampler: "dpm++",
+  steps: STEPS,
+});
+
+/** A text of its own for each seed. */
+function textOf(width: number, seed: number): RowText {
+  return { features: random(TOKENS * width, seed), length: TOKENS, mask: null };
+}
+
+/** The steps that each picture takes, whichever it begins with. */
+const TAKEN = STEPS - 3;
+
+/** Samples a picture in each slot, from some step of the run on. */
+async function sample(
+  model: ModelSource,
+  runnable: { pipelines: Pipelines; weights: Weights },
+  pictures: readonly { readonly seed: number; readonly from: number }[],
+  beforeStep: (session: Session) => void = () => {},
+): Promise<Float32Array[]> {
+  const { network, config: { conditioningFeatureDim: width } } = model;
+  const slots = pictures.length;
+  using session = await Session.make(network, {
+    slots,
+    guided: true,
+    tokens: TOKENS,
+    steps: STEPS,
+    size: 8,
+    threshold: plan.threshold,
+    imageScales: [1],
+    outputScale: 0,
+    noise: "none",
+  }, runnable);
+  const texts = [10, 0].flatMap((other) => pictures.map(({ seed }) => textOf(width, seed + other)));
+  session.writeTables(plan);
+  writeText(network, texts, session.tensors);
+  writeMicros(network, session.tensors);
+  const states = (step: number): SlotState[] =>
+    pictures.map(({ seed, from }) => {
+      return { tableRow: from + step, draw: 0, seed: BigInt(seed), guidance: 3 };
+    });
+  session.condition();
+  session.writeSlots(states(0));
+  session.start();
+  for (let step = 0; step < TAKEN; step++) {
+    beforeStep(session);
+    session.writeSlots(states(step));
+    session.step();
+  }
+  const latents = await session.tensor(SESSION_TENSORS.latent(0)).read();
+  const size = latents.length / slots;
+  return pictures.map((_, slot) => latents.slice(slot * size, (slot + 1) * size));
+}
+
+Deno.test("scales and shifts that are made for many steps at once are those of each step", async () => {
+  using gpu = await Gpu.open();
+  using pipelines = new Pipelines(gpu);
+  using model = await ModelSource.open(MODEL);
+  using weights = new Weights(gpu, model.file);
+  const runnable = { pipelines, weights };
+  // Two pictures at different steps, so that what is made ends elsewhere for each.
+  const pictures = [{ seed: 1, from: 0 }, { seed: 2, from: 3 }];
+  const together = await sample(model, runnable, pictures);
+  assert.notDeepEqual(together[0], together[1]);
+  for (const [slot, picture] of pictures.entries()) {
+    assert.deepEqual(await sample(model, runnable, [picture]), [together[slot]]);
+    // Tables that are written anew make all anew.
+    const anew = await sample(model, runnable, [picture], (session) => session.writeTables(plan));
+    assert.deepEqual(anew, [together[slot]]);
+    assert.ok(together[slot]!.every(Number.isFinite));
+  }
+});
