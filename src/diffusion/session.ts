@@ -2,6 +2,7 @@ import type { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import type { Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
+import { arenaBytes } from "../graph/plan.ts";
 import { Graph, type Shape, type Value } from "../graph/graph.ts";
 import { repeatRows } from "../graph/operations/rows.ts";
 import { type Network, type NetworkSizes, TENSORS } from "../model/network.ts";
@@ -168,13 +169,11 @@ export class Session implements Disposable {
     const tensors = new Map(
       [...graphs.tensors].map(([name, size]) => [name, new Tensor(pipelines.gpu, name, size)]),
     );
-    const environment = { pipelines, weights, tensors };
-    return new Session(shape, network, tensors, {
-      start: await Executable.make(graphs.start, environment),
-      conditioning: await Executable.make(graphs.conditioning, environment),
-      films: await Executable.make(graphs.films, environment),
-      step: await Executable.make(graphs.step, environment),
-    });
+    const [start, conditioning, films, step] = await Executable.makeAll(
+      [graphs.start, graphs.conditioning, graphs.films, graphs.step],
+      { pipelines, weights, tensors },
+    );
+    return new Session(shape, network, tensors, { start, conditioning, films, step });
   }
 
   /** A tensor by name. */
@@ -186,8 +185,7 @@ export class Session implements Disposable {
 
   /** Bytes on the GPU beside the weights. */
   get bytes(): number {
-    const executables = Object.values(this.executables);
-    return executables.reduce((sum, { plan }) => sum + plan.arenaBytes, 0) +
+    return arenaBytes(Object.values(this.executables).map(({ plan }) => plan)) +
       [...this.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   }
 

@@ -3,7 +3,7 @@ import type { GpuInfo } from "../gpu/device.ts";
 import { LARGEST_UPLOAD, weightBytes } from "../gpu/weights.ts";
 import { byteLength, type Graph } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
-import { type Plan, plan } from "../graph/plan.ts";
+import { arenaBytes, type Plan, plan } from "../graph/plan.ts";
 import type { Network } from "../model/network.ts";
 import type { T5Encoder } from "../model/t5.ts";
 import { textCapacities, textGraph } from "../text/text_encoder.ts";
@@ -78,11 +78,11 @@ export function estimate(
     plans: { textEncoder: texts.at(-1)?.plan ?? null, ...session },
     bytes: {
       weights: weightBytes(weightsOf(parts)),
-      run: sum(parts.map(({ arenaBytes }) => arenaBytes)) + sum(shared),
+      run: arenaBytes(parts) + sum(shared),
       text: weightBytes(weightsOf(texts.map(({ plan }) => plan))) +
         sum(texts.map(({ graph, plan }) => plan.arenaBytes + endBytes(graph))),
     },
-    largestBuffer: Math.max(...parts.map(({ arenaBytes }) => arenaBytes), ...shared),
+    largestBuffer: Math.max(arenaBytes(parts), ...shared),
     largestBinding: Math.max(...parts.flatMap(activations), ...shared),
   };
 }
