@@ -158,7 +158,7 @@ export interface LevelStep {
   readonly slots: Value;
   /** [table rows, levels * COEFFICIENTS]. */
   readonly coefficients: Value;
-  /** The model's result: [slots, ...], or guided [2 * slots, ...] with the rows without text first. */
+  /** The model's result: [slots, ...], or guided [2 * slots, ...] with the rows without text last. */
   readonly prediction: Value;
   /** x_t, stepped in place. */
   readonly latent: Value;

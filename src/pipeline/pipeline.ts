@@ -223,7 +223,7 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** The text of each row of the model: with guidance what stands for no prompt first. */
+  /** The text of each row of the model: with guidance what stands for no prompt last. */
   async #rows(
     group: readonly PictureJob[],
     guided: boolean,
@@ -243,7 +243,7 @@ export class Pipeline implements AsyncDisposable {
     if (!guided) return withText;
     // In the reference both are padded to one length, which a model that attends to padding sees.
     const lengths = withText.map((text, i) => Math.max(text.length, without[i]!.length));
-    return [...without, ...withText].map((text, i) => padded(text, lengths[i % group.length]!));
+    return [...withText, ...without].map((text, i) => padded(text, lengths[i % group.length]!));
   }
 
   /** A session of the right shape, with the tables and texts of a run in it. */

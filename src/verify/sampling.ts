@@ -41,11 +41,12 @@ export async function verifySampling(
     ...run.eta !== null && { eta: run.eta },
   });
   const [slots = 1, , size = 1] = recorded.tensors.get("noise.initial.0")?.shape ?? [];
+  const guided = run.guidance !== 1;
   const texts = await recordedTexts(network, recorded);
   const tokens = Math.max(1, ...texts.map(({ length }) => length));
   using session = await Session.make(network, {
     slots,
-    guided: run.guidance !== 1,
+    guided,
     tokens,
     steps: plan.times.length,
     size,
@@ -56,7 +57,9 @@ export async function verifySampling(
   }, runnable);
 
   session.writeTables(plan);
-  writeText(network, texts, session.tensors);
+  // The reference has the rows without text first.
+  const ordered = guided ? [...texts.slice(slots), ...texts.slice(0, slots)] : texts;
+  writeText(network, ordered, session.tensors);
   writeMicros(network, session.tensors);
   const load = async (name: string, target: Tensor) => {
     if (!recorded.tensors.has(name)) return;
