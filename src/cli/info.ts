@@ -4,7 +4,7 @@ import { weightBytes } from "../gpu/weights.ts";
 import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
 import type { Plan } from "../graph/plan.ts";
-import { FILM_STEPS } from "../diffusion/session.ts";
+import { FILM_STEPS } from "../diffusion/session_graphs.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import {
   builtInEncoder,

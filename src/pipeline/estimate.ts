@@ -1,4 +1,4 @@
-import { sessionGraphs, type SessionShape } from "../diffusion/session.ts";
+import { sessionGraphs, type SessionShape } from "../diffusion/session_graphs.ts";
 import type { GpuInfo } from "../gpu/device.ts";
 import { LARGEST_UPLOAD, weightBytes } from "../gpu/weights.ts";
 import { byteLength, type Graph } from "../graph/graph.ts";

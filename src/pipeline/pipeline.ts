@@ -1,4 +1,5 @@
-import { Session, SESSION_TENSORS, type SessionShape } from "../diffusion/session.ts";
+import { Session } from "../diffusion/session.ts";
+import { SESSION_TENSORS, type SessionShape } from "../diffusion/session_graphs.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";

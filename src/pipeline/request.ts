@@ -1,7 +1,7 @@
 import type { DiffusionConfig, ThresholdType } from "../diffusion/config.ts";
 import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
-import type { SessionShape } from "../diffusion/session.ts";
+import type { SessionShape } from "../diffusion/session_graphs.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type ModelConfig, sizeMultiple } from "../model/config.ts";
 

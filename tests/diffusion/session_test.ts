@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
 import { parseSamplerConfig } from "../../src/diffusion/config.ts";
 import { samplingPlan } from "../../src/diffusion/plan.ts";
-import {
-  FILM_STEPS,
-  Session,
-  SESSION_TENSORS,
-  type SlotState,
-} from "../../src/diffusion/session.ts";
+import { Session, type SlotState } from "../../src/diffusion/session.ts";
+import { FILM_STEPS, SESSION_TENSORS } from "../../src/diffusion/session_graphs.ts";
 import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
