@@ -236,7 +236,8 @@ function describePlan(
   const resolved = resolveRequest(request, config, diffusion);
   const shape = sessionShape(resolved, model, { slots: batch, tokens: maxTokens });
   const estimated = estimate(model, encoder, shape, gpu);
-  const { plans, bytes } = estimated;
+  const { plans: { steps, ...others }, bytes } = estimated;
+  const plans = { ...others, step: steps[0]! };
   return {
     device: gpu.name,
     batch,

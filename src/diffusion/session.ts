@@ -22,6 +22,7 @@ export interface SlotState {
   /** How often noise was drawn for this picture before. */
   readonly draw: number;
   readonly seed: bigint;
+  /** 1: at this step the picture is not guided. */
   readonly guidance: number;
 }
 
@@ -31,6 +32,8 @@ export class Session implements Disposable {
   readonly #times: number[] = [];
   /** The first of the steps whose scales and shifts are there, of each slot. */
   readonly #filmsFrom: number[];
+  /** Whether any picture is guided at the step that is next. */
+  #guides = false;
 
   private constructor(
     readonly shape: SessionShape,
@@ -41,7 +44,8 @@ export class Session implements Disposable {
       readonly start: Executable;
       readonly conditioning: Executable;
       readonly films: Executable;
-      readonly step: Executable;
+      /** As the graphs of {@link SessionGraphs}. */
+      readonly steps: readonly { readonly guided: boolean; readonly executable: Executable }[];
     },
   ) {
     this.#filmsFrom = new Array(shape.slots).fill(-Infinity);
@@ -57,11 +61,19 @@ export class Session implements Disposable {
     const tensors = new Map(
       [...graphs.tensors].map(([name, size]) => [name, new Tensor(pipelines.gpu, name, size)]),
     );
-    const [start, conditioning, films, step] = await Executable.makeAll(
-      [graphs.start, graphs.conditioning, graphs.films, graphs.step],
+    const [start, conditioning, films, ...made] = await Executable.makeAll(
+      [
+        graphs.start,
+        graphs.conditioning,
+        graphs.films,
+        ...graphs.steps.map(({ graph }) => graph),
+      ],
       { pipelines, weights, tensors },
     );
-    return new Session(shape, network, tensors, { start, conditioning, films, step });
+    const steps = graphs.steps.map(({ graph: _, ...kind }, i) => {
+      return { ...kind, executable: made[i]! };
+    });
+    return new Session(shape, network, tensors, { start, conditioning, films, steps });
   }
 
   /** A tensor by name. */
@@ -73,7 +85,7 @@ export class Session implements Disposable {
 
   /** Bytes on the GPU beside the weights. */
   get bytes(): number {
-    return arenaBytes(Object.values(this.executables).map(({ plan }) => plan)) +
+    return arenaBytes(this.#all.map(({ plan }) => plan)) +
       [...this.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   }
 
@@ -94,10 +106,11 @@ export class Session implements Disposable {
 
   /** Says where each picture is; takes effect for what is submitted after. */
   writeSlots(states: readonly SlotState[]): void {
-    const { slots, guided } = this.shape;
+    const { slots } = this.shape;
     this.#makeFilms(states);
+    this.#guides = states.some(({ guidance }) => guidance !== 1);
     const bytes = new DataView(new ArrayBuffer(slots * SLOT_BYTES));
-    const films = new Uint32Array(slots * (guided ? 2 : 1));
+    const films = new Uint32Array(networkSizes(this.shape).rows);
     for (const [slot, { tableRow, draw, seed, guidance }] of states.entries()) {
       const at = slot * SLOT_BYTES;
       bytes.setUint32(at, tableRow, true);
@@ -140,13 +153,20 @@ export class Session implements Disposable {
     this.#filmsFrom.fill(-Infinity);
   }
 
-  /** One step of every picture. */
+  /** One step of every picture; where none is guided, and the session has such a step, of the rows with text only. */
   step(): void {
-    this.executables.step.submit();
+    const { steps } = this.executables;
+    const { executable } = steps.find(({ guided }) => guided === this.#guides) ?? steps[0]!;
+    executable.submit();
+  }
+
+  get #all(): readonly Executable[] {
+    const { start, conditioning, films, steps } = this.executables;
+    return [start, conditioning, films, ...steps.map(({ executable }) => executable)];
   }
 
   [Symbol.dispose](): void {
-    for (const executable of Object.values(this.executables)) executable[Symbol.dispose]();
+    for (const executable of this.#all) executable[Symbol.dispose]();
     for (const tensor of this.tensors.values()) tensor[Symbol.dispose]();
   }
 }

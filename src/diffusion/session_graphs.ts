@@ -8,8 +8,8 @@ import type { Threshold } from "./thresholds.ts";
 export interface SessionShape {
   /** Pictures that are denoised together. */
   readonly slots: number;
-  /** Whether each picture has a row without its text as well. */
-  readonly guided: boolean;
+  /** Whether each picture has a row without its text as well, and whether that is run at every step. */
+  readonly guided: "always" | "sometimes" | "never";
   /** Tokens that a text may have. */
   readonly tokens: number;
   /** Steps that the table of coefficients has room for. */
@@ -40,6 +40,12 @@ export const SESSION_TENSORS = {
   noise: (level: number) => `noise.${level}`,
 } as const;
 
+/** A step of every picture; which one is run is chosen anew at each step. */
+interface StepKind {
+  /** Whether the rows without text are run as well. */
+  readonly guided: boolean;
+}
+
 /** The graphs of a session, for a device or for a report. */
 export interface SessionGraphs {
   /** Once a run: the first noise of every level. */
@@ -48,22 +54,19 @@ export interface SessionGraphs {
   readonly conditioning: Graph;
   /** Once for {@link FILM_STEPS} steps. */
   readonly films: Graph;
-  /** Once a step. */
-  readonly step: Graph;
+  /** Once a step one of them, the largest first. */
+  readonly steps: readonly (StepKind & { readonly graph: Graph })[];
   /** Every tensor that the graphs share. */
   readonly tensors: ReadonlyMap<string, Shape>;
 }
 
 /** Puts a session's graphs together: from noise and text to the next x_t of every level. */
 export function sessionGraphs(network: Network, shape: SessionShape): SessionGraphs {
-  const { slots, guided, size, threshold, imageScales, outputScale } = shape;
   const sizes = networkSizes(shape);
-  const pictures = pictureShapes(network, slots, size);
-  const conditioning = network.conditioning(sizes);
-  const films = network.films(sizes, conditioning.outputs);
-  const made = new Map([...conditioning.outputs, ...films.outputs]);
+  const pictures = pictureShapes(network, shape.slots, shape.size);
+  const { conditioning, films, made } = promptGraphs(network, sizes);
   const own: [string, Shape][] = [
-    [SESSION_TENSORS.slots, [slots, SLOT_BYTES / 4]],
+    [SESSION_TENSORS.slots, [shape.slots, SLOT_BYTES / 4]],
     [SESSION_TENSORS.coefficients, [shape.steps, network.levels * COEFFICIENTS]],
     ...pictures.flatMap((picture, level): [string, Shape][] => [
       [SESSION_TENSORS.latent(level), picture],
@@ -84,27 +87,64 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
   for (const [level, picture] of pictures.entries()) {
     start.output(SESSION_TENSORS.latent(level), noise(start, seeds, picture, level));
   }
+  const steps = stepKinds(shape).map((kind) => {
+    return { ...kind, graph: stepGraph(network, shape, kind, tensors) };
+  });
+  return { start, conditioning, films, steps, tensors };
+}
 
-  const step = new Graph();
-  const input = (name: string) => step.input(name, tensors.get(name)!);
-  const slotStates = input(SESSION_TENSORS.slots);
+/** What is made of the prompts, and its names and shapes. */
+function promptGraphs(network: Network, sizes: NetworkSizes) {
+  const conditioning = network.conditioning(sizes);
+  const films = network.films(sizes, conditioning.outputs);
+  return { conditioning, films, made: new Map([...conditioning.outputs, ...films.outputs]) };
+}
+
+function stepKinds({ guided }: SessionShape): StepKind[] {
+  switch (guided) {
+    case "always":
+      return [{ guided: true }];
+    case "never":
+      return [{ guided: false }];
+    case "sometimes":
+      return [{ guided: true }, { guided: false }];
+  }
+}
+
+/**
+ * A step of every picture.
+ *
+ * @param tensors Every tensor of the session. Where not all rows are run, those with text are: they come first in every tensor.
+ */
+function stepGraph(
+  network: Network,
+  shape: SessionShape,
+  { guided }: StepKind,
+  tensors: ReadonlyMap<string, Shape>,
+): Graph {
+  const { threshold, imageScales, outputScale } = shape;
+  const pictures = pictureShapes(network, shape.slots, shape.size);
+  const sizes = { ...networkSizes(shape), rows: shape.slots * (guided ? 2 : 1) };
+  const graph = new Graph();
+  const input = (name: string) => graph.input(name, tensors.get(name)!);
+  const slots = input(SESSION_TENSORS.slots);
   const coefficients = input(SESSION_TENSORS.coefficients);
   const latents = pictures.map((_, level) => input(SESSION_TENSORS.latent(level)));
-  const rows = guided ? latents.map((latent) => repeatRows(step, latent, 2)) : latents;
-  const predictions = network.denoise(step, rows, sizes, made);
+  const rows = guided ? latents.map((latent) => repeatRows(graph, latent, 2)) : latents;
+  const predictions = network.denoise(graph, rows, sizes, promptGraphs(network, sizes).made);
   const noiseOf = (level: number): { noise?: Value } => {
     switch (shape.noise) {
       case "none":
         return {};
       case "seeded":
-        return { noise: noise(step, slotStates, pictures[level]!, level) };
+        return { noise: noise(graph, slots, pictures[level]!, level) };
       case "given":
         return { noise: input(SESSION_TENSORS.noise(level)) };
     }
   };
   for (const [level, prediction] of predictions.entries()) {
-    stepLevel(step, {
-      slots: slotStates,
+    stepLevel(graph, {
+      slots,
       coefficients,
       prediction,
       latent: latents[level]!,
@@ -117,7 +157,7 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
       threshold,
     });
   }
-  return { start, conditioning, films, step, tensors };
+  return graph;
 }
 
 /** The pictures of every level, outermost first: [slots, height, width, channels]. */
@@ -132,5 +172,5 @@ export function pictureShapes(network: Network, slots: number, size: number): Sh
 
 /** Sizes that the network is planned for. */
 export function networkSizes({ slots, guided, tokens }: SessionShape): NetworkSizes {
-  return { rows: slots * (guided ? 2 : 1), tokens, steps: FILM_STEPS };
+  return { rows: slots * (guided === "never" ? 1 : 2), tokens, steps: FILM_STEPS };
 }

@@ -36,7 +36,8 @@ export interface Estimate {
     readonly conditioning: Plan;
     readonly films: Plan;
     readonly firstNoise: Plan;
-    readonly step: Plan;
+    /** Of those that a run may have, the largest first. */
+    readonly steps: readonly Plan[];
   };
   /** Bytes on the GPU. */
   readonly bytes: {
@@ -66,9 +67,9 @@ export function estimate(
     conditioning: planned(graphs.conditioning, file),
     films: planned(graphs.films, file),
     firstNoise: planned(graphs.start, file),
-    step: planned(graphs.step, file),
+    steps: graphs.steps.map(({ graph }) => planned(graph, file)),
   };
-  const parts = Object.values(session);
+  const parts = Object.values(session).flat();
   const texts = encoder === null ? [] : textCapacities(shape.tokens).map((tokens) => {
     const graph = textGraph(encoder.model, tokens);
     return { graph, plan: planned(graph, encoder.file) };
@@ -102,7 +103,7 @@ export function hostBytes(
   lowMemory: boolean,
 ): number {
   const { plans } = estimate;
-  const weights = weightsOf(Object.values(plans).filter((part) => part !== null));
+  const weights = weightsOf(Object.values(plans).flat().filter((part) => part !== null));
   const largest = Math.max(
     ...weights.map(({ parameters, packing }) =>
       packing.bytes + 4 * sum(parameters.map(({ shape }) => elements(shape)))

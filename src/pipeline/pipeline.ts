@@ -1,3 +1,4 @@
+import type { SamplingPlan } from "../diffusion/plan.ts";
 import { Session } from "../diffusion/session.ts";
 import { SESSION_TENSORS, type SessionShape } from "../diffusion/session_graphs.ts";
 import { UsageError } from "../errors.ts";
@@ -18,6 +19,7 @@ import { readTextFeatures, type TextFeatures } from "./text_features.ts";
 import { openText, padded, type TextSource, type Truncation } from "./prompts.ts";
 import {
   type GenerateRequest,
+  guidedSteps,
   type PictureJob,
   type ResolvedRequest,
   resolveRequest,
@@ -120,7 +122,7 @@ export class Pipeline implements AsyncDisposable {
 
   /** Multiplications and additions of one step of the last run. */
   get stepFlops(): number {
-    return this.#session?.executables.step.plan.flops ?? 0;
+    return this.#session?.executables.steps[0]?.executable.plan.flops ?? 0;
   }
 
   /** Distinct compiled pipelines. */
@@ -167,7 +169,7 @@ export class Pipeline implements AsyncDisposable {
     // All at once, so that the encoder is loaded once and never beside the weights.
     if (this.options.lowMemory) {
       this.options.onStage?.("text");
-      await this.#rows(jobs, resolved.guidance !== 1, features);
+      await this.#rows(jobs, plan, features);
     }
     for (let first = 0; first < jobs.length; first += batch) {
       const group = jobs.slice(first, first + batch);
@@ -194,9 +196,9 @@ export class Pipeline implements AsyncDisposable {
     signal?: AbortSignal,
   ): AsyncGenerator<number | GenerateEvent & { kind: "truncated" }> {
     signal?.throwIfAborted();
-    const { guidance, plan } = resolved;
+    const { plan } = resolved;
     this.options.onStage?.("text");
-    const rows = await this.#rows(group, guidance !== 1, features);
+    const rows = await this.#rows(group, plan, features);
     for (const truncation of this.text.truncations.values()) {
       yield { kind: "truncated", truncation };
     }
@@ -204,7 +206,9 @@ export class Pipeline implements AsyncDisposable {
     this.options.onStage?.("weights");
     const session = await this.#prepare(resolved, group.length, rows);
     const states = (step: number, draw: number) =>
-      group.map(({ seed }) => ({ tableRow: step, draw, seed, guidance }));
+      group.map(({ seed }) => {
+        return { tableRow: step, draw, seed, guidance: plan.guidances[step]! };
+      });
     this.options.onStage?.("sampling");
     session.condition();
     session.writeSlots(states(0, 0));
@@ -227,10 +231,11 @@ export class Pipeline implements AsyncDisposable {
   /** The text of each row of the model: with guidance what stands for no prompt last. */
   async #rows(
     group: readonly PictureJob[],
-    guided: boolean,
+    plan: SamplingPlan,
     features: TextFeatures | null,
   ): Promise<RowText[]> {
     if (!this.folder.network.takesText) return [];
+    const guided = guidedSteps(plan) !== "never";
     if (guided && !this.text.guides) {
       throw new UsageError("The model has classes and no guidance: give guidance 1.");
     }

@@ -2,6 +2,7 @@ import project from "../../deno.json" with { type: "json" };
 import { basename } from "node:path";
 import { fingerprint } from "../checkpoint/fingerprint.ts";
 import type { ThresholdType } from "../diffusion/config.ts";
+import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import { isSamplerName, type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLDS } from "../diffusion/thresholds.ts";
 import { MdmError } from "../errors.ts";
@@ -29,6 +30,8 @@ export interface Recipe {
   /** For samplers that have it. */
   readonly eta?: number;
   readonly guidance: number;
+  /** Where it is applied, if not at every step. */
+  readonly guidanceInterval?: GuidanceInterval;
   readonly threshold: ThresholdType;
   /** Width and height of the outermost picture. */
   readonly size: number;
@@ -58,7 +61,7 @@ export async function modelIdentity(
 
 /** How a part of a picture or video is made. */
 export function recipeOf(
-  { sampler, steps, eta, guidance, threshold, size }: ResolvedRequest,
+  { sampler, steps, eta, guidance, guidanceInterval, threshold, size }: ResolvedRequest,
   { prompt, negative, seed }: PictureJob,
   { model, weights }: ModelIdentity,
   part: RecipePart,
@@ -74,6 +77,7 @@ export function recipeOf(
     steps,
     ...SAMPLERS[sampler].drawsNoise === "eta" && { eta },
     guidance,
+    ...guidanceInterval !== undefined && { guidanceInterval },
     threshold,
     size,
     ...part,
@@ -82,7 +86,8 @@ export function recipeOf(
 
 /** The request that makes the picture of a recipe again. */
 export function requestOf(recipe: Recipe): GenerateRequest {
-  const { prompt, negative, seed, sampler, steps, eta, guidance, threshold, size } = recipe;
+  const { prompt, negative, seed, sampler, steps, eta, threshold, size } = recipe;
+  const { guidance, guidanceInterval } = recipe;
   return {
     prompt,
     negative,
@@ -91,6 +96,7 @@ export function requestOf(recipe: Recipe): GenerateRequest {
     steps,
     ...eta !== undefined && { eta },
     guidance,
+    ...guidanceInterval !== undefined && { guidanceInterval },
     threshold,
     size,
   };
@@ -110,6 +116,7 @@ export function parseRecipe(text: string, source: string): Recipe {
     !texts.every((name) => typeof recipe[name] === "string") ||
     !numbers.every((name) => typeof recipe[name] === "number") ||
     !["undefined", "number"].includes(typeof recipe.eta) ||
+    !isInterval(recipe.guidanceInterval) ||
     !isCount(recipe.fps, FASTEST) ||
     !isCount(recipe.frame, Infinity) ||
     !/^\d{1,20}$/.test(recipe.seed as string) ||
@@ -121,6 +128,12 @@ export function parseRecipe(text: string, source: string): Recipe {
     );
   }
   return recipe as unknown as Recipe;
+}
+
+/** Whether a field that may be left out is two numbers. */
+function isInterval(value: unknown): boolean {
+  return value === undefined ||
+    Array.isArray(value) && value.length === 2 && value.every((end) => typeof end === "number");
 }
 
 /** Whether a field that may be left out is a whole number from 1. */

@@ -1,6 +1,7 @@
 import type { DiffusionConfig, ThresholdType } from "../diffusion/config.ts";
 import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
+import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import type { SessionShape } from "../diffusion/session_graphs.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type ModelConfig, sizeMultiple } from "../model/config.ts";
@@ -22,6 +23,11 @@ export interface GenerateRequest {
   readonly eta?: number;
   /** How much more the text counts than no text; 1: no guidance. 4 unless given. */
   readonly guidance?: number;
+  /**
+   * Steps outside of it are not guided, which halves their work: the least and the largest share of the diffusion time, from 0
+   * (the picture) to 1 (noise). All steps are guided unless given.
+   */
+  readonly guidanceInterval?: GuidanceInterval;
   /** The model's own unless given. */
   readonly threshold?: ThresholdType;
   /** Width and height in pixels; the model's own unless given. */
@@ -69,6 +75,7 @@ export interface ResolvedRequest {
   readonly steps: number;
   readonly eta: number;
   readonly guidance: number;
+  readonly guidanceInterval?: GuidanceInterval;
   readonly threshold: ThresholdType;
   readonly size: number;
   readonly batch: number;
@@ -89,6 +96,8 @@ export function resolveRequest(
     throw new MdmError(`The model cannot be sampled: its config.json has no "diffusion_config".`);
   }
   const { sampler = "dpm++", guidance = DEFAULT_GUIDANCE, negative = "", eta = 0 } = request;
+  const interval = request.guidanceInterval !== undefined &&
+    { guidanceInterval: request.guidanceInterval };
   const prompts = [request.prompt].flat();
   if (prompts.length === 0) throw new UsageError("No prompt was given: give at least one.");
   const count = whole("count", request.count ?? 1, 1, MAX_COUNT);
@@ -114,6 +123,8 @@ export function resolveRequest(
     sampler,
     steps: whole("steps", request.steps ?? SAMPLERS[sampler].defaultSteps, 1, 100_000),
     ...request.eta !== undefined && { eta },
+    guidance,
+    ...interval,
   });
   const jobs = prompts.flatMap((prompt, p) =>
     Array.from({ length: count }, (_, k): PictureJob => {
@@ -128,6 +139,7 @@ export function resolveRequest(
     steps: plan.times.length,
     eta,
     guidance,
+    ...interval,
     threshold,
     size: resolveSize(request.size, config),
     batch,
@@ -137,13 +149,13 @@ export function resolveRequest(
 
 /** What a session has to be made for to run a request: so many pictures at a time, with texts of so many tokens. */
 export function sessionShape(
-  { guidance, plan, size }: ResolvedRequest,
+  { plan, size }: ResolvedRequest,
   { config, diffusion }: { config: ModelConfig; diffusion: DiffusionConfig | null },
   { slots, tokens }: { slots: number; tokens: number },
 ): SessionShape {
   return {
     slots,
-    guided: guidance !== 1,
+    guided: guidedSteps(plan),
     tokens: Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP,
     steps: plan.times.length,
     size,
@@ -152,6 +164,12 @@ export function sessionShape(
     outputScale: config.kind === "unet" ? diffusion!.modelOutputScale : 0,
     noise: plan.usesNoise ? "seeded" : "none",
   };
+}
+
+/** At which steps a run is guided. */
+export function guidedSteps({ guidances }: SamplingPlan): SessionShape["guided"] {
+  const guided = guidances.filter((guidance) => guidance !== 1).length;
+  return guided === 0 ? "never" : guided === guidances.length ? "always" : "sometimes";
 }
 
 /** The size of a request's pictures, or of the model's. */

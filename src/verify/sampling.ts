@@ -47,7 +47,7 @@ export async function verifySampling(
   const tokens = Math.max(1, ...texts.map(({ length }) => length));
   using session = await Session.make(network, {
     slots,
-    guided,
+    guided: guided ? "always" : "never",
     tokens,
     steps: plan.times.length,
     size,

@@ -59,6 +59,11 @@ Deno.test("numbers out of range, and words that are no numbers", async () => {
     ["-n", "-1", `Option "--count" needs an integer from 1 to 10000, not "-1".`],
     ["--batch", "0", `Option "--batch" needs an integer of at least 1, not "0".`],
     ["--guidance", "-1", `Option "--guidance" needs a number of at least 0, not "-1".`],
+    [
+      "--guidance-interval",
+      "0.8,0.2",
+      `Option "--guidance-interval" needs two numbers from 0 to 1, the smaller one first, as in "0.2,0.8", not "0.8,0.2".`,
+    ],
     ["--eta", "2", `Option "--eta" needs a number from 0 to 1, not "2".`],
     [
       "--seed",

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { parseSamplerConfig } from "../../src/diffusion/config.ts";
 import { samplingPlan } from "../../src/diffusion/plan.ts";
 import { Session, type SlotState } from "../../src/diffusion/session.ts";
-import { FILM_STEPS, SESSION_TENSORS } from "../../src/diffusion/session_graphs.ts";
+import {
+  FILM_STEPS,
+  SESSION_TENSORS,
+  type SessionShape,
+} from "../../src/diffusion/session_graphs.ts";
 import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
@@ -35,13 +39,17 @@ async function sample(
   model: ModelSource,
   runnable: { pipelines: Pipelines; weights: Weights },
   pictures: readonly { readonly seed: number; readonly from: number }[],
-  beforeStep: (session: Session) => void = () => {},
+  { guided = "always", guidanceAt = () => 3, beforeStep = () => {} }: {
+    readonly guided?: SessionShape["guided"];
+    readonly guidanceAt?: (step: number) => number;
+    readonly beforeStep?: (session: Session) => void;
+  } = {},
 ): Promise<Float32Array[]> {
   const { network, config: { conditioningFeatureDim: width } } = model;
   const slots = pictures.length;
   using session = await Session.make(network, {
     slots,
-    guided: true,
+    guided,
     tokens: TOKENS,
     steps: STEPS,
     size: 8,
@@ -50,13 +58,14 @@ async function sample(
     outputScale: 0,
     noise: "none",
   }, runnable);
-  const texts = [10, 0].flatMap((other) => pictures.map(({ seed }) => textOf(width, seed + other)));
+  const rows = guided === "never" ? [0] : [0, 10];
+  const texts = rows.flatMap((other) => pictures.map(({ seed }) => textOf(width, seed + other)));
   session.writeTables(plan);
   writeText(network, texts, session.tensors);
   writeMicros(network, session.tensors);
   const states = (step: number): SlotState[] =>
     pictures.map(({ seed, from }) => {
-      return { tableRow: from + step, draw: 0, seed: BigInt(seed), guidance: 3 };
+      return { tableRow: from + step, draw: 0, seed: BigInt(seed), guidance: guidanceAt(step) };
     });
   session.condition();
   session.writeSlots(states(0));
@@ -84,8 +93,24 @@ Deno.test("scales and shifts that are made for many steps at once are those of e
   for (const [slot, picture] of pictures.entries()) {
     assert.deepEqual(await sample(model, runnable, [picture]), [together[slot]]);
     // Tables that are written anew make all anew.
-    const anew = await sample(model, runnable, [picture], (session) => session.writeTables(plan));
+    const beforeStep = (session: Session) => session.writeTables(plan);
+    const anew = await sample(model, runnable, [picture], { beforeStep });
     assert.deepEqual(anew, [together[slot]]);
     assert.ok(together[slot]!.every(Number.isFinite));
   }
+});
+
+Deno.test("a step of the rows with text only is one with guidance 1", async () => {
+  using gpu = await Gpu.open();
+  using pipelines = new Pipelines(gpu);
+  using model = await ModelSource.open(MODEL);
+  using weights = new Weights(gpu, model.file);
+  const pictures = [{ seed: 1, from: 0 }, { seed: 2, from: 3 }];
+  const run = (guided: SessionShape["guided"], guidanceAt: (step: number) => number) =>
+    sample(model, { pipelines, weights }, pictures, { guided, guidanceAt });
+  const now = (step: number) => step % 5 === 1 ? 3 : 1;
+  const sometimes = await run("sometimes", now);
+  assert.deepEqual(sometimes, await run("always", now));
+  assert.notDeepEqual(sometimes, await run("always", () => 3));
+  assert.deepEqual(await run("sometimes", () => 1), await run("never", () => 1));
 });

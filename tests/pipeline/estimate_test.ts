@@ -34,6 +34,7 @@ Deno.test("what is predicted is what a run takes", async (t) => {
     { prompt: PROMPTS },
     { prompt: PROMPTS, count: 2, sampler: "ddpm" },
     { prompt: PROMPTS[0]!, guidance: 1, size: 48 },
+    { prompt: PROMPTS, guidanceInterval: [0.5, 1] },
   ];
   for (const request of requests) {
     await t.step(JSON.stringify({ ...request, prompt: "" }), async () => {
@@ -54,6 +55,17 @@ Deno.test("what is predicted is what a run takes", async (t) => {
       );
     });
   }
+});
+
+Deno.test("a step without guidance is half the work, in memory that is there", async () => {
+  await using pipeline = await Pipeline.load(SHAPES32);
+  const request = { prompt: PROMPTS };
+  const always = await estimateOf(pipeline, request);
+  const sometimes = await estimateOf(pipeline, { ...request, guidanceInterval: [0.5, 1] });
+  const [guided, unguided] = sometimes.plans.steps;
+  assert.deepEqual(always.plans.steps.map(({ flops }) => flops), [guided!.flops]);
+  assert.equal(2 * unguided!.flops, guided!.flops);
+  assert.deepEqual(sometimes.bytes, always.bytes);
 });
 
 Deno.test("a batch is made as small as memory needs, and no smaller", async () => {

@@ -31,6 +31,7 @@ Deno.test("a picture does not depend on what is made beside it", async (t) => {
     { sampler: "ddpm" },
     { sampler: "ddim", eta: 0.5, threshold: "DYNAMIC", guidance: 7 },
     { sampler: "ddim", guidance: 1 },
+    { sampler: "dpm++", guidanceInterval: [0.3, 0.7] },
   ];
   for (const run of runs) {
     await t.step(JSON.stringify(run), async () => {
@@ -41,6 +42,25 @@ Deno.test("a picture does not depend on what is made beside it", async (t) => {
       }
     });
   }
+});
+
+Deno.test("a guidance interval of all steps is none, and one of no step is guidance 1", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const make = async (request: Partial<GenerateRequest>) => {
+    const [made] = await pictures(pipeline, { prompt: PROMPT, seed: 3, ...request });
+    return made!.levels;
+  };
+  const guided = await make({});
+  const unguided = await make({ guidance: 1 });
+  assert.deepEqual(await make({ guidanceInterval: [0, 1] }), guided);
+  assert.deepEqual(await make({ guidanceInterval: [0.999, 0.9995] }), unguided);
+  // The last of three steps is outside, ...
+  const early = await make({ guidanceInterval: [0.5, 1] });
+  assert.notDeepEqual(early, guided);
+  assert.notDeepEqual(early, unguided);
+  // ... which guidance 1 at that step alone does as well.
+  const plan = pipeline.resolve({ prompt: PROMPT, steps: 3, guidanceInterval: [0.5, 1] }).plan;
+  assert.deepEqual(plan.guidances, [4, 4, 1]);
 });
 
 Deno.test("seeds count up, and each gives another picture at every level", async () => {
@@ -105,6 +125,7 @@ Deno.test("requests that cannot be are refused before anything runs", async (t) 
     [{ steps: 1001 }, /^Cannot sample in 1001 steps/],
     [{ seed: -1 }, /^Cannot use seed -1/],
     [{ guidance: NaN }, /^Cannot use guidance NaN/],
+    [{ guidanceInterval: [0.8, 0.2] }, /^Cannot guide from 0\.8 to 0\.2: give two numbers/],
     [{ size: 33 }, /^The model cannot make pictures of size 33: give a multiple of 8/],
     [{ eta: 0.5 }, /^Sampler "dpm\+\+" has no eta/],
     [{ sampler: "ddim", eta: 2 }, /^Cannot sample with eta 2/],
