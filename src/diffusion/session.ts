@@ -5,6 +5,7 @@ import { Executable } from "../graph/executable.ts";
 import { arenaBytes } from "../graph/plan.ts";
 import { type Network, TENSORS } from "../model/network.ts";
 import { writeTimes } from "../model/network_inputs.ts";
+import { relativeDrift } from "./drift.ts";
 import { COEFFICIENTS, SLOT_BYTES } from "./operations.ts";
 import type { SamplingPlan } from "./plan.ts";
 import {
@@ -13,6 +14,7 @@ import {
   SESSION_TENSORS,
   sessionGraphs,
   type SessionShape,
+  type StepKind,
 } from "./session_graphs.ts";
 
 /** What a picture is at a step. */
@@ -45,7 +47,7 @@ export class Session implements Disposable {
       readonly conditioning: Executable;
       readonly films: Executable;
       /** As the graphs of {@link SessionGraphs}. */
-      readonly steps: readonly { readonly guided: boolean; readonly executable: Executable }[];
+      readonly steps: readonly (StepKind & { readonly executable: Executable })[];
     },
   ) {
     this.#filmsFrom = new Array(shape.slots).fill(-Infinity);
@@ -153,11 +155,24 @@ export class Session implements Disposable {
     this.#filmsFrom.fill(-Infinity);
   }
 
-  /** One step of every picture; where none is guided, and the session has such a step, of the rows with text only. */
-  step(): void {
-    const { steps } = this.executables;
+  /**
+   * One step of every picture; where none is guided, and the session has such a step, of the rows with text only.
+   *
+   * @param inner Whether the UNets inside the outermost one are run: always, unless the session can use again what they gave.
+   */
+  step({ inner = true }: { readonly inner?: boolean } = {}): void {
+    const steps = this.executables.steps.filter((step) => step.inner === inner);
     const { executable } = steps.find(({ guided }) => guided === this.#guides) ?? steps[0]!;
     executable.submit();
+  }
+
+  /**
+   * How much what the UNets inside the outermost one give has changed from the run before the last to the last, as a share of it:
+   * of the first picture, with its text. Waits for the steps that were submitted.
+   */
+  async readDrift(): Promise<number> {
+    const tensor = this.tensor(SESSION_TENSORS.drift);
+    return relativeDrift(await tensor.read(), tensor.shape[1]!);
   }
 
   get #all(): readonly Executable[] {

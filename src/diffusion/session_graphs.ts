@@ -1,7 +1,8 @@
 import { Graph, type Shape, type Value } from "../graph/graph.ts";
 import { repeatRows } from "../graph/operations/rows.ts";
 import type { Network, NetworkSizes } from "../model/network.ts";
-import { COEFFICIENTS, noise, SLOT_BYTES, stepLevel } from "./operations.ts";
+import { driftSince } from "./drift.ts";
+import { COEFFICIENTS, noise, SLOT_BYTES, stepLevel, stepReusing } from "./operations.ts";
 import type { Threshold } from "./thresholds.ts";
 
 /** What a session is made for; all of it is fixed, for it decides what is recorded. */
@@ -10,6 +11,11 @@ export interface SessionShape {
   readonly slots: number;
   /** Whether each picture has a row without its text as well, and whether that is run at every step. */
   readonly guided: "always" | "sometimes" | "never";
+  /**
+   * Whether the UNets inside the outermost one are run at every step, or what they gave is used again at some; "measured": and how
+   * much that changes from one run of them to the next.
+   */
+  readonly inner: "always" | "sometimes" | "measured";
   /** Tokens that a text may have. */
   readonly tokens: number;
   /** Steps that the table of coefficients has room for. */
@@ -38,12 +44,18 @@ export const SESSION_TENSORS = {
   latent: (level: number) => `x_t.${level}`,
   x0: (level: number) => `x0.${level}`,
   noise: (level: number) => `noise.${level}`,
+  /** What the UNets inside the outermost one added to it when they were run last. */
+  inner: "inner",
+  /** How much that changed: what `driftSince` gives. */
+  drift: "inner.drift",
 } as const;
 
 /** A step of every picture; which one is run is chosen anew at each step. */
-interface StepKind {
+export interface StepKind {
   /** Whether the rows without text are run as well. */
   readonly guided: boolean;
+  /** Whether the UNets inside the outermost one are run. */
+  readonly inner: boolean;
 }
 
 /** The graphs of a session, for a device or for a report. */
@@ -87,9 +99,9 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
   for (const [level, picture] of pictures.entries()) {
     start.output(SESSION_TENSORS.latent(level), noise(start, seeds, picture, level));
   }
-  const steps = stepKinds(shape).map((kind) => {
-    return { ...kind, graph: stepGraph(network, shape, kind, tensors) };
-  });
+  const steps = stepGraphs(network, shape, tensors);
+  const { inputs, outputs } = steps[0]!.graph;
+  for (const [name, { shape }] of [...inputs, ...outputs]) tensors.set(name, shape);
   return { start, conditioning, films, steps, tensors };
 }
 
@@ -100,28 +112,37 @@ function promptGraphs(network: Network, sizes: NetworkSizes) {
   return { conditioning, films, made: new Map([...conditioning.outputs, ...films.outputs]) };
 }
 
-function stepKinds({ guided }: SessionShape): StepKind[] {
-  switch (guided) {
-    case "always":
-      return [{ guided: true }];
-    case "never":
-      return [{ guided: false }];
-    case "sometimes":
-      return [{ guided: true }, { guided: false }];
-  }
+/** Every kind of step that a session may need. */
+function stepGraphs(
+  network: Network,
+  shape: SessionShape,
+  tensors: ReadonlyMap<string, Shape>,
+): SessionGraphs["steps"] {
+  const rows = { always: [true], sometimes: [true, false], never: [false] }[shape.guided];
+  return rows.flatMap((guided) => {
+    const whole = stepGraph(network, shape, { guided, reused: null }, tensors);
+    if (shape.inner === "always") return [{ guided, inner: true, graph: whole.graph }];
+    const outer = stepGraph(network, shape, { guided, reused: whole.inner!.shape }, tensors);
+    return [{ guided, inner: true, graph: whole.graph }, {
+      guided,
+      inner: false,
+      graph: outer.graph,
+    }];
+  });
 }
 
 /**
  * A step of every picture.
  *
- * @param tensors Every tensor of the session. Where not all rows are run, those with text are: they come first in every tensor.
+ * @param reused The shape of what is used again; null: the UNets inside the outermost one are run.
+ * @param tensors What the session shares. Where not all rows are run, those with text are: they come first in every tensor.
  */
 function stepGraph(
   network: Network,
   shape: SessionShape,
-  { guided }: StepKind,
+  { guided, reused }: { readonly guided: boolean; readonly reused: Shape | null },
   tensors: ReadonlyMap<string, Shape>,
-): Graph {
+): { graph: Graph; inner: Value | null } {
   const { threshold, imageScales, outputScale } = shape;
   const pictures = pictureShapes(network, shape.slots, shape.size);
   const sizes = { ...networkSizes(shape), rows: shape.slots * (guided ? 2 : 1) };
@@ -131,7 +152,13 @@ function stepGraph(
   const coefficients = input(SESSION_TENSORS.coefficients);
   const latents = pictures.map((_, level) => input(SESSION_TENSORS.latent(level)));
   const rows = guided ? latents.map((latent) => repeatRows(graph, latent, 2)) : latents;
-  const predictions = network.denoise(graph, rows, sizes, promptGraphs(network, sizes).made);
+  const { predictions, inner } = network.denoise(
+    graph,
+    reused === null ? rows : rows.slice(0, 1),
+    sizes,
+    promptGraphs(network, sizes).made,
+    reused === null ? null : graph.input(SESSION_TENSORS.inner, reused),
+  );
   const noiseOf = (level: number): { noise?: Value } => {
     switch (shape.noise) {
       case "none":
@@ -142,22 +169,31 @@ function stepGraph(
         return { noise: input(SESSION_TENSORS.noise(level)) };
     }
   };
-  for (const [level, prediction] of predictions.entries()) {
-    stepLevel(graph, {
-      slots,
-      coefficients,
-      prediction,
-      latent: latents[level]!,
-      previous: input(SESSION_TENSORS.x0(level)),
-      ...noiseOf(level),
-      level,
-      guided,
-      imageScale: imageScales[level]!,
-      outputScale,
-      threshold,
-    });
+  for (const [level, latent] of latents.entries()) {
+    const previous = input(SESSION_TENSORS.x0(level));
+    const step = { slots, coefficients, latent, previous, level, ...noiseOf(level) };
+    const prediction = predictions[level];
+    if (prediction === undefined) stepReusing(graph, step);
+    else {
+      stepLevel(graph, {
+        ...step,
+        prediction,
+        guided,
+        imageScale: imageScales[level]!,
+        outputScale,
+        threshold,
+      });
+    }
   }
-  return graph;
+  if (reused === null && shape.inner !== "always") keepInner(graph, inner!, shape.inner);
+  return { graph, inner };
+}
+
+/** Keeps what the UNets inside the outermost one gave, for steps that use it again. */
+function keepInner(graph: Graph, inner: Value, mode: "sometimes" | "measured"): void {
+  if (mode === "sometimes") return graph.output(SESSION_TENSORS.inner, inner);
+  const kept = graph.input(SESSION_TENSORS.inner, inner.shape);
+  graph.output(SESSION_TENSORS.drift, driftSince(graph, inner, kept));
 }
 
 /** The pictures of every level, outermost first: [slots, height, width, channels]. */

@@ -50,10 +50,17 @@ export class NestedUNet extends UNet {
     pictures: readonly Value[],
     inputs: UNetInputs,
   ) {
+    const { reused } = inputs;
+    if (reused !== null) return { x: add(graph, x, reused), predictions: [], inner: reused };
     const features = this.#inAdapter?.forward(graph, x) ?? null;
-    const inner = this.inner.forward(graph, pictures, inputs, features);
-    const back = this.#outAdapter.forward(graph, inner.features());
-    return { x: add(graph, x, back), predictions: inner.predictions };
+    const { predictions, features: innerFeatures } = this.inner.forward(
+      graph,
+      pictures,
+      inputs,
+      features,
+    );
+    const inner = this.#outAdapter.forward(graph, innerFeatures());
+    return { x: add(graph, x, inner), predictions, inner };
   }
 }
 

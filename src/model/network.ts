@@ -5,7 +5,7 @@ import { reshape } from "../graph/operations/reshape.ts";
 import type { ModelConfig } from "./config.ts";
 import { makeUNet } from "./nested_unet.ts";
 import { Scope } from "./scope.ts";
-import type { UNet } from "./unet.ts";
+import type { UNet, UNetOutputs } from "./unet.ts";
 
 /** Names of the tensors that the graphs of a network share. */
 export const TENSORS = {
@@ -145,18 +145,20 @@ export class Network {
    *
    * @param pictures Noisy pictures [rows, height, width, channels] of each resolution, outermost first.
    * @param made The outputs of {@link conditioning} and {@link films}, by name with their shapes.
-   * @returns Predictions, shaped as the pictures.
+   * @param reused The `inner` of an earlier step: the UNets inside the outermost one are not run then.
+   * @returns Predictions, shaped as the pictures; and what the UNets inside the outermost one add to it.
    */
   denoise(
     graph: Graph,
     pictures: readonly Value[],
     sizes: NetworkSizes,
     made: ReadonlyMap<string, Value>,
-  ): Value[] {
+    reused: Value | null = null,
+  ): Pick<UNetOutputs, "predictions" | "inner"> {
     const shapes = this.tensors(sizes);
     const film = graph.input(TENSORS.film, shapes.get(TENSORS.film)!);
     const given = inputs(graph, made);
-    const { unets } = this.unet;
+    const unets = reused === null ? this.unet.unets : [this.unet];
     const films = new Map(
       unets.map(({ path }) => [path, gather(graph, given.get(filmsName(path))!, film)]),
     );
@@ -168,7 +170,7 @@ export class Network {
     const text = pairs.size === 0
       ? null
       : { pairs, mask: graph.input(TENSORS.mask, shapes.get(TENSORS.mask)!) };
-    return this.unet.forward(graph, pictures, { films, text }).predictions;
+    return this.unet.forward(graph, pictures, { films, text, reused });
   }
 
   get #innermost(): UNet {

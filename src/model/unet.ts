@@ -16,6 +16,18 @@ export interface UNetInputs {
   /** What {@link UNet.films} gives for each row's step, [rows, width], by the path of the UNet. */
   readonly films: ReadonlyMap<string, Value>;
   readonly text: TextContext | null;
+  /** What the UNet inside the outermost one added to it at an earlier step: to be added again, instead of running it. */
+  readonly reused: Value | null;
+}
+
+/** What a UNet gives at a step. */
+export interface UNetOutputs {
+  /** The prediction of each resolution, outermost first; with `reused` that of the outermost alone. */
+  readonly predictions: Value[];
+  /** Adds the features before the last layer to the graph: an outer UNet reads them. */
+  features(): Value;
+  /** What the UNet inside added to this one; null where none is. */
+  readonly inner: Value | null;
 }
 
 /** The UNet of one resolution (`UNet` in the reference's unet.py; the nested one is in nested_unet.ts). */
@@ -103,15 +115,13 @@ export class UNet {
    *
    * @param pictures [rows, height, width, channels] of each resolution, outermost first (here: one).
    * @param features Added to the first convolution's result: what an outer UNet passes in.
-   * @returns The prediction of each resolution, and what adds the features before the last layer to the graph: an outer UNet
-   * reads them.
    */
   forward(
     graph: Graph,
     pictures: readonly Value[],
     inputs: UNetInputs,
     features: Value | null = null,
-  ): { predictions: Value[]; features: () => Value } {
+  ): UNetOutputs {
     const { grid, innerGrid } = this.config.frames ?? { grid: 1, innerGrid: 1 };
     const context = this.#context(inputs, pictures[0]!.shape[0]!);
     const picture = framesOf(graph, pictures[0]!, grid);
@@ -131,6 +141,7 @@ export class UNet {
     return {
       predictions: [prediction, ...middle.predictions],
       features: () => mosaicOf(graph, x, grid),
+      inner: middle.inner,
     };
   }
 
@@ -146,9 +157,9 @@ export class UNet {
     context: StepContext,
     _pictures: readonly Value[],
     _inputs: UNetInputs,
-  ): { x: Value; predictions: readonly Value[] } {
+  ): { x: Value; predictions: readonly Value[]; inner: Value | null } {
     for (const block of this.#mid) x = block.forward(graph, x, context);
-    return { x, predictions: [] };
+    return { x, predictions: [], inner: null };
   }
 
   get #blocks(): readonly ResNetBlock[] {

@@ -1,3 +1,4 @@
+import { InnerSchedule } from "../diffusion/inner_cache.ts";
 import type { SamplingPlan } from "../diffusion/plan.ts";
 import { Session } from "../diffusion/session.ts";
 import { SESSION_TENSORS, type SessionShape } from "../diffusion/session_graphs.ts";
@@ -196,7 +197,7 @@ export class Pipeline implements AsyncDisposable {
     signal?: AbortSignal,
   ): AsyncGenerator<number | GenerateEvent & { kind: "truncated" }> {
     signal?.throwIfAborted();
-    const { plan } = resolved;
+    const { plan, cache } = resolved;
     this.options.onStage?.("text");
     const rows = await this.#rows(group, plan, features);
     for (const truncation of this.text.truncations.values()) {
@@ -213,14 +214,21 @@ export class Pipeline implements AsyncDisposable {
     session.condition();
     session.writeSlots(states(0, 0));
     session.start();
-    const inFlight: Promise<void>[] = [];
+    const inFlight: Promise<number | void>[] = [];
+    const schedule = new InnerSchedule(cache ?? { every: 1 }, plan.guidances);
+    const measures = session.shape.inner === "measured";
     try {
       for (const step of plan.times.keys()) {
         signal?.throwIfAborted();
+        const inner = schedule.next();
         session.writeSlots(states(step, step + 1));
-        session.step();
-        inFlight.push(this.gpu.finish());
-        if (inFlight.length >= STEPS_IN_FLIGHT) await inFlight.shift();
+        session.step({ inner });
+        inFlight.push(inner && measures ? session.readDrift() : this.gpu.finish());
+        if (inFlight.length >= STEPS_IN_FLIGHT) {
+          const drift = await inFlight.shift();
+          // Taken when it is waited for, not when it is there: decisions must not hang on how fast the GPU is.
+          if (drift !== undefined) schedule.measured(step + 1 - STEPS_IN_FLIGHT, drift);
+        }
         yield step + 1;
       }
     } finally {

@@ -55,7 +55,7 @@ export async function verifyForward(
   }
   const films = network.films(sizes, conditioning.outputs);
   const made = new Map([...conditioning.outputs, ...films.outputs]);
-  const predictions = network.denoise(step, pictures, sizes, made);
+  const { predictions } = network.denoise(step, pictures, sizes, made);
 
   // Several recorded names may stand for one value: a block's output is that of its last layer.
   const wanted = new Map<string, { graph: Graph; value: Value }>();

@@ -48,6 +48,7 @@ export async function verifySampling(
   using session = await Session.make(network, {
     slots,
     guided: guided ? "always" : "never",
+    inner: "always",
     tokens,
     steps: plan.times.length,
     size,

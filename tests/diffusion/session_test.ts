@@ -50,6 +50,7 @@ async function sample(
   using session = await Session.make(network, {
     slots,
     guided,
+    inner: "always",
     tokens: TOKENS,
     steps: STEPS,
     size: 8,

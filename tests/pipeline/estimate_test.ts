@@ -35,6 +35,8 @@ Deno.test("what is predicted is what a run takes", async (t) => {
     { prompt: PROMPTS, count: 2, sampler: "ddpm" },
     { prompt: PROMPTS[0]!, guidance: 1, size: 48 },
     { prompt: PROMPTS, guidanceInterval: [0.5, 1] },
+    { prompt: PROMPTS, guidanceInterval: [0.5, 1], cache: { every: 2 } },
+    { prompt: PROMPTS[0]!, cache: { error: 0.1 } },
   ];
   for (const request of requests) {
     await t.step(JSON.stringify({ ...request, prompt: "" }), async () => {
@@ -44,7 +46,7 @@ Deno.test("what is predicted is what a run takes", async (t) => {
       const { weights, run: taken, text } = pipeline.bytes;
       assertPredicts(predicted.bytes.weights, weights, "weights");
       assertPredicts(predicted.bytes.run, taken, "run");
-      if (request.guidance !== 1) assertPredicts(predicted.bytes.text, text, "text");
+      if (request.prompt === PROMPTS) assertPredicts(predicted.bytes.text, text, "text");
       assert.equal(gpuBytes(predicted, false), gpuBytes(predicted, true) + predicted.bytes.text);
       const info = { deviceClass: "gpu", subgroupSize: 32 } as const;
       assert.ok(hostBytes(predicted, info, false) < 300 << 20);
