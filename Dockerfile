@@ -17,5 +17,5 @@ RUN deno cache src/cli/main.ts
 
 # Pictures go here: docker run -v "$PWD:/out" mdm generate "a red circle on a blue background"
 WORKDIR /out
-ENTRYPOINT ["deno", "run", "--cached-only", "--no-prompt", "--config=/mdm/deno.json", "--allow-read", "--allow-write", "--allow-env=XDG_RUNTIME_DIR,MDM_DEBUG", "/mdm/src/cli/main.ts"]
+ENTRYPOINT ["deno", "run", "--cached-only", "--no-prompt", "--config=/mdm/deno.json", "--allow-read", "--allow-write", "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG", "/mdm/src/cli/main.ts"]
 CMD ["--help"]

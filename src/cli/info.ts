@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import { Gpu, type GpuInfo } from "../gpu/device.ts";
+import { Gpu, type GpuInfo, type KernelTarget } from "../gpu/device.ts";
 import { weightBytes } from "../gpu/weights.ts";
 import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
@@ -70,7 +70,7 @@ export const COMMAND = {
 } as const satisfies Command;
 
 /** Where there is no adapter, a plan is made for the simplest. */
-const SOFTWARE: Pick<GpuInfo, "name" | "deviceClass" | "subgroupSize"> = {
+const SOFTWARE: KernelTarget & Pick<GpuInfo, "name"> = {
   name: "a software adapter, for none was found",
   deviceClass: "software",
   subgroupSize: 0,
@@ -222,7 +222,7 @@ interface PlanOptions {
   readonly batch: number;
   readonly guidance: number;
   readonly size?: number;
-  readonly gpu: Pick<GpuInfo, "name" | "deviceClass" | "subgroupSize">;
+  readonly gpu: KernelTarget & Pick<GpuInfo, "name">;
   readonly lowMemory: boolean;
 }
 

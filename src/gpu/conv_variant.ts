@@ -1,8 +1,16 @@
-import type { GpuInfo } from "./device.ts";
+import type { KernelTarget } from "./device.ts";
+import type { Kernel } from "./kernel.ts";
+import { kernels } from "./kernels.ts";
 import type { TemplateValues } from "./template.ts";
 
-/** How `shaders/conv.wgsl` is built for a device and a shape. */
+/** Ways of convolving; each is the shader `conv_<name>`. */
+export const CONV_VARIANTS = ["subgroup", "register"] as const;
+
+export type ConvVariantName = typeof CONV_VARIANTS[number];
+
+/** How a convolution is computed on a device. */
 export interface ConvVariant {
+  readonly kernel: Kernel;
   readonly constants: TemplateValues;
   /** Output channels of a workgroup, and of a panel of packed weights. */
   readonly panel: number;
@@ -10,19 +18,12 @@ export interface ConvVariant {
   readonly tile: number;
 }
 
-/** Pixels of a workgroup: 32 vec4 accumulators a lane, as many as compilers still keep in registers. */
-const TILE = 32;
-
-/** Pixels of a workgroup where a row has few (a linear layer on embeddings): fewer would be idle. */
-const SMALL_TILE = 8;
-
-/** Sizes of subgroups that divide both tiles. */
-const SUBGROUP_SIZES = [4, 8];
-
 /** What the choice depends on. */
 export interface ConvShape {
   /** Output pixels of one row. */
   readonly pixels: number;
+  /** Output channels. */
+  readonly outputs: number;
   /** Inputs that are read one after the other. */
   readonly sources: number;
   /** Whether weights are kept in 16 bits. */
@@ -35,32 +36,73 @@ export interface ConvShape {
  * It depends on the size of one row, never on how many rows there are: a picture then gets the same bits whatever
  * shares its batch.
  */
-export function convVariant(
-  gpu: Pick<GpuInfo, "deviceClass" | "subgroupSize">,
-  { pixels, sources, half }: ConvShape,
+export function convVariant(gpu: KernelTarget, shape: ConvShape): ConvVariant {
+  const { sources, half } = shape;
+  const source = { SOURCES: sources, CONCAT: sources > 1, HALF: half };
+  const lanes = SUBGROUP_TILES[gpu.subgroupSize] === undefined ? 0 : gpu.subgroupSize;
+  const own = gpu.deviceClass === "software" && lanes > 0 ? "subgroup" : "register";
+  const name = gpu.convVariant ?? own;
+  return name === "subgroup" && lanes > 0
+    ? subgroupVariant(lanes, shape, source)
+    : registerVariant(shape, source);
+}
+
+/** Pixels and vectors of a lane by the number of lanes: as many sums as compilers still handle well (256 numbers). */
+const SUBGROUP_TILES: Readonly<Record<number, { tile: number; vectors: number }>> = {
+  4: { tile: 32, vectors: 2 },
+  8: { tile: 32, vectors: 2 },
+  16: { tile: 64, vectors: 1 },
+};
+
+/** Loads are what software adapters are slow at, and broadcasting saves them. */
+function subgroupVariant(
+  lanes: number,
+  { pixels, outputs }: ConvShape,
+  source: TemplateValues,
 ): ConvVariant {
-  const tile = pixels < TILE / 2 ? SMALL_TILE : TILE;
-  const common = { SOURCES: sources, CONCAT: sources > 1, HALF: half };
-  // Loads are what software adapters are slow at, and broadcasting saves them.
-  if (gpu.deviceClass === "software" && SUBGROUP_SIZES.includes(gpu.subgroupSize)) {
-    const lanes = gpu.subgroupSize;
-    return {
-      constants: { ...common, SUBGROUPS: true, LANES: lanes, GROUPS: tile / lanes, TILE: tile },
-      panel: lanes * 4,
-      tile,
-    };
-  }
+  const full = SUBGROUP_TILES[lanes]!;
+  // Half a panel where a whole one would hold half as many channels too many.
+  const panel = lanes * 4 * full.vectors;
+  const narrow = (outputs - 1) % panel < panel / 2;
+  const vectors = narrow && full.vectors > 1 ? full.vectors / 2 : full.vectors;
+  const width = narrow && full.vectors === 1 ? 2 : 4;
+  const tile = smallest(pixels, lanes, full.tile);
+  return {
+    kernel: kernels.convSubgroup,
+    constants: {
+      ...source,
+      LANES: lanes,
+      GROUPS: tile / lanes,
+      TILE: tile,
+      VECTORS: vectors,
+      PANEL_VECTORS: lanes * vectors,
+      WIDTH: width,
+      NARROW: width === 2,
+    },
+    panel: lanes * vectors * width,
+    tile,
+  };
+}
+
+function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVariant {
   const lanes = 8;
   const pixelLanes = 8;
+  const tile = smallest(pixels, pixelLanes, 32);
   return {
+    kernel: kernels.convRegister,
     constants: {
-      ...common,
-      SUBGROUPS: false,
+      ...source,
       LANES: lanes,
       PIXEL_LANES: pixelLanes,
       PIXELS: tile / pixelLanes,
+      TILE: tile,
     },
     panel: lanes * 4,
     tile,
   };
+}
+
+/** The full tile unless a small one holds a row's pixels in fewer places: two sizes, so that pipelines stay few. */
+function smallest(pixels: number, small: number, full: number): number {
+  return pixels <= small ? small : full;
 }

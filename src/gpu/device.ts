@@ -1,4 +1,6 @@
 import { MdmError } from "../errors.ts";
+import type { ConvVariantName } from "./conv_variant.ts";
+import { prepareDriver } from "./driver.ts";
 
 /** How a device computes: what is fast differs so much that kernels are chosen by it. */
 export type DeviceClass = "software" | "gpu";
@@ -12,7 +14,12 @@ export interface GpuInfo {
   readonly subgroupSize: number;
   readonly f16: boolean;
   readonly timestamps: boolean;
+  /** The way of convolving that is used wherever it can be; absent: the best. */
+  readonly convVariant?: ConvVariantName;
 }
+
+/** What is known of a device when kernels are chosen. */
+export type KernelTarget = Pick<GpuInfo, "deviceClass" | "subgroupSize" | "convVariant">;
 
 /** What may be asked of {@link Gpu.open}. */
 export interface GpuOptions {
@@ -20,6 +27,8 @@ export interface GpuOptions {
   readonly subgroups?: boolean;
   /** Kernels are chosen as for this class of device instead of the adapter's own: for tests of all of them. */
   readonly deviceClass?: DeviceClass;
+  /** Forces a way of convolving wherever it can be used. */
+  readonly convVariant?: ConvVariantName;
 }
 
 /** Said wherever no adapter is found; `mdm doctor` and the setup task say the same. */
@@ -28,7 +37,7 @@ export const NO_ADAPTER =
 
 /** Asks for the best adapter there is, null where there is none. */
 export async function requestAdapter(): Promise<GPUAdapter | null> {
-  quietTheDriver();
+  prepareDriver();
   return await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? null;
 }
 
@@ -81,6 +90,7 @@ export class Gpu implements Disposable {
       subgroupSize: subgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize ?? 0 : 0,
       f16: features.includes("shader-f16"),
       timestamps: features.includes("timestamp-query"),
+      ...options.convVariant && { convVariant: options.convVariant },
     }, device.limits);
   }
 
@@ -174,13 +184,6 @@ async function requestDevice(
       }). Run "mdm doctor".`,
     );
   }
-}
-
-/** Mesa complains on stderr about a missing XDG_RUNTIME_DIR, which a computation has no use for. */
-function quietTheDriver(): void {
-  try {
-    if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
-  } catch { /* Without the permission the complaint stands, and harms nothing. */ }
 }
 
 /** A driver's message as part of a sentence. */

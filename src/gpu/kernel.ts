@@ -29,7 +29,7 @@ export class Kernel {
     readonly source: string,
     readonly includes: Readonly<Record<string, string>> = {},
   ) {
-    this.params = paramFields(name, source);
+    this.params = paramFields(name, [source, ...included(source, includes)].join("\n"));
   }
 
   /** The shader for some values of its template's names. */
@@ -71,6 +71,11 @@ export function bindingSlots(source: string): BindingSlot[] {
       access: match[3] as Access,
       name: match[4]!,
     }));
+}
+
+/** The texts that a template includes itself. */
+function included(source: string, includes: Readonly<Record<string, string>>): string[] {
+  return [...source.matchAll(/^#include "(\w+)"$/gm)].map((match) => includes[match[1]!] ?? "");
 }
 
 function paramFields(kernel: string, source: string): ParamField[] {

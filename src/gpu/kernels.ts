@@ -2,7 +2,9 @@ import activation from "../../shaders/activation.wgsl" with { type: "text" };
 import add from "../../shaders/add.wgsl" with { type: "text" };
 import attention from "../../shaders/attention.wgsl" with { type: "text" };
 import averagePool from "../../shaders/average_pool.wgsl" with { type: "text" };
-import conv from "../../shaders/conv.wgsl" with { type: "text" };
+import convCommon from "../../shaders/conv_common.wgsl" with { type: "text" };
+import convRegister from "../../shaders/conv_register.wgsl" with { type: "text" };
+import convSubgroup from "../../shaders/conv_subgroup.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
 import elementwiseMain from "../../shaders/elementwise.wgsl" with { type: "text" };
 import gather from "../../shaders/gather.wgsl" with { type: "text" };
@@ -24,14 +26,21 @@ import workgroupSum from "../../shaders/workgroup_sum.wgsl" with { type: "text" 
 import { type Dispatch, Kernel, spread } from "./kernel.ts";
 import type { TemplateValues } from "./template.ts";
 
-const includes = { activation, elementwise: elementwiseMain, slot, workgroup_sum: workgroupSum };
+const includes = {
+  activation,
+  conv_common: convCommon,
+  elementwise: elementwiseMain,
+  slot,
+  workgroup_sum: workgroupSum,
+};
 
 /** Every kernel there is; each is the file of that name in `shaders/`. */
 export const kernels = {
   add: new Kernel("add", add, includes),
   attention: new Kernel("attention", attention, includes),
   averagePool: new Kernel("average_pool", averagePool, includes),
-  conv: new Kernel("conv", conv, includes),
+  convRegister: new Kernel("conv_register", convRegister, includes),
+  convSubgroup: new Kernel("conv_subgroup", convSubgroup, includes),
   deviation: new Kernel("deviation", deviation, includes),
   gather: new Kernel("gather", gather, includes),
   groupNorm: new Kernel("group_norm", groupNorm, includes),

@@ -22,7 +22,7 @@ export interface PanelShape {
 }
 
 /**
- * Weights of a convolution or linear layer, [outputs, inputs, taps], as `shaders/conv.wgsl` reads them:
+ * Weights of a convolution or linear layer, [outputs, inputs, taps], as `shaders/conv_common.wgsl` reads them:
  * [outputs / panel][source][tap] in reading order, [input][panel] inside, zero over every edge.
  *
  * Rows whose stride is a power of two would thrash the cache; panels have small ones.

@@ -1,4 +1,4 @@
-import type { GpuInfo } from "../gpu/device.ts";
+import type { KernelTarget } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import type { Packing } from "../gpu/packing.ts";
 import { origin, type Parameter, type Shape, type Value } from "./graph.ts";
@@ -23,7 +23,7 @@ export type Call = Dispatch<Memory>;
 
 /** What decides which kernels are chosen. */
 export interface Target {
-  readonly gpu: Pick<GpuInfo, "deviceClass" | "subgroupSize">;
+  readonly gpu: KernelTarget;
   /** Whether a tensor of the checkpoint is kept in 16 bits. */
   isHalf(name: string): boolean;
 }

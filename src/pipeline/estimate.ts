@@ -1,5 +1,5 @@
 import { sessionGraphs, type SessionShape } from "../diffusion/session_graphs.ts";
-import type { GpuInfo } from "../gpu/device.ts";
+import type { KernelTarget } from "../gpu/device.ts";
 import { LARGEST_UPLOAD, weightBytes } from "../gpu/weights.ts";
 import { byteLength, type Graph } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
@@ -24,9 +24,6 @@ export interface PlannedEncoder {
   readonly model: T5Encoder;
   readonly file: Types;
 }
-
-/** What plans depend on. */
-export type PlannedGpu = Pick<GpuInfo, "deviceClass" | "subgroupSize">;
 
 /** What a run needs, known before anything is loaded. */
 export interface Estimate {
@@ -58,7 +55,7 @@ export function estimate(
   { network, file }: PlannedModel,
   encoder: PlannedEncoder | null,
   shape: SessionShape,
-  gpu: PlannedGpu,
+  gpu: KernelTarget,
 ): Estimate {
   const graphs = sessionGraphs(network, shape);
   const planned = (graph: Graph, { tensors }: Types) =>
@@ -99,7 +96,7 @@ const PROCESS_BYTES = 220 << 20;
 /** The most bytes of the process, about: a software adapter's memory is the process's own. */
 export function hostBytes(
   estimate: Estimate,
-  { deviceClass }: PlannedGpu,
+  { deviceClass }: KernelTarget,
   lowMemory: boolean,
 ): number {
   const { plans } = estimate;

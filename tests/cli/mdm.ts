@@ -30,7 +30,7 @@ export function command(args: readonly string[], { cwd, env }: RunOptions = {}):
       "--no-prompt",
       "--allow-read",
       "--allow-write",
-      "--allow-env=XDG_RUNTIME_DIR,MDM_DEBUG",
+      "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG",
       MAIN,
       ...args,
     ],

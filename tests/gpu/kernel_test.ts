@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { bindingSlots, Kernel, spread } from "../../src/gpu/kernel.ts";
-import { convVariant } from "../../src/gpu/conv_variant.ts";
+import { convVariant, type ConvVariantName } from "../../src/gpu/conv_variant.ts";
 import { kernels, WORKGROUP } from "../../src/gpu/kernels.ts";
 import type { TemplateValues } from "../../src/gpu/template.ts";
 
@@ -90,18 +90,25 @@ Deno.test("spread covers the count and stays within WebGPU's limit", () => {
   }
 });
 
+function convConstants(name: ConvVariantName): TemplateValues[] {
+  return [1, 2].flatMap((sources) =>
+    [true, false].flatMap((half) =>
+      [32, 64].map((outputs) =>
+        convVariant(
+          { deviceClass: "software", subgroupSize: 16, convVariant: name },
+          { pixels: 64, outputs, sources, half },
+        ).constants
+      )
+    )
+  );
+}
+
 Deno.test("each kernel is a file of its name whose known variants expand completely", async () => {
   const variants: Record<string, TemplateValues[]> = {
     attention: [true, false].map((VECTOR) => ({ WORKGROUP, VECTOR, WIDTH: 3 })),
     groupNorm: [{ WORKGROUP, CHANNELS: WORKGROUP * 4 }],
-    conv: [0, 4, 8].flatMap((subgroupSize) =>
-      [1, 2].flatMap((sources) =>
-        [true, false].map((half) =>
-          convVariant({ deviceClass: "software", subgroupSize }, { pixels: 64, sources, half })
-            .constants
-        )
-      )
-    ),
+    convSubgroup: convConstants("subgroup"),
+    convRegister: convConstants("register"),
   };
   for (const [key, kernel] of Object.entries(kernels)) {
     const file = new URL(`../../shaders/${kernel.name}.wgsl`, import.meta.url);

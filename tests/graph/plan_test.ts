@@ -116,7 +116,7 @@ Deno.test("a concatenation takes no memory and no call", () => {
     "group_norm_stats",
     "group_norm_affine",
     "group_norm_apply",
-    "conv",
+    "conv_register",
   ]);
   const { input0, input1 } = kinds(made, 4);
   assert.deepEqual([input0, input1], ["tensor a", "arena"]);

@@ -80,11 +80,13 @@ const conv: Operation<Attributes> = {
     const [outputHeight, outputWidth] = area.length === 2
       ? output.shape.slice(1, 3) as [number, number]
       : [1, width];
-    const pixels = rows * outputHeight * outputWidth;
+    const outputPixels = outputHeight * outputWidth;
+    const pixels = rows * outputPixels;
     const outputs = output.shape.at(-1)!;
     const half = weights.every(({ name }) => to.target.isHalf(name));
     const variant = convVariant(to.target.gpu, {
-      pixels: outputHeight * outputWidth,
+      pixels: outputPixels,
+      outputs,
       sources: parts.length,
       half,
     });
@@ -99,10 +101,12 @@ const conv: Operation<Attributes> = {
       }),
     );
     to.emit({
-      kernel: kernels.conv,
+      kernel: variant.kernel,
       constants: variant.constants,
       params: {
-        pixels,
+        span: pixels,
+        spans: 1,
+        weightSpan: 0,
         inputHeight: height,
         inputWidth: width,
         outputHeight,
@@ -115,7 +119,7 @@ const conv: Operation<Attributes> = {
         upsampleX: upsample[1],
         vectors0: vectors(parts[0]!.shape),
         vectors1: parts.length > 1 ? vectors(parts[1]!.shape) : 0,
-        outputVectors: vectors(output.shape),
+        outputVectors: vectors(output.shape) * (variant.constants.NARROW ? 2 : 1),
         activation: ACTIVATIONS[activation],
         useBias: Number(biases.length > 0),
         useGate: Number(gate),

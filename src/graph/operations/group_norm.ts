@@ -1,4 +1,4 @@
-import type { GpuInfo } from "../../gpu/device.ts";
+import type { KernelTarget } from "../../gpu/device.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
 import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
@@ -158,7 +158,7 @@ export function groupNorm(graph: Graph, input: Value, options: GroupNormOptions)
 const SMALL_ROW = 1 << 16;
 
 /** Whether a row is small enough to be normalised by one workgroup. It hangs on the row alone, so that bits do not on the batch. */
-function fitsOneCall(gpu: Pick<GpuInfo, "deviceClass">, pixels: number, channels: number): boolean {
+function fitsOneCall(gpu: KernelTarget, pixels: number, channels: number): boolean {
   return gpu.deviceClass === "software" && channels <= WORKGROUP * 4 &&
     pixels * channels <= SMALL_ROW;
 }

@@ -1,0 +1,80 @@
+// What every way of convolving shares: its numbers, where a pixel reads, and what follows the sum.
+//
+//   output[m, co] = activation(sum over ky, kx, ci of input[pixel(m, ky, kx), ci] * weight[co, ky, kx, ci]
+//                              + bias[co]) * gate[m, co] + residual[m, co]
+//
+// Channels last, in vectors; m runs over rows x outputHeight x outputWidth. Tiles of pixels do not cross a span, and each span has
+// weights of its own where weightSpan is not 0 (Winograd's 36 products are spans). A linear layer has a 1x1 kernel and one row.
+// Weights come in panels of output channels: [co / panel][ky][kx][ci][panel], zero where they stand over the edge.
+// SOURCES = 2 reads the channels of input0, then of input1: a concatenation that is never made.
+// HALF: weights are kept in 16 bits; sums never are.
+// An upsample of 2 reads the input as if each pixel were doubled (nearest neighbour).
+
+struct Params {
+  span: u32,
+  spans: u32,
+  weightSpan: u32,
+  inputHeight: u32,
+  inputWidth: u32,
+  outputHeight: u32,
+  outputWidth: u32,
+  kernelHeight: u32,
+  kernelWidth: u32,
+  strideY: u32,
+  strideX: u32,
+  upsampleY: u32,
+  upsampleX: u32,
+  vectors0: u32,
+  vectors1: u32,
+  outputVectors: u32,
+  activation: u32,
+  useBias: u32,
+  useGate: u32,
+  useResidual: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+
+#include "activation"
+
+struct Pixel { row: u32, y: i32, x: i32 }
+
+fn pixelAt(m: u32) -> Pixel {
+  let area = params.outputHeight * params.outputWidth;
+  let row = m / area;
+  let rest = m % area;
+  return Pixel(
+    row,
+    i32(rest / params.outputWidth * params.strideY),
+    i32(rest % params.outputWidth * params.strideX),
+  );
+}
+
+// Where an input pixel stands (in pixels) and 1, or somewhere harmless and 0 outside the picture.
+struct Tap { index: u32, weight: f32 }
+
+fn tapAt(pixel: Pixel, ky: u32, kx: u32) -> Tap {
+  let y = pixel.y + i32(ky) - i32(params.kernelHeight / 2u);
+  let x = pixel.x + i32(kx) - i32(params.kernelWidth / 2u);
+  let height = i32(params.inputHeight * params.upsampleY);
+  let width = i32(params.inputWidth * params.upsampleX);
+  let inside = y >= 0 && y < height && x >= 0 && x < width;
+  let cy = u32(clamp(y, 0, height - 1)) / params.upsampleY;
+  let cx = u32(clamp(x, 0, width - 1)) / params.upsampleX;
+  return Tap((pixel.row * params.inputHeight + cy) * params.inputWidth + cx, select(0.0, 1.0, inside));
+}
+
+// The pixels of a tile: from `first` to before `end`.
+struct Tile { span: u32, first: u32, end: u32 }
+
+fn tileAt(index: u32, size: u32) -> Tile {
+  let tiles = (params.span + size - 1u) / size;
+  let span = index / tiles;
+  return Tile(span, span * params.span + index % tiles * size, (span + 1u) * params.span);
+}
+
+// Where the weights of a panel begin, in vectors of them.
+fn panelAt(span: u32, panel: u32, panelVectors: u32) -> u32 {
+  let rows = params.kernelHeight * params.kernelWidth * 4u * (params.vectors0 + params.vectors1);
+  return span * params.weightSpan + panel * rows * panelVectors;
+}

@@ -1,0 +1,85 @@
+// Convolution where nothing but registers helps: each invocation has PIXELS pixels of its own and four output channels, and loads
+// what it multiplies itself. See conv_common for what is computed.
+
+#include "conv_common"
+
+#if HALF
+@group(0) @binding(1) var<storage, read> weight: array<vec2u>;
+#else
+@group(0) @binding(1) var<storage, read> weight: array<vec4f>;
+#end
+@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> input0: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> gate: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> residual: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> output: array<vec4f>;
+#if CONCAT
+@group(0) @binding(7) var<storage, read_write> input1: array<vec4f>;
+#end
+
+#if HALF
+fn weightAt(at: u32) -> vec4f {
+  let pair = weight[at];
+  return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y));
+}
+#else
+fn weightAt(at: u32) -> vec4f { return weight[at]; }
+#end
+
+fn store(m: u32, end: u32, co: u32, sum: vec4f) {
+  if (m >= end || co >= params.outputVectors) { return; }
+  let at = m * params.outputVectors + co;
+  var value = sum;
+  if (params.useBias != 0u) { value += bias[co]; }
+  value = activate(value, params.activation);
+  if (params.useGate != 0u) { value *= gate[at]; }
+  if (params.useResidual != 0u) { value += residual[at]; }
+  output[at] = value;
+}
+
+@compute @workgroup_size(${LANES}, ${PIXEL_LANES})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let index = group.y + group.z * groups.y;
+  if (index >= params.spans * ((params.span + ${TILE}u - 1u) / ${TILE}u)) { return; }
+  let tile = tileAt(index, ${TILE}u);
+  let first = tile.first + local.y * ${PIXELS}u;
+  var w = panelAt(tile.span, group.x, ${LANES}u) + local.x;
+  #for p in 0..PIXELS
+  let pixel${p} = pixelAt(min(first + ${p}u, tile.end - 1u));
+  var sum${p} = vec4f();
+  #end
+  for (var ky = 0u; ky < params.kernelHeight; ky++) {
+    for (var kx = 0u; kx < params.kernelWidth; kx++) {
+      #for p in 0..PIXELS
+      let tap${p} = tapAt(pixel${p}, ky, kx);
+      #end
+      #for s in 0..SOURCES
+      #for p in 0..PIXELS
+      let base${s}_${p} = tap${p}.index * params.vectors${s};
+      #end
+      for (var ci = 0u; ci < params.vectors${s}; ci++) {
+        #for p in 0..PIXELS
+        let value${p} = input${s}[base${s}_${p} + ci] * tap${p}.weight;
+        #end
+        #for c in x y z w
+        {
+          let row = weightAt(w);
+          #for p in 0..PIXELS
+          sum${p} += value${p}.${c} * row;
+          #end
+        }
+        w += ${LANES}u;
+        #end
+      }
+      #end
+    }
+  }
+  let co = group.x * ${LANES}u + local.x;
+  #for p in 0..PIXELS
+  store(first + ${p}u, tile.end, co, sum${p});
+  #end
+}
