@@ -120,14 +120,11 @@ function stepGraphs(
 ): SessionGraphs["steps"] {
   const rows = { always: [true], sometimes: [true, false], never: [false] }[shape.guided];
   return rows.flatMap((guided) => {
-    const whole = stepGraph(network, shape, { guided, reused: null }, tensors);
-    if (shape.inner === "always") return [{ guided, inner: true, graph: whole.graph }];
-    const outer = stepGraph(network, shape, { guided, reused: whole.inner!.shape }, tensors);
-    return [{ guided, inner: true, graph: whole.graph }, {
-      guided,
-      inner: false,
-      graph: outer.graph,
-    }];
+    const { graph, inner } = stepGraph(network, shape, { guided, reused: null }, tensors);
+    const whole = { guided, inner: true, graph };
+    if (shape.inner === "always") return [whole];
+    const outer = stepGraph(network, shape, { guided, reused: inner!.shape }, tensors);
+    return [whole, { guided, inner: false, graph: outer.graph }];
   });
 }
 
@@ -151,10 +148,11 @@ function stepGraph(
   const slots = input(SESSION_TENSORS.slots);
   const coefficients = input(SESSION_TENSORS.coefficients);
   const latents = pictures.map((_, level) => input(SESSION_TENSORS.latent(level)));
-  const rows = guided ? latents.map((latent) => repeatRows(graph, latent, 2)) : latents;
+  const seen = reused === null ? latents : latents.slice(0, 1);
+  const rows = guided ? seen.map((latent) => repeatRows(graph, latent, 2)) : seen;
   const { predictions, inner } = network.denoise(
     graph,
-    reused === null ? rows : rows.slice(0, 1),
+    rows,
     sizes,
     promptGraphs(network, sizes).made,
     reused === null ? null : graph.input(SESSION_TENSORS.inner, reused),

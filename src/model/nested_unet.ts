@@ -52,14 +52,9 @@ export class NestedUNet extends UNet {
   ) {
     const { reused } = inputs;
     if (reused !== null) return { x: add(graph, x, reused), predictions: [], inner: reused };
-    const features = this.#inAdapter?.forward(graph, x) ?? null;
-    const { predictions, features: innerFeatures } = this.inner.forward(
-      graph,
-      pictures,
-      inputs,
-      features,
-    );
-    const inner = this.#outAdapter.forward(graph, innerFeatures());
+    const passed = this.#inAdapter?.forward(graph, x) ?? null;
+    const { predictions, features } = this.inner.forward(graph, pictures, inputs, passed);
+    const inner = this.#outAdapter.forward(graph, features());
     return { x: add(graph, x, inner), predictions, inner };
   }
 }
