@@ -34,7 +34,7 @@ function textOf(width: number, seed: number): RowText {
 /** The steps that each picture takes, whichever it begins with. */
 const TAKEN = STEPS - 3;
 
-/** Samples a picture in each slot, from some step of the run on. */
+/** Samples a picture in each slot, from some step of the run on, and after its last from the first again. */
 async function sample(
   model: ModelSource,
   runnable: { pipelines: Pipelines; weights: Weights },
@@ -66,7 +66,12 @@ async function sample(
   writeMicros(network, session.tensors);
   const states = (step: number): SlotState[] =>
     pictures.map(({ seed, from }) => {
-      return { tableRow: from + step, draw: 0, seed: BigInt(seed), guidance: guidanceAt(step) };
+      return {
+        tableRow: (from + step) % STEPS,
+        draw: 0,
+        seed: BigInt(seed),
+        guidance: guidanceAt(step),
+      };
     });
   session.condition();
   session.writeSlots(states(0));
@@ -87,8 +92,8 @@ Deno.test("scales and shifts that are made for many steps at once are those of e
   using model = await ModelSource.open(MODEL);
   using weights = new Weights(gpu, model.file);
   const runnable = { pipelines, weights };
-  // Two pictures at different steps, so that what is made ends elsewhere for each.
-  const pictures = [{ seed: 1, from: 0 }, { seed: 2, from: 3 }];
+  // The second begins again at the 11th step, so that what is made for many steps ends elsewhere for each.
+  const pictures = [{ seed: 1, from: 0 }, { seed: 2, from: STEPS - 10 }];
   const together = await sample(model, runnable, pictures);
   assert.notDeepEqual(together[0], together[1]);
   for (const [slot, picture] of pictures.entries()) {
