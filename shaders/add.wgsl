@@ -1,8 +1,10 @@
-// output = activation(a + b), one invocation a vec4.
+// output = activation(a + b), one invocation a vec4. Each position of b counts for `repeat` positions of a.
 
 struct Params {
   invocations: u32,
   activation: u32,
+  vectors: u32,
+  repeat: u32,
 }
 
 #include "params"
@@ -14,5 +16,6 @@ struct Params {
 #include "activation"
 
 fn compute(i: u32) {
-  output[i] = activate(a[i] + b[i], params.activation);
+  let v = params.vectors;
+  output[i] = activate(a[i] + b[i / (v * params.repeat) * v + i % v], params.activation);
 }

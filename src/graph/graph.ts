@@ -25,7 +25,7 @@ export interface Parameter {
 
 /**
  * A kind of operation, declared once: what shape it gives, and which kernels compute it. Operations are pure (but for
- * `samplerUpdate`, which steps the latents in place), so that a gradient rule can stand beside `lower` one day.
+ * `samplerUpdate`, which steps the latents in place, and `drift`, which keeps what it measured), so that a gradient rule can stand beside `lower` one day.
  */
 export interface Operation<Attributes> {
   readonly name: string;

@@ -21,6 +21,11 @@ export interface Plan {
   readonly flops: number;
 }
 
+/** Bytes of an arena that plans share, of which one runs at a time. */
+export function arenaBytes(plans: readonly Plan[]): number {
+  return Math.max(0, ...plans.map((made) => made.arenaBytes));
+}
+
 /** Offsets of bindings have to be multiples of this on every device. */
 const ALIGNMENT = 256;
 

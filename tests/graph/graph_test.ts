@@ -75,7 +75,7 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
   const mistakes: [() => unknown, string][] = [
     [
       () => add(graph, picture, other),
-      "add in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape",
+      "add in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape, or the second [2, 8]",
     ],
     [
       () => conv2d(graph, picture, { weight: parameter("w", 8, 6, 3, 3), bias }),
@@ -264,7 +264,9 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
   // The path ended with the module, though it threw.
   assert.throws(
     () => add(graph, picture, other),
-    new GraphError("add of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape"),
+    new GraphError(
+      "add of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape, or the second [2, 8]",
+    ),
   );
   assert.equal(graph.nodes.length, 0);
 });
