@@ -35,7 +35,7 @@ alias Element = f32;
 fn product(a: f32, b: f32) -> f32 { return a * b; }
 #end
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read_write> queries: array<Element>;
 @group(0) @binding(2) var<storage, read_write> pairs: array<Element>;
 @group(0) @binding(3) var<storage, read_write> mask: array<f32>;

@@ -4,7 +4,7 @@
 //                              + bias[co]) * gate[m, co] + residual[m, co]
 //
 // Channels last, in vectors; m runs over rows x outputHeight x outputWidth. Tiles of pixels do not cross a span, and each span has
-// weights of its own where weightSpan is not 0 (Winograd's 36 products are spans). A linear layer has a 1x1 kernel and one row.
+// weights of its own where weightSpan is not 0 (Winograd's products are spans, counted from firstSpan). A linear layer has a 1x1 kernel and one row.
 // Weights come in panels of output channels: [co / panel][ky][kx][ci][panel], zero where they stand over the edge.
 // SOURCES = 2 reads the channels of input0, then of input1: a concatenation that is never made.
 // HALF: weights are kept in 16 bits; sums never are.
@@ -13,6 +13,7 @@
 struct Params {
   span: u32,
   spans: u32,
+  firstSpan: u32,
   weightSpan: u32,
   inputHeight: u32,
   inputWidth: u32,
@@ -31,9 +32,10 @@ struct Params {
   useBias: u32,
   useGate: u32,
   useResidual: u32,
+  useStatistics: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 
 #include "activation"
 
@@ -70,7 +72,8 @@ struct Tile { span: u32, first: u32, end: u32 }
 fn tileAt(index: u32, size: u32) -> Tile {
   let tiles = (params.span + size - 1u) / size;
   let span = index / tiles;
-  return Tile(span, span * params.span + index % tiles * size, (span + 1u) * params.span);
+  let start = (params.firstSpan + span) * params.span;
+  return Tile(span, start + index % tiles * size, start + params.span);
 }
 
 // Where the weights of a panel begin, in vectors of them.

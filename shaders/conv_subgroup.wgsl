@@ -2,6 +2,7 @@
 // channels; each lane loads another pixel's vector and broadcasts it, so that a load serves LANES pixels. A lane has VECTORS vectors
 // of WIDTH output channels of GROUPS * LANES pixels. See conv_common for what is computed.
 //
+// With useStatistics it also writes what GroupNorm needs of each tile and channel, as group_norm_stats does.
 // Each sum takes its four products at once: compilers keep the weights in registers and touch a sum once, not four times.
 
 #include "conv_common"
@@ -23,8 +24,9 @@ alias Weights = mat4x${WIDTH}f;
 @group(0) @binding(4) var<storage, read_write> gate: array<Channels>;
 @group(0) @binding(5) var<storage, read_write> residual: array<Channels>;
 @group(0) @binding(6) var<storage, read_write> output: array<Channels>;
+@group(0) @binding(7) var<storage, read_write> statistics: array<Channels>;
 #if CONCAT
-@group(0) @binding(7) var<storage, read_write> input1: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> input1: array<vec4f>;
 #end
 
 fn weightAt(at: u32) -> Channels {
@@ -40,24 +42,7 @@ fn weightAt(at: u32) -> Channels {
   #end
 }
 
-fn activateChannels(x: Channels) -> Channels {
-  #if NARROW
-  return activate(vec4f(x, x), params.activation).xy;
-  #else
-  return activate(x, params.activation);
-  #end
-}
-
-fn store(m: u32, end: u32, co: u32, sum: Channels) {
-  if (m >= end || co >= params.outputVectors) { return; }
-  let at = m * params.outputVectors + co;
-  var value = sum;
-  if (params.useBias != 0u) { value += bias[co]; }
-  value = activateChannels(value);
-  if (params.useGate != 0u) { value *= gate[at]; }
-  if (params.useResidual != 0u) { value += residual[at]; }
-  output[at] = value;
-}
+#include "conv_epilogue"
 
 @compute @workgroup_size(${LANES})
 fn main(
@@ -65,15 +50,19 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
+  loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
   if (index >= params.spans * ((params.span + ${TILE}u - 1u) / ${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   var w = panelAt(tile.span, group.x, ${PANEL_VECTORS}u) + lane;
+  #for v in 0..VECTORS
+  let start${v} = select(Channels(), bias[group.x * ${PANEL_VECTORS}u + ${v}u * ${LANES}u + lane], params.useBias != 0u);
+  #end
   #for g in 0..GROUPS
   let pixel${g} = pixelAt(min(tile.first + ${g}u * ${LANES}u + lane, tile.end - 1u));
   #for l in 0..LANES
   #for v in 0..VECTORS
-  var sum${g}_${l}_${v} = Channels();
+  var sum${g}_${l}_${v} = start${v};
   #end
   #end
   #end
@@ -111,12 +100,41 @@ fn main(
       #end
     }
   }
+  // Sums are stored as they are, and what follows them is done in a loop over what was stored: unrolled, it would take compilers seconds.
+  let count = min(${TILE}u, tile.end - tile.first);
   #for v in 0..VECTORS
   let co${v} = group.x * ${PANEL_VECTORS}u + ${v}u * ${LANES}u + lane;
-  #for g in 0..GROUPS
-  #for l in 0..LANES
-  store(tile.first + ${g}u * ${LANES}u + ${l}u, tile.end, co${v}, sum${g}_${l}_${v});
+  if (co${v} < params.outputVectors) {
+    #for g in 0..GROUPS
+    #for l in 0..LANES
+    if (${g}u * ${LANES}u + ${l}u < count) {
+      output[(tile.first + ${g}u * ${LANES}u + ${l}u) * params.outputVectors + co${v}] = sum${g}_${l}_${v};
+    }
+    #end
+    #end
+  }
   #end
-  #end
-  #end
+  if (params.activation == 0u && params.useGate + params.useResidual + params.useStatistics == 0u) { return; }
+  for (var v = 0u; v < ${VECTORS}u; v++) {
+    let co = group.x * ${PANEL_VECTORS}u + v * ${LANES}u + lane;
+    if (co < params.outputVectors) {
+      var total = Channels();
+      for (var p = 0u; p < count; p++) {
+        let at = (tile.first + p) * params.outputVectors + co;
+        let value = finish(at, output[at]);
+        output[at] = value;
+        total += value;
+      }
+      if (params.useStatistics != 0u) {
+        let mean = total / f32(count);
+        var squares = Channels();
+        for (var p = 0u; p < count; p++) {
+          let d = output[(tile.first + p) * params.outputVectors + co] - mean;
+          squares += d * d;
+        }
+        statistics[2u * index * params.outputVectors + co] = mean;
+        statistics[(2u * index + 1u) * params.outputVectors + co] = squares;
+      }
+    }
+  }
 }

@@ -14,7 +14,7 @@ struct Params {
   useResidual: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> sums: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> gate: array<vec4f>;

@@ -54,6 +54,7 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
+  loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
   if (index >= params.spans * ((params.span + ${TILE}u - 1u) / ${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);

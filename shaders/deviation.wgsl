@@ -7,7 +7,7 @@ struct Params {
   channels: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read_write> input: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
 
@@ -26,6 +26,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  loadParams(group.z >> 31u);
   let row = group.y + group.z * groups.y;
   if (row >= params.rows) { return; }
   let size = params.pixels * params.vectors;

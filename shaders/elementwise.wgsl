@@ -6,6 +6,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  loadParams(group.z >> 31u);
   let i = (group.y + group.z * groups.y) * ${WORKGROUP}u + local;
   if (i < params.invocations) { compute(i); }
 }

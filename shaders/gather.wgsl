@@ -6,7 +6,7 @@ struct Params {
   tableRows: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read> table: array<vec4f>;
 @group(0) @binding(2) var<storage, read> ids: array<u32>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec4f>;

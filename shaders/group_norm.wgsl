@@ -23,7 +23,7 @@ struct Params {
   filmOffset: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> input0: array<vec4f>;
@@ -82,6 +82,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  loadParams(group.z >> 31u);
   let row = group.y + group.z * groups.y;
   if (row >= params.rows) { return; }
   let width = params.vectors0 + params.vectors1;

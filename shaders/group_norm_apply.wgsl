@@ -9,7 +9,7 @@ struct Params {
   activation: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read_write> input0: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> input1: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> affine: array<vec4f>;

@@ -13,7 +13,7 @@ struct Params {
   rms: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> input: array<vec4f>;
@@ -34,6 +34,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  loadParams(group.z >> 31u);
   let position = group.y + group.z * groups.y;
   if (position >= params.positions) { return; }
   let base = position * params.vectors;

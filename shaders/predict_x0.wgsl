@@ -1,6 +1,6 @@
 // From the model's prediction to the picture it means, before thresholds:
 //
-//   prediction = without + guidance * (with - without)                     (guided: rows without text, then rows with)
+//   prediction = without + guidance * (with - without)                     (guided: rows with text, then rows without)
 //   output     = (x0FromLatent * latent + x0FromPrediction * prediction) * imageScale
 //
 // with coefficients from the step's row of a table. outputScale > 0 first bends predictions by tanh, as the
@@ -18,7 +18,7 @@ struct Params {
 
 #include "slot"
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read_write> slots: array<Slot>;
 @group(0) @binding(2) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(3) var<storage, read_write> prediction: array<vec4f>;
@@ -37,10 +37,10 @@ fn bounded(x: vec4f) -> vec4f {
 fn compute(i: u32) {
   let slot = slots[i / params.slotVectors];
   var p = bounded(prediction[i]);
-  if (params.guided != 0u) {
-    let conditional = bounded(prediction[i + params.invocations]);
-    // Exact where nothing is to be guided, so that such a picture equals one without guidance.
-    if (slot.guidance == 1.0) { p = conditional; } else { p += slot.guidance * (conditional - p); }
+  // Exact where nothing is to be guided, so that such a picture equals one without guidance.
+  if (params.guided != 0u && slot.guidance != 1.0) {
+    let without = bounded(prediction[i + params.invocations]);
+    p = without + slot.guidance * (p - without);
   }
   let at = slot.tableRow * params.tableStride + params.tableOffset;
   output[i] = (coefficients[at] * latent[i] + coefficients[at + 1u] * p) * params.imageScale;

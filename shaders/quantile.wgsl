@@ -14,7 +14,7 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read_write> input: array<f32>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
 
@@ -29,6 +29,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  loadParams(group.z >> 31u);
   let slot = group.y + group.z * groups.y;
   if (slot >= params.slots) { return; }
   let stride = params.vectors * 4u;

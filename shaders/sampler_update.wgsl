@@ -19,7 +19,7 @@ struct Params {
 
 #include "slot"
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read_write> slots: array<Slot>;
 @group(0) @binding(2) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(3) var<storage, read_write> raw: array<vec4f>;

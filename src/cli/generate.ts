@@ -1,4 +1,5 @@
 import type { ThresholdType } from "../diffusion/config.ts";
+import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { UsageError } from "../errors.ts";
 import { FASTEST } from "../media/animation.ts";
@@ -104,6 +105,12 @@ export const COMMAND = {
       default: String(DEFAULT_GUIDANCE),
     },
     {
+      long: "guidance-interval",
+      value: "LO,HI",
+      description:
+        "Guide only at steps whose time lies between, from 0 (the picture) to 1 (noise); the others take half the time. Without it: at every step",
+    },
+    {
       long: "negative",
       value: "TEXT",
       description: "What the pictures should not show; needs guidance",
@@ -120,6 +127,18 @@ export const COMMAND = {
       value: "N",
       description:
         "Width and height in pixels, of a video those of the square that its frames make together. Without it: the model's own",
+    },
+    {
+      long: "cache",
+      value: "N",
+      description:
+        "Of a model with inner resolutions: run their UNets at every Nth step only. Quicker, and the picture changes a little",
+    },
+    {
+      long: "cache-error",
+      value: "X",
+      description:
+        "The same, as seldom as the change that is missed stays below a share such as 0.1; pictures are made one at a time",
     },
     {
       long: "batch",
@@ -278,6 +297,7 @@ async function readRequest(
     );
   }
   const { seed, steps, eta, threshold, size, negative, "text-features": textFeatures } = values;
+  const interval = values["guidance-interval"];
   return {
     prompt: prompts,
     count: integer(values.count, { name: "--count", min: 1, max: MAX_COUNT }),
@@ -286,6 +306,8 @@ async function readRequest(
     ...steps !== undefined && { steps: integer(steps, { name: "--steps", min: 1 }) },
     ...eta !== undefined && { eta: number(eta, { name: "--eta", min: 0, max: 1 }) },
     guidance: number(values.guidance, { name: "--guidance", min: 0 }),
+    ...interval !== undefined && { guidanceInterval: intervalOf(interval) },
+    ...cacheOf(values),
     ...negative !== undefined && { negative },
     ...threshold !== undefined && { threshold: thresholdOf(threshold) },
     ...size !== undefined && { size: integer(size, { name: "--size", min: 1 }) },
@@ -300,6 +322,28 @@ function wholeNumber(seed: string): bigint {
   throw new UsageError(
     `Option "--seed" needs a whole number from 0 to 2^64 - 1, not ${quoted(seed)}.`,
   );
+}
+
+function intervalOf(value: string): GuidanceInterval {
+  const ends = value.split(",").map((end) => /^[\d.]+$/.test(end) ? Number(end) : NaN);
+  const [low = NaN, high = NaN] = ends;
+  if (ends.length === 2 && low >= 0 && low <= high && high <= 1) return [low, high];
+  throw new UsageError(
+    `Option "--guidance-interval" needs two numbers from 0 to 1, the smaller one first, as in "0.2,0.8", not ${
+      quoted(value)
+    }.`,
+  );
+}
+
+function cacheOf(
+  { cache, "cache-error": error }: Values<typeof COMMAND>,
+): Pick<GenerateRequest, "cache"> {
+  if (cache !== undefined && error !== undefined) {
+    throw new UsageError("Give --cache or --cache-error, not both.");
+  }
+  if (cache !== undefined) return { cache: { every: integer(cache, { name: "--cache", min: 1 }) } };
+  if (error === undefined) return {};
+  return { cache: { error: number(error, { name: "--cache-error", min: 0 }) } };
 }
 
 function thresholdOf(value: string): ThresholdType {

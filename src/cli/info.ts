@@ -4,6 +4,7 @@ import { weightBytes } from "../gpu/weights.ts";
 import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
 import type { Plan } from "../graph/plan.ts";
+import { FILM_STEPS } from "../diffusion/session_graphs.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import {
   builtInEncoder,
@@ -239,7 +240,8 @@ function describePlan(
   const resolved = resolveRequest(request, config, diffusion);
   const shape = sessionShape(resolved, model, { slots: batch, tokens: maxTokens });
   const estimated = estimate(model, encoder, shape, gpu);
-  const { plans, bytes } = estimated;
+  const { plans: { steps, ...others }, bytes } = estimated;
+  const plans = { ...others, step: steps[0]! };
   return {
     device: gpu.name,
     batch,
@@ -287,6 +289,7 @@ function planText(planned: ReturnType<typeof describePlan>): string {
   const names = {
     textEncoder: "Text encoder, a prompt",
     conditioning: "Conditioning, a batch",
+    films: `Times, every ${FILM_STEPS} steps`,
     firstNoise: "First noise, a batch",
     step: "Step",
   };

@@ -1,4 +1,4 @@
-import { sessionGraphs } from "../diffusion/session.ts";
+import { sessionGraphs } from "../diffusion/session_graphs.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu } from "../gpu/device.ts";
 import { checkWritable, writeAtomically } from "../media/write.ts";
@@ -54,7 +54,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const shape = sessionShape(request, model, { slots: 1, tokens: model.maxTokens });
   await checkWritable(values.output);
   using gpu = await Gpu.open();
-  const groups = convGroups(sessionGraphs(model.network, shape).step, model.file);
+  const groups = convGroups(sessionGraphs(model.network, shape).steps[0]!.graph, model.file);
   const progress = new Progress({
     label: "Measuring",
     total: groups.length,

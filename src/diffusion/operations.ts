@@ -10,6 +10,7 @@ import {
   vectors,
 } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
+import { repeatRows } from "../graph/operations/rows.ts";
 import type { Threshold } from "./thresholds.ts";
 
 /** Bytes of `struct Slot` in shaders/slot.wgsl. */
@@ -158,7 +159,7 @@ export interface LevelStep {
   readonly slots: Value;
   /** [table rows, levels * COEFFICIENTS]. */
   readonly coefficients: Value;
-  /** The model's result: [slots, ...], or guided [2 * slots, ...] with the rows without text first. */
+  /** The model's result: [slots, ...], or guided [2 * slots, ...] with the rows without text last. */
   readonly prediction: Value;
   /** x_t, stepped in place. */
   readonly latent: Value;
@@ -193,5 +194,24 @@ export function stepLevel(graph: Graph, step: LevelStep): void {
     threshold,
     imageScale,
     noisy: step.noise !== undefined,
+  });
+}
+
+/** Steps one level with x0 as it was at the step before: `latent` changes in place. */
+export function stepReusing(
+  graph: Graph,
+  { slots, coefficients, latent, previous, level, noise }: Pick<
+    LevelStep,
+    "slots" | "coefficients" | "latent" | "previous" | "level" | "noise"
+  >,
+): void {
+  // A copy, for a kernel cannot write what it reads by another name.
+  const raw = repeatRows(graph, previous, 1);
+  const extras = noise === undefined ? [] : [noise];
+  graph.apply(updateOperation, [slots, coefficients, raw, latent, previous, ...extras], {
+    level,
+    threshold: { kind: "none" },
+    imageScale: 1,
+    noisy: noise !== undefined,
   });
 }

@@ -4,6 +4,7 @@
  */
 import { UsageError } from "../errors.ts";
 import type { SamplerConfig } from "./config.ts";
+import { type GuidanceInterval, guidances } from "./guidance.ts";
 import { levels } from "./levels.ts";
 import { type PredictionCoefficients, predictionCoefficients } from "./prediction.ts";
 import { type SamplerName, SAMPLERS, type UpdateCoefficients } from "./samplers/mod.ts";
@@ -28,6 +29,10 @@ export interface SamplingRequest {
   steps: number;
   /** From 0 to 1, for "ddim" only; 0 if left out. */
   eta?: number;
+  /** 1, which is none, if left out. */
+  guidance?: number;
+  /** Where guidance is applied; everywhere if left out. */
+  guidanceInterval?: GuidanceInterval;
 }
 
 /** The numbers of one level. */
@@ -45,6 +50,8 @@ export interface SamplingPlan {
   timesteps: number[];
   /** The model's time input at each step: t - 1, as the model was trained. */
   times: number[];
+  /** Of each step; 1: it is not guided. */
+  guidances: number[];
   threshold: Threshold;
   /** Outermost first. */
   levels: LevelPlan[];
@@ -55,11 +62,11 @@ export interface SamplingPlan {
 /**
  * Plans a sampling run.
  *
- * @throws {UsageError} If steps or eta is out of range, or the sampler has no eta.
+ * @throws {UsageError} If steps, eta or the interval is out of range, or the sampler has no eta.
  * @throws {MdmError} If the configuration gives a schedule that cannot be sampled.
  */
 export function samplingPlan(request: SamplingRequest): SamplingPlan {
-  const { config, nestRatio, steps } = request;
+  const { config, nestRatio, steps, guidance = 1, guidanceInterval = [0, 1] } = request;
   const { sampler, timesteps: spacing } = SAMPLERS[request.sampler];
   const eta = checkedEta(request);
   const timesteps = spacing(config, steps);
@@ -74,6 +81,7 @@ export function samplingPlan(request: SamplingRequest): SamplingPlan {
   return {
     timesteps,
     times: timesteps.slice(0, -1).map((t) => t - 1),
+    guidances: guidances(guidance, guidanceInterval, timesteps, config.numDiffusionSteps),
     threshold: THRESHOLDS[config.thresholdFunction],
     levels: planned,
     usesNoise: planned.some(({ coefficients }) => coefficients.some(({ noise }) => noise > 0)),

@@ -2,132 +2,41 @@ import type { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import type { Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
-import { Graph, type Shape, type Value } from "../graph/graph.ts";
-import { repeatRows } from "../graph/operations/rows.ts";
-import { type Network, type NetworkSizes, TENSORS } from "../model/network.ts";
+import { arenaBytes } from "../graph/plan.ts";
+import { type Network, TENSORS } from "../model/network.ts";
 import { writeTimes } from "../model/network_inputs.ts";
-import { COEFFICIENTS, noise, SLOT_BYTES, stepLevel } from "./operations.ts";
+import { relativeDrift } from "./drift.ts";
+import { COEFFICIENTS, SLOT_BYTES } from "./operations.ts";
 import type { SamplingPlan } from "./plan.ts";
-import type { Threshold } from "./thresholds.ts";
-
-/** What a session is made for; all of it is fixed, for it decides what is recorded. */
-export interface SessionShape {
-  /** Pictures that are denoised together. */
-  readonly slots: number;
-  /** Whether each picture has a row without its text as well. */
-  readonly guided: boolean;
-  /** Tokens that a text may have. */
-  readonly tokens: number;
-  /** Steps that the tables have room for. */
-  readonly steps: number;
-  /** Width and height of the outermost picture. */
-  readonly size: number;
-  readonly threshold: Threshold;
-  /** The scale of each level when it is thresholded, outermost first. */
-  readonly imageScales: readonly number[];
-  /** The reference's `model_output_scale`; 0: none. */
-  readonly outputScale: number;
-  /** Where a step's noise comes from; "given": from the tensors `noise.<level>`. */
-  readonly noise: "none" | "seeded" | "given";
-}
+import {
+  FILM_STEPS,
+  networkSizes,
+  SESSION_TENSORS,
+  sessionGraphs,
+  type SessionShape,
+  type StepKind,
+} from "./session_graphs.ts";
 
 /** What a picture is at a step. */
 export interface SlotState {
-  /** The step's row in the tables. */
+  /** The step's row in the tables of the run. */
   readonly tableRow: number;
   /** How often noise was drawn for this picture before. */
   readonly draw: number;
   readonly seed: bigint;
+  /** 1: at this step the picture is not guided. */
   readonly guidance: number;
-}
-
-/** Names of a session's own tensors. */
-export const SESSION_TENSORS = {
-  slots: "slots",
-  coefficients: "coefficients",
-  latent: (level: number) => `x_t.${level}`,
-  x0: (level: number) => `x0.${level}`,
-  noise: (level: number) => `noise.${level}`,
-} as const;
-
-/** The graphs of a session, for a device or for a report. */
-export interface SessionGraphs {
-  /** Once a run: the first noise of every level. */
-  readonly start: Graph;
-  /** Once a prompt. */
-  readonly conditioning: Graph;
-  /** Once a step. */
-  readonly step: Graph;
-  /** Every tensor that the graphs share. */
-  readonly tensors: ReadonlyMap<string, Shape>;
-}
-
-/** Puts a session's graphs together: from noise and text to the next x_t of every level. */
-export function sessionGraphs(network: Network, shape: SessionShape): SessionGraphs {
-  const { slots, guided, size, threshold, imageScales, outputScale } = shape;
-  const sizes = networkSizes(shape);
-  const pictures = pictureShapes(network, slots, size);
-  const conditioning = network.conditioning(sizes);
-  const own: [string, Shape][] = [
-    [SESSION_TENSORS.slots, [slots, SLOT_BYTES / 4]],
-    [SESSION_TENSORS.coefficients, [shape.steps, network.levels * COEFFICIENTS]],
-    ...pictures.flatMap((picture, level): [string, Shape][] => [
-      [SESSION_TENSORS.latent(level), picture],
-      [SESSION_TENSORS.x0(level), picture],
-      ...shape.noise === "given"
-        ? [[SESSION_TENSORS.noise(level), picture] as [string, Shape]]
-        : [],
-    ]),
-  ];
-  const tensors = new Map([
-    ...network.tensors(sizes),
-    ...[...conditioning.outputs].map(([name, value]) => [name, value.shape] as const),
-    ...own,
-  ]);
-
-  const start = new Graph();
-  const seeds = start.input(SESSION_TENSORS.slots, tensors.get(SESSION_TENSORS.slots)!);
-  for (const [level, picture] of pictures.entries()) {
-    start.output(SESSION_TENSORS.latent(level), noise(start, seeds, picture, level));
-  }
-
-  const step = new Graph();
-  const input = (name: string) => step.input(name, tensors.get(name)!);
-  const slotStates = input(SESSION_TENSORS.slots);
-  const coefficients = input(SESSION_TENSORS.coefficients);
-  const latents = pictures.map((_, level) => input(SESSION_TENSORS.latent(level)));
-  const rows = guided ? latents.map((latent) => repeatRows(step, latent, 2)) : latents;
-  const predictions = network.denoise(step, rows, sizes, conditioning.outputs);
-  const noiseOf = (level: number): { noise?: Value } => {
-    switch (shape.noise) {
-      case "none":
-        return {};
-      case "seeded":
-        return { noise: noise(step, slotStates, pictures[level]!, level) };
-      case "given":
-        return { noise: input(SESSION_TENSORS.noise(level)) };
-    }
-  };
-  for (const [level, prediction] of predictions.entries()) {
-    stepLevel(step, {
-      slots: slotStates,
-      coefficients,
-      prediction,
-      latent: latents[level]!,
-      previous: input(SESSION_TENSORS.x0(level)),
-      ...noiseOf(level),
-      level,
-      guided,
-      imageScale: imageScales[level]!,
-      outputScale,
-      threshold,
-    });
-  }
-  return { start, conditioning, step, tensors };
 }
 
 /** Memory, weights and recorded calls for sampling pictures of one shape, to be used again and again. */
 export class Session implements Disposable {
+  /** The model's times, by row of the tables of runs. */
+  readonly #times: number[] = [];
+  /** The first of the steps whose scales and shifts are there, of each slot. */
+  readonly #filmsFrom: number[];
+  /** Whether any picture is guided at the step that is next. */
+  #guides = false;
+
   private constructor(
     readonly shape: SessionShape,
     readonly network: Network,
@@ -136,9 +45,13 @@ export class Session implements Disposable {
     readonly executables: {
       readonly start: Executable;
       readonly conditioning: Executable;
-      readonly step: Executable;
+      readonly films: Executable;
+      /** As the graphs of {@link SessionGraphs}. */
+      readonly steps: readonly (StepKind & { readonly executable: Executable })[];
     },
-  ) {}
+  ) {
+    this.#filmsFrom = new Array(shape.slots).fill(-Infinity);
+  }
 
   /** Loads weights that are not there yet, allocates and records. */
   static async make(
@@ -150,12 +63,19 @@ export class Session implements Disposable {
     const tensors = new Map(
       [...graphs.tensors].map(([name, size]) => [name, new Tensor(pipelines.gpu, name, size)]),
     );
-    const environment = { pipelines, weights, tensors };
-    return new Session(shape, network, tensors, {
-      start: await Executable.make(graphs.start, environment),
-      conditioning: await Executable.make(graphs.conditioning, environment),
-      step: await Executable.make(graphs.step, environment),
+    const [start, conditioning, films, ...made] = await Executable.makeAll(
+      [
+        graphs.start,
+        graphs.conditioning,
+        graphs.films,
+        ...graphs.steps.map(({ graph }) => graph),
+      ],
+      { pipelines, weights, tensors },
+    );
+    const steps = graphs.steps.map(({ graph: _, ...kind }, i) => {
+      return { ...kind, executable: made[i]! };
     });
+    return new Session(shape, network, tensors, { start, conditioning, films, steps });
   }
 
   /** A tensor by name. */
@@ -167,14 +87,14 @@ export class Session implements Disposable {
 
   /** Bytes on the GPU beside the weights. */
   get bytes(): number {
-    const { start, conditioning, step } = this.executables;
-    return [start, conditioning, step].reduce((sum, { plan }) => sum + plan.arenaBytes, 0) +
+    return arenaBytes(this.#all.map(({ plan }) => plan)) +
       [...this.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   }
 
   /** Writes the tables of a run: a row for each of its steps, from `first` on. */
   writeTables({ times, levels }: Pick<SamplingPlan, "times" | "levels">, first = 0): void {
-    writeTimes(this.network, times, this.tensors, first);
+    times.forEach((time, i) => this.#times[first + i] = time);
+    this.#filmsFrom.fill(-Infinity);
     const width = levels.length * COEFFICIENTS;
     const table = new Float32Array(times.length * width);
     for (const [level, { coefficients }] of levels.entries()) {
@@ -188,20 +108,40 @@ export class Session implements Disposable {
 
   /** Says where each picture is; takes effect for what is submitted after. */
   writeSlots(states: readonly SlotState[]): void {
-    const { slots, guided } = this.shape;
+    const { slots } = this.shape;
+    this.#makeFilms(states);
+    this.#guides = states.some(({ guidance }) => guidance !== 1);
     const bytes = new DataView(new ArrayBuffer(slots * SLOT_BYTES));
-    const steps = new Uint32Array(slots * (guided ? 2 : 1));
+    const films = new Uint32Array(networkSizes(this.shape).rows);
     for (const [slot, { tableRow, draw, seed, guidance }] of states.entries()) {
       const at = slot * SLOT_BYTES;
       bytes.setUint32(at, tableRow, true);
       bytes.setUint32(at + 4, draw, true);
       bytes.setBigUint64(at + 8, BigInt.asUintN(64, seed), true);
       bytes.setFloat32(at + 16, guidance, true);
-      steps[slot] = tableRow;
-      if (guided) steps[slots + slot] = tableRow;
+      for (let row = slot; row < films.length; row += slots) {
+        films[row] = row * FILM_STEPS + tableRow - this.#filmsFrom[slot]!;
+      }
     }
     this.tensor(SESSION_TENSORS.slots).writeRaw(new Uint8Array(bytes.buffer));
-    this.tensor(TENSORS.step).writeRaw(steps);
+    this.tensor(TENSORS.film).writeRaw(films);
+  }
+
+  /** Makes the scales and shifts of the steps to come, for pictures that have gone through those that there are. */
+  #makeFilms(states: readonly SlotState[]): void {
+    const { rows } = networkSizes(this.shape);
+    const missing = states.entries().filter(([slot, { tableRow }]) => {
+      const step = tableRow - this.#filmsFrom[slot]!;
+      return step < 0 || step >= FILM_STEPS;
+    }).toArray();
+    for (const [slot, { tableRow }] of missing) {
+      this.#filmsFrom[slot] = tableRow;
+      const times = this.#times.slice(tableRow, tableRow + FILM_STEPS);
+      for (let row = slot; row < rows; row += this.shape.slots) {
+        writeTimes(this.network, times, this.tensors, row);
+      }
+    }
+    if (missing.length > 0) this.executables.films.submit();
   }
 
   /** Draws the first noise of every level. */
@@ -212,30 +152,36 @@ export class Session implements Disposable {
   /** Makes keys, values and embeddings of the texts that were written. */
   condition(): void {
     this.executables.conditioning.submit();
+    this.#filmsFrom.fill(-Infinity);
   }
 
-  /** One step of every picture. */
-  step(): void {
-    this.executables.step.submit();
+  /**
+   * One step of every picture; where none is guided, and the session has such a step, of the rows with text only.
+   *
+   * @param inner Whether the UNets inside the outermost one are run: always, unless the session can use again what they gave.
+   */
+  step({ inner = true }: { readonly inner?: boolean } = {}): void {
+    const steps = this.executables.steps.filter((step) => step.inner === inner);
+    const { executable } = steps.find(({ guided }) => guided === this.#guides) ?? steps[0]!;
+    executable.submit();
+  }
+
+  /**
+   * How much what the UNets inside the outermost one give has changed from the run before the last to the last, as a share of it:
+   * of the first picture, with its text. Waits for the steps that were submitted.
+   */
+  async readDrift(): Promise<number> {
+    const tensor = this.tensor(SESSION_TENSORS.drift);
+    return relativeDrift(await tensor.read(), tensor.shape[1]!);
+  }
+
+  get #all(): readonly Executable[] {
+    const { start, conditioning, films, steps } = this.executables;
+    return [start, conditioning, films, ...steps.map(({ executable }) => executable)];
   }
 
   [Symbol.dispose](): void {
-    const { start, conditioning, step } = this.executables;
-    for (const executable of [start, conditioning, step]) executable[Symbol.dispose]();
+    for (const executable of this.#all) executable[Symbol.dispose]();
     for (const tensor of this.tensors.values()) tensor[Symbol.dispose]();
   }
-}
-
-/** The pictures of every level, outermost first: [slots, height, width, channels]. */
-export function pictureShapes(network: Network, slots: number, size: number): Shape[] {
-  const { nestRatio, inputChannels } = network.config;
-  const outermost = nestRatio[0] ?? 1;
-  return [...nestRatio, 1].map((ratio) => {
-    const side = size * ratio / outermost;
-    return [slots, side, side, inputChannels];
-  });
-}
-
-function networkSizes({ slots, guided, tokens, steps }: SessionShape): NetworkSizes {
-  return { rows: slots * (guided ? 2 : 1), tokens, tableRows: steps };
 }

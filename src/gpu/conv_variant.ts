@@ -4,8 +4,10 @@ import type { Kernel } from "./kernel.ts";
 import { kernels } from "./kernels.ts";
 import type { TemplateValues } from "./template.ts";
 
-/** Ways of convolving; each is the shader `conv_<name>`. */
-export const CONV_VARIANTS = ["subgroup", "register", "workgroup"] as const;
+/**
+ * Ways of convolving; "winograd" is three kernels for 3x3 windows (see winograd.ts), each other one the shader `conv_<name>`.
+ */
+export const CONV_VARIANTS = ["subgroup", "register", "workgroup", "winograd"] as const;
 
 export type ConvVariantName = typeof CONV_VARIANTS[number];
 
@@ -17,6 +19,10 @@ export interface ConvVariant {
   readonly panel: number;
   /** Pixels of a workgroup. */
   readonly tile: number;
+  /** Output channels of one vector that the kernel writes: 2 or 4. */
+  readonly width: 2 | 4;
+  /** Whether the kernel can write what GroupNorm needs of its output. */
+  readonly statistics: boolean;
   /** Parts of each sum that workgroups compute beside each other, to be added by `conv_sum`; 1: whole sums. */
   readonly parts: number;
 }
@@ -33,6 +39,8 @@ export interface ConvShape {
   readonly sources: number;
   /** Whether weights are kept in 16 bits. */
   readonly half: boolean;
+  /** Whether sums must not be cut into parts: Winograd's products fill a GPU as they are. */
+  readonly whole?: boolean;
 }
 
 /** What is chosen: a way of convolving, and how it cuts the work where that is open. */
@@ -59,13 +67,24 @@ export function convKey({ pixels, outputs, depth, sources, half }: ConvShape): s
 export function convVariant(gpu: KernelTarget, shape: ConvShape): ConvVariant {
   const { sources, half } = shape;
   const source = { SOURCES: sources, CONCAT: sources > 1, HALF: half };
-  const { variant, cut }: ConvChoice = gpu.convVariant === undefined
-    ? gpu.tuned?.get(convKey(shape)) ?? { variant: fastest(gpu, shape) }
-    : { variant: gpu.convVariant };
+  const { variant, cut } = convChoice(gpu, shape);
   if (variant === "workgroup") return workgroupVariant(shape, source, cut);
   return variant === "subgroup" && hasLanes(gpu)
     ? subgroupVariant(gpu.subgroupSize, shape, source)
     : registerVariant(shape, source);
+}
+
+/** What is forced or was measured, else what is the fastest as a rule; Winograd's own products are chosen by the rule. */
+function convChoice(gpu: KernelTarget, shape: ConvShape): ConvChoice {
+  const asked = askedFor(gpu, shape);
+  if (asked === undefined || asked.variant === "winograd") return { variant: fastest(gpu, shape) };
+  return asked;
+}
+
+/** What is forced, or was measured for a shape. */
+export function askedFor(gpu: KernelTarget, shape: ConvShape): ConvChoice | undefined {
+  if (gpu.convVariant !== undefined) return { variant: gpu.convVariant };
+  return shape.whole ? undefined : gpu.tuned?.get(convKey(shape));
 }
 
 /** Every choice that there is for a shape on a device and that could be the fastest. */
@@ -95,7 +114,10 @@ const SUBGROUP_TILES: Readonly<Record<number, { tile: number; vectors: number }>
   16: { tile: 64, vectors: 1 },
 };
 
-/** Loads are what software adapters are slow at, and broadcasting saves them. */
+/**
+ * Loads are what software adapters are slow at, and broadcasting saves them. Of tiles there are three sizes, so that pipelines stay
+ * few; with guidance there are twice the pixels of a row.
+ */
 function subgroupVariant(
   lanes: number,
   { pixels, outputs }: ConvShape,
@@ -107,7 +129,7 @@ function subgroupVariant(
   const narrow = (outputs - 1) % panel < panel / 2;
   const vectors = narrow && full.vectors > 1 ? full.vectors / 2 : full.vectors;
   const width = narrow && full.vectors === 1 ? 2 : 4;
-  const tile = smallest(pixels, lanes, full.tile);
+  const tile = pixels <= lanes / 2 ? lanes : pixels <= lanes * 2 ? lanes * 2 : full.tile;
   return {
     kernel: kernels.convSubgroup,
     constants: {
@@ -122,6 +144,8 @@ function subgroupVariant(
     },
     panel: lanes * vectors * width,
     tile,
+    width,
+    statistics: true,
     parts: 1,
   };
 }
@@ -129,7 +153,7 @@ function subgroupVariant(
 function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVariant {
   const lanes = 8;
   const pixelLanes = 8;
-  const tile = smallest(pixels, pixelLanes, 32);
+  const tile = pixels <= pixelLanes ? pixelLanes : 32;
   return {
     kernel: kernels.convRegister,
     constants: {
@@ -142,11 +166,8 @@ function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVar
     },
     panel: lanes * 4,
     tile,
+    width: 4,
+    statistics: false,
     parts: 1,
   };
-}
-
-/** The full tile unless a small one holds a row's pixels in fewer places: two sizes, so that pipelines stay few. */
-function smallest(pixels: number, small: number, full: number): number {
-  return pixels <= small ? small : full;
 }

@@ -56,6 +56,8 @@ export function workgroupVariant(
     },
     panel,
     tile,
+    width: 4,
+    statistics: false,
     parts,
   };
 }
@@ -89,7 +91,8 @@ export function workgroupCuts(shape: ConvShape): WorkgroupCut[] {
     });
 }
 
-function mostParts({ depth }: ConvShape): number {
+function mostParts({ depth, whole }: ConvShape): number {
+  if (whole) return 1;
   return Math.max(1, Math.min(MAX_PARTS, Math.floor(depth / STEP_VECTORS / SHORTEST_PART)));
 }
 

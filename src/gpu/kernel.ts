@@ -34,12 +34,17 @@ export class Kernel {
 
   /** The shader for some values of its template's names. */
   expand(constants: TemplateValues): string {
-    return expand(this.source, constants, this.includes);
+    return expand(this.source, { ...constants, PARAMS_BYTES: this.#paramsBytes }, this.includes);
+  }
+
+  /** A uniform buffer's elements have to be multiples of 16 bytes. */
+  get #paramsBytes(): number {
+    return Math.ceil(this.params.length / 4) * 16;
   }
 
   /** Packs values into the bytes of `Params`; every field has to be there, and nothing else. */
   packParams(values: Readonly<Record<string, number>>): ArrayBuffer {
-    const bytes = new ArrayBuffer(Math.ceil(this.params.length / 4) * 16);
+    const bytes = new ArrayBuffer(this.#paramsBytes);
     const view = new DataView(bytes);
     const known = new Set(this.params.map((field) => field.name));
     for (const name of Object.keys(values)) {

@@ -1,6 +1,7 @@
 import activation from "../../shaders/activation.wgsl" with { type: "text" };
 import add from "../../shaders/add.wgsl" with { type: "text" };
 import attention from "../../shaders/attention.wgsl" with { type: "text" };
+import attentionSubgroup from "../../shaders/attention_subgroup.wgsl" with { type: "text" };
 import averagePool from "../../shaders/average_pool.wgsl" with { type: "text" };
 import convCommon from "../../shaders/conv_common.wgsl" with { type: "text" };
 import convEpilogue from "../../shaders/conv_epilogue.wgsl" with { type: "text" };
@@ -18,6 +19,7 @@ import groupNormStats from "../../shaders/group_norm_stats.wgsl" with { type: "t
 import layerNorm from "../../shaders/layer_norm.wgsl" with { type: "text" };
 import mosaic from "../../shaders/mosaic.wgsl" with { type: "text" };
 import noise from "../../shaders/noise.wgsl" with { type: "text" };
+import params from "../../shaders/params.wgsl" with { type: "text" };
 import predictX0 from "../../shaders/predict_x0.wgsl" with { type: "text" };
 import quantile from "../../shaders/quantile.wgsl" with { type: "text" };
 import repeatRows from "../../shaders/repeat_rows.wgsl" with { type: "text" };
@@ -25,6 +27,8 @@ import rotary from "../../shaders/rotary.wgsl" with { type: "text" };
 import samplerUpdate from "../../shaders/sampler_update.wgsl" with { type: "text" };
 import slot from "../../shaders/slot.wgsl" with { type: "text" };
 import weightedSum from "../../shaders/weighted_sum.wgsl" with { type: "text" };
+import winogradInput from "../../shaders/winograd_input.wgsl" with { type: "text" };
+import winogradOutput from "../../shaders/winograd_output.wgsl" with { type: "text" };
 import workgroupSum from "../../shaders/workgroup_sum.wgsl" with { type: "text" };
 import { type Dispatch, Kernel, spread } from "./kernel.ts";
 import type { TemplateValues } from "./template.ts";
@@ -34,6 +38,7 @@ const includes = {
   conv_common: convCommon,
   conv_epilogue: convEpilogue,
   elementwise: elementwiseMain,
+  params,
   slot,
   workgroup_sum: workgroupSum,
 };
@@ -42,6 +47,7 @@ const includes = {
 export const kernels = {
   add: new Kernel("add", add, includes),
   attention: new Kernel("attention", attention, includes),
+  attentionSubgroup: new Kernel("attention_subgroup", attentionSubgroup, includes),
   averagePool: new Kernel("average_pool", averagePool, includes),
   convRegister: new Kernel("conv_register", convRegister, includes),
   convSubgroup: new Kernel("conv_subgroup", convSubgroup, includes),
@@ -62,6 +68,8 @@ export const kernels = {
   rotary: new Kernel("rotary", rotary, includes),
   samplerUpdate: new Kernel("sampler_update", samplerUpdate, includes),
   weightedSum: new Kernel("weighted_sum", weightedSum, includes),
+  winogradInput: new Kernel("winograd_input", winogradInput, includes),
+  winogradOutput: new Kernel("winograd_output", winogradOutput, includes),
 } as const;
 
 /** Invocations of a workgroup where nothing asks for another number. */

@@ -5,7 +5,7 @@ import type { BufferRange } from "../gpu/kernel.ts";
 import { type Pipelines, Recording } from "../gpu/recording.ts";
 import type { Weights } from "../gpu/weights.ts";
 import type { Graph } from "./graph.ts";
-import { type Place, type Plan, plan } from "./plan.ts";
+import { arenaBytes, type Place, type Plan, plan } from "./plan.ts";
 
 /** What a graph needs from outside to run. */
 export interface Environment {
@@ -43,22 +43,45 @@ export class Executable implements Disposable {
   ) {}
 
   /** Plans a graph, loads its weights, allocates its arena and records its calls. */
-  static async make(
-    graph: Graph,
-    { pipelines, weights, tensors, target = pipelines.gpu.info }: Environment,
+  static async make(graph: Graph, environment: Environment): Promise<Executable> {
+    const [executable] = await Executable.makeAll([graph], environment);
+    return executable;
+  }
+
+  /**
+   * Makes graphs that run one after the other: they share one arena, as large as the largest of them needs, and are disposed of
+   * together.
+   */
+  static async makeAll<const Graphs extends readonly Graph[]>(
+    graphs: Graphs,
+    environment: Environment,
+  ): Promise<{ [I in keyof Graphs]: Executable }> {
+    const { pipelines: { gpu }, weights, target = gpu.info } = environment;
+    const plans = graphs.map((graph) =>
+      plan(graph, { gpu: target, isHalf: (name) => weights.isHalf(name) })
+    );
+    for (const made of plans) checkBindings(made, gpu);
+    for (const made of plans) await weights.load(made.weights);
+    using allocated = new DisposableStack();
+    const arena = gpu.buffer(arenaBytes(plans), "activations");
+    allocated.defer(() => arena.destroy());
+    const executables: Executable[] = [];
+    for (const made of plans) {
+      executables.push(allocated.use(await Executable.#record(made, arena, environment)));
+    }
+    allocated.move();
+    return executables as { [I in keyof Graphs]: Executable };
+  }
+
+  /** Gives everything that a plan calls with its place, and records the calls. */
+  static async #record(
+    made: Plan,
+    arena: GPUBuffer,
+    { pipelines, weights, tensors }: Environment,
   ): Promise<Executable> {
     const { gpu } = pipelines;
-    const made = plan(graph, { gpu: target, isHalf: (name) => weights.isHalf(name) });
-    checkBindings(made, gpu);
-    await weights.load(made.weights);
     using allocated = new DisposableStack();
-    const allocate = (bytes: number, label: string) => {
-      const buffer = gpu.buffer(bytes, label);
-      allocated.defer(() => buffer.destroy());
-      return buffer;
-    };
-    const arena = allocate(made.arenaBytes, "activations");
-
+    allocated.defer(() => arena.destroy());
     const range = (place: Place): BufferRange => {
       switch (place.kind) {
         case "arena":
@@ -71,7 +94,8 @@ export class Executable implements Disposable {
           return tensor;
         }
         case "constant": {
-          const buffer = allocate(place.data.byteLength, "a constant");
+          const buffer = gpu.buffer(place.data.byteLength, "a constant");
+          allocated.defer(() => buffer.destroy());
           gpu.device.queue.writeBuffer(buffer, 0, place.data);
           return { buffer, offset: 0, bytes: place.data.byteLength };
         }

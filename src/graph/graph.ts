@@ -25,7 +25,7 @@ export interface Parameter {
 
 /**
  * A kind of operation, declared once: what shape it gives, and which kernels compute it. Operations are pure (but for
- * `samplerUpdate`, which steps the latents in place), so that a gradient rule can stand beside `lower` one day.
+ * `samplerUpdate`, which steps the latents in place, and `drift`, which keeps what it measured), so that a gradient rule can stand beside `lower` one day.
  */
 export interface Operation<Attributes> {
   readonly name: string;
@@ -33,6 +33,10 @@ export interface Operation<Attributes> {
   shape(inputs: readonly Value[], attributes: Attributes): Shape;
   /** Emits the kernel calls. */
   lower(inputs: readonly Value[], output: Value, attributes: Attributes, to: Lowering): void;
+  /** Whether a node would normalise its first input while reading it (see {@link Lowering.defer}). */
+  readonly normalises?: (node: Node, to: Lowering) => boolean;
+  /** Whether a node reads statistics of its first input's channels (see {@link Lowering.keepStatistics}). */
+  readonly readsStatistics?: (node: Node, to: Lowering) => boolean;
 }
 
 /** An operation applied. */

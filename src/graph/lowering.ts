@@ -1,7 +1,8 @@
+import type { Activation } from "../gpu/activation.ts";
 import type { KernelTarget } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
 import type { Packing } from "../gpu/packing.ts";
-import { origin, type Parameter, type Shape, type Value } from "./graph.ts";
+import { type Graph, type Node, origin, type Parameter, type Shape, type Value } from "./graph.ts";
 
 /** Memory that a kernel call reads or writes, before it has a place. */
 export type Memory =
@@ -28,13 +29,41 @@ export interface Target {
   isHalf(name: string): boolean;
 }
 
+/** Means and squared deviations of each channel over chunks of a value's pixels, as `shaders/group_norm_stats.wgsl` lays them out. */
+export interface Statistics {
+  readonly memory: Memory;
+  /** Pixels of a chunk; the last one of a row may have fewer. */
+  readonly chunk: number;
+}
+
+/** A normalisation that is left to the reader: `activation(input * scale + shift)`. */
+export interface Deferred {
+  readonly input: Value;
+  /** Scales and shifts, as `shaders/group_norm_affine.wgsl` lays them out. */
+  readonly affine: Memory;
+  readonly activation: Activation;
+}
+
 /** What an operation lowers itself to: the one place where kernel calls are gathered. */
 export class Lowering {
   readonly calls: Call[] = [];
   readonly #weights = new Map<string, Weight>();
   readonly #values = new Map<Value, Memory>();
+  readonly #readers = new Map<Value, Node[]>();
+  readonly #outputs: ReadonlySet<Value>;
+  readonly #statistics = new Map<Value, Statistics>();
+  readonly #deferred = new Map<Value, Deferred>();
 
-  constructor(readonly target: Target) {}
+  constructor(graph: Graph, readonly target: Target) {
+    this.#outputs = new Set([...graph.outputs.values()].map(origin));
+    for (const node of graph.nodes) {
+      for (const input of node.inputs.flatMap(sources).map(origin)) {
+        const readers = this.#readers.get(input);
+        if (readers === undefined) this.#readers.set(input, [node]);
+        else readers.push(node);
+      }
+    }
+  }
 
   /** Every weight that was asked for. */
   get weights(): readonly Weight[] {
@@ -56,6 +85,48 @@ export class Lowering {
     let memory = this.#values.get(value);
     if (memory === undefined) this.#values.set(value, memory = { kind: "value", value });
     return memory;
+  }
+
+  /** Whether statistics of a value will be read: then its producer may keep them. */
+  wantsStatistics(value: Value): boolean {
+    return this.#readersOf(value).some((node) =>
+      sources(node.inputs[0]!).some((input) => origin(input) === value) &&
+      node.operation.readsStatistics?.(node, this) === true
+    );
+  }
+
+  /** Says where the statistics of a value are. */
+  keepStatistics(value: Value, statistics: Statistics): void {
+    if (origin(value) === value) this.#statistics.set(value, statistics);
+  }
+
+  /** The statistics of a value's rows, if anything has computed them. */
+  statistics(value: Value): Statistics | undefined {
+    const kept = origin(value);
+    // Seen in another shape, its rows may be others.
+    return kept.shape[0] === value.shape[0] ? this.#statistics.get(kept) : undefined;
+  }
+
+  /** Whether the one who reads a value would normalise it: then it need not be stored. */
+  canDefer(value: Value): boolean {
+    const [reader, ...others] = this.#readersOf(value);
+    if (reader === undefined || others.length > 0 || this.#outputs.has(value)) return false;
+    return reader.inputs.filter((input) => input === value).length === 1 &&
+      reader.inputs[0] === value && reader.operation.normalises?.(reader, this) === true;
+  }
+
+  /** Leaves a value's normalisation to its reader. */
+  defer(value: Value, deferred: Deferred): void {
+    this.#deferred.set(value, deferred);
+  }
+
+  /** What is to be done to a value that was left to its reader. */
+  deferred(value: Value): Deferred | undefined {
+    return this.#deferred.get(value);
+  }
+
+  #readersOf(value: Value): readonly Node[] {
+    return this.#readers.get(origin(value)) ?? [];
   }
 
   /** Memory that lives from its first to its last call. */

@@ -21,12 +21,17 @@ export interface Plan {
   readonly flops: number;
 }
 
+/** Bytes of an arena that plans share, of which one runs at a time. */
+export function arenaBytes(plans: readonly Plan[]): number {
+  return Math.max(0, ...plans.map((made) => made.arenaBytes));
+}
+
 /** Offsets of bindings have to be multiples of this on every device. */
 const ALIGNMENT = 256;
 
 /** Chooses kernels and gives every activation a place: memory is shared by values that are never needed at one time. */
 export function plan(graph: Graph, target: Target): Plan {
-  const lowering = new Lowering(target);
+  const lowering = new Lowering(graph, target);
   for (const { operation, inputs, output, attributes } of graph.nodes) {
     operation.lower(inputs, output, attributes, lowering);
   }

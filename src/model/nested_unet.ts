@@ -50,10 +50,12 @@ export class NestedUNet extends UNet {
     pictures: readonly Value[],
     inputs: UNetInputs,
   ) {
-    const features = this.#inAdapter?.forward(graph, x) ?? null;
-    const inner = this.inner.forward(graph, pictures, inputs, features);
-    const back = this.#outAdapter.forward(graph, inner.features());
-    return { x: add(graph, x, back), predictions: inner.predictions };
+    const { reused } = inputs;
+    if (reused !== null) return { x: add(graph, x, reused), predictions: [], inner: reused };
+    const passed = this.#inAdapter?.forward(graph, x) ?? null;
+    const { predictions, features } = this.inner.forward(graph, pictures, inputs, passed);
+    const inner = this.#outAdapter.forward(graph, features());
+    return { x: add(graph, x, inner), predictions, inner };
   }
 }
 

@@ -1,10 +1,11 @@
 import { Graph, type Parameter, type Shape, type Value } from "../graph/graph.ts";
 import { add } from "../graph/operations/add.ts";
 import { gather } from "../graph/operations/gather.ts";
+import { reshape } from "../graph/operations/reshape.ts";
 import type { ModelConfig } from "./config.ts";
 import { makeUNet } from "./nested_unet.ts";
 import { Scope } from "./scope.ts";
-import type { UNet } from "./unet.ts";
+import type { UNet, UNetOutputs } from "./unet.ts";
 
 /** Names of the tensors that the graphs of a network share. */
 export const TENSORS = {
@@ -14,9 +15,9 @@ export const TENSORS = {
   mask: "text.mask",
   /** [rows, tokens]: the share of each token in the pooled embedding. */
   pool: "text.pool",
-  /** [rows], u32: which row of the tables of times is each row's. */
-  step: "rows.step",
-  /** Sines and cosines of times for a width of time embedding, [table rows, width / 4]. */
+  /** [rows], u32: which row of the tables of scales and shifts is each row's, row * steps + step. */
+  film: "rows.film",
+  /** Sines and cosines of each row's times for a width of time embedding, [rows, steps, width / 4]. */
   times: (temporalDim: number) => `times.${temporalDim}`,
   /** Sines and cosines of a micro-condition, [rows, width / 4]. */
   micro: (unet: string, name: string) => dotted(unet, `micros.${name}`),
@@ -28,11 +29,11 @@ export interface NetworkSizes {
   readonly rows: number;
   /** Tokens that a row's text may have. */
   readonly tokens: number;
-  /** Rows of the tables of times. */
-  readonly tableRows: number;
+  /** Steps whose scales and shifts are made at once. */
+  readonly steps: number;
 }
 
-/** A model as graphs: what it does once with a prompt, and what it does at every step. */
+/** A model as graphs: what it does once with a prompt, once for several steps, and at every step. */
 export class Network {
   /** Every tensor that its checkpoint has to have. */
   readonly parameters: ReadonlyMap<string, Parameter>;
@@ -60,7 +61,7 @@ export class Network {
   }
 
   /** Tensors from outside that a run of the network needs, and their shapes. */
-  tensors({ rows, tokens, tableRows }: NetworkSizes): Map<string, Shape> {
+  tensors({ rows, tokens, steps }: NetworkSizes): Map<string, Shape> {
     const text: [string, Shape][] = this.takesText
       ? [
         [TENSORS.features, [rows, tokens, this.config.conditioningFeatureDim]],
@@ -76,9 +77,9 @@ export class Network {
     );
     const times = this.temporalDims.map((dim): [string, Shape] => [
       TENSORS.times(dim),
-      [tableRows, dim / 4],
+      [rows, steps, dim / 4],
     ]);
-    return new Map([...text, ...micros, ...times, [TENSORS.step, [rows]]]);
+    return new Map([...text, ...micros, ...times, [TENSORS.film, [rows]]]);
   }
 
   /**
@@ -117,46 +118,59 @@ export class Network {
   }
 
   /**
+   * What is done once for several steps: the scales and shifts of every ResNet. Outputs: a table for each UNet, with a row for each
+   * step of each row. The reference computes them at each step, where the weights are read for as many numbers as there are rows.
+   *
+   * @param prompt The outputs of {@link conditioning}, by name with their shapes.
+   */
+  films(sizes: NetworkSizes, prompt: ReadonlyMap<string, Value>): Graph {
+    const graph = new Graph();
+    const shapes = this.tensors(sizes);
+    const times = new Map(this.temporalDims.map((dim) => {
+      const name = TENSORS.times(dim);
+      return [dim, graph.input(name, shapes.get(name)!)];
+    }));
+    const given = inputs(graph, prompt);
+    for (const unet of this.unet.unets) {
+      const embedding = given.get(dotted(unet.path, EMBEDDING)) ?? given.get(TEXT_EMBEDDING);
+      const films = unet.films(graph, times.get(unet.config.temporalDim)!, embedding);
+      const table = reshape(graph, films, [sizes.rows * sizes.steps, films.shape.at(-1)!]);
+      graph.output(filmsName(unet.path), table);
+    }
+    return graph;
+  }
+
+  /**
    * What is done at every step, on a graph of the caller's.
    *
    * @param pictures Noisy pictures [rows, height, width, channels] of each resolution, outermost first.
-   * @param prompt The outputs of {@link conditioning}, by name with their shapes.
-   * @returns Predictions, shaped as the pictures.
+   * @param made The outputs of {@link conditioning} and {@link films}, by name with their shapes.
+   * @param reused The `inner` of an earlier step: the UNets inside the outermost one are not run then.
+   * @returns Predictions, shaped as the pictures; and what the UNets inside the outermost one add to it.
    */
   denoise(
     graph: Graph,
     pictures: readonly Value[],
     sizes: NetworkSizes,
-    prompt: ReadonlyMap<string, Value>,
-  ): Value[] {
+    made: ReadonlyMap<string, Value>,
+    reused: Value | null = null,
+  ): Pick<UNetOutputs, "predictions" | "inner"> {
     const shapes = this.tensors(sizes);
-    const given = new Map([...prompt].map(([name, { shape }]) => [name, graph.input(name, shape)]));
-    const step = graph.input(TENSORS.step, shapes.get(TENSORS.step)!);
-    const times = new Map(this.temporalDims.map((dim) => [
-      dim,
-      gather(graph, graph.input(TENSORS.times(dim), shapes.get(TENSORS.times(dim))!), step),
-    ]));
-    const { unets } = this.unet;
+    const film = graph.input(TENSORS.film, shapes.get(TENSORS.film)!);
+    const given = inputs(graph, made);
+    const unets = reused === null ? this.unet.unets : [this.unet];
+    const films = new Map(
+      unets.map(({ path }) => [path, gather(graph, given.get(filmsName(path))!, film)]),
+    );
     const pairs = new Map(
       unets.flatMap((unet) => unet.attentions)
         .map(({ path }) => [path, given.get(pairsName(path))] as const)
         .filter((entry): entry is [string, Value] => entry[1] !== undefined),
     );
-    const embeddings = new Map(
-      unets.map(({ path }) =>
-        [path, given.get(dotted(path, EMBEDDING)) ?? given.get(TEXT_EMBEDDING)] as const
-      )
-        .filter((entry): entry is [string, Value] => entry[1] !== undefined),
-    );
     const text = pairs.size === 0
       ? null
       : { pairs, mask: graph.input(TENSORS.mask, shapes.get(TENSORS.mask)!) };
-    const { predictions } = this.unet.forward(graph, pictures, {
-      times: (dim) => times.get(dim)!,
-      embeddings,
-      text,
-    });
-    return predictions;
+    return this.unet.forward(graph, pictures, { films, text, reused });
   }
 
   get #innermost(): UNet {
@@ -164,11 +178,21 @@ export class Network {
   }
 }
 
+/** What another graph made, as inputs of a graph. */
+function inputs(graph: Graph, made: ReadonlyMap<string, Value>): Map<string, Value> {
+  return new Map([...made].map(([name, { shape }]) => [name, graph.input(name, shape)]));
+}
+
 /** The text's embedding, which every UNet adds that has no micro-conditions of its own. */
 const TEXT_EMBEDDING = "text.embedding";
 
 /** What a UNet with micro-conditions adds. */
 const EMBEDDING = "embedding";
+
+/** The table of a UNet's scales and shifts. */
+function filmsName(unet: string): string {
+  return dotted(unet, "films");
+}
 
 function pairsName(attention: string): string {
   return `${attention}.pairs`;

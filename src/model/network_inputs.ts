@@ -17,7 +17,7 @@ export function writeText(network: Network, texts: readonly RowText[], tensors: 
   }
 }
 
-/** Writes the tables of times: a row for each time, from row `first` on. */
+/** Writes times of steps, one row's after the other, from row `first` on. */
 export function writeTimes(
   network: Network,
   times: ArrayLike<number>,

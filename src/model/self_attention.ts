@@ -62,25 +62,17 @@ export class SelfAttention {
   forward(graph: Graph, x: Value, text: TextContext | null): Value {
     return graph.module(this.path, () => {
       const channels = this.#channels;
-      const heads = { heads: NUM_ATTENTION_HEADS, headWidth: channels / NUM_ATTENTION_HEADS };
       const qkv = this.#qkv.forward(graph, this.#norm.forward(graph, x));
-      let h = attention(graph, qkv, qkv, {
-        ...heads,
-        queryOffset: 0,
-        keyOffset: channels,
-        valueOffset: 2 * channels,
-      });
       const pairs = text?.pairs.get(this.path);
-      if (text !== null && pairs !== undefined) {
-        h = attention(graph, qkv, pairs, {
-          ...heads,
-          queryOffset: 0,
-          keyOffset: 0,
-          valueOffset: channels,
-          mask: text.mask,
-          addend: h,
-        });
-      }
+      const also = text !== null && pairs !== undefined &&
+        { pairs, keyOffset: 0, valueOffset: channels, mask: text.mask };
+      let h = attention(graph, qkv, {
+        heads: NUM_ATTENTION_HEADS,
+        headWidth: channels / NUM_ATTENTION_HEADS,
+        queryOffset: 0,
+        keys: { pairs: qkv, keyOffset: channels, valueOffset: 2 * channels },
+        ...also && { also },
+      });
       const y = this.#projOut.forward(graph, h, { residual: x });
       if (this.#ffn === null) return y;
       const { norm, expand, contract } = this.#ffn;

@@ -84,14 +84,12 @@ class Block {
       const qkv = linear(graph, rmsNorm(graph, x, this.#norm, layerNormEpsilon), {
         weight: this.#qkv,
       });
-      const h = attention(graph, qkv, qkv, {
+      const h = attention(graph, qkv, {
         heads: numHeads,
         headWidth: dKv,
         scale: 1,
         queryOffset: 0,
-        keyOffset: inner,
-        valueOffset: 2 * inner,
-        mask,
+        keys: { pairs: qkv, keyOffset: inner, valueOffset: 2 * inner, mask },
         bias,
       });
       const y = linear(graph, h, { weight: this.#o, residual: x });

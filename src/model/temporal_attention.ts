@@ -59,12 +59,11 @@ export class TemporalAttention {
           rotated: 2 * channels,
         });
       }
-      let h = attention(graph, qkv, qkv, {
+      let h = attention(graph, qkv, {
         ...heads,
         overTime: true,
         queryOffset: 0,
-        keyOffset: channels,
-        valueOffset: 2 * channels,
+        keys: { pairs: qkv, keyOffset: channels, valueOffset: 2 * channels },
       });
       const y = this.#projOut.forward(graph, h, { residual: x });
       h = this.#mlp.expand.forward(graph, this.#mlp.norm.forward(graph, y), { activation: "gelu" });

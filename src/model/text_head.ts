@@ -32,13 +32,11 @@ class SelfAttention1DBlock {
     return graph.module(this.path, () => {
       const width = this.#width;
       const qkv = this.#qkv.forward(graph, this.#norm.forward(graph, x));
-      let h = attention(graph, qkv, qkv, {
+      let h = attention(graph, qkv, {
         heads: NUM_ATTENTION_HEADS,
         headWidth: width / NUM_ATTENTION_HEADS,
         queryOffset: 0,
-        keyOffset: width,
-        valueOffset: 2 * width,
-        mask,
+        keys: { pairs: qkv, keyOffset: width, valueOffset: 2 * width, mask },
       });
       const y = this.#projOut.forward(graph, h, { residual: x });
       h = this.#mlp.norm.forward(graph, y);

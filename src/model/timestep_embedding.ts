@@ -1,6 +1,6 @@
 /**
  * Sines and cosines of a time (`create_temporal_embedding` in the reference's unet.py), rounded to 32 bits where PyTorch rounds.
- * On the host, because a shader's sine is not exact at large angles; the model gathers them from a table.
+ * On the host, because a shader's sine is not exact at large angles.
  *
  * @param time Any number; a step of the schedule counts from 0.
  * @param temporalDim Width of the UNet's time embedding; the result has a quarter of it.

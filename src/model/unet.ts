@@ -13,11 +13,21 @@ import { TextHead } from "./text_head.ts";
 
 /** What a UNet is given at a step; all that does not depend on the picture. */
 export interface UNetInputs {
-  /** Sines and cosines of each row's time for a width of the time embedding, [rows, width / 4]. */
-  times(temporalDim: number): Value;
-  /** What else is added to a UNet's time embedding, by its path: text and micro-conditions, [rows, temporalDim]. */
-  readonly embeddings: ReadonlyMap<string, Value>;
+  /** What {@link UNet.films} gives for each row's step, [rows, width], by the path of the UNet. */
+  readonly films: ReadonlyMap<string, Value>;
   readonly text: TextContext | null;
+  /** What the UNet inside the outermost one added to it at an earlier step: to be added again, instead of running it. */
+  readonly reused: Value | null;
+}
+
+/** What a UNet gives at a step. */
+export interface UNetOutputs {
+  /** The prediction of each resolution, outermost first; with `reused` that of the outermost alone. */
+  readonly predictions: Value[];
+  /** Adds the features before the last layer to the graph: an outer UNet reads them. */
+  features(): Value;
+  /** What the UNet inside added to this one; null where none is. */
+  readonly inner: Value | null;
 }
 
 /** The UNet of one resolution (`UNet` in the reference's unet.py; the nested one is in nested_unet.ts). */
@@ -76,21 +86,44 @@ export class UNet {
   }
 
   /**
+   * Embeds times, and from that makes the scale and shift of every ResNet in one linear layer: they depend on the step and the
+   * prompt only, so that many steps can be made at once.
+   *
+   * @param times Sines and cosines of each row's times, [rows, steps, temporalDim / 4].
+   * @param embedding What else is added to the embedding: text and micro-conditions, [rows, temporalDim].
+   * @returns [rows, steps, width], the ResNets one after the other.
+   */
+  films(graph: Graph, times: Value, embedding: Value | undefined): Value {
+    const [layer1, layer2] = this.#timeLayers;
+    const hidden = layer1.forward(graph, times, { activation: "silu" });
+    const time = embedding === undefined
+      ? layer2.forward(graph, hidden, { activation: "silu" })
+      : add(graph, layer2.forward(graph, hidden), embedding, "silu");
+    const layers = this.#resnets.map(({ timeLayer }) => timeLayer);
+    return graph.module(
+      this.path === "" ? "time_layers" : `${this.path}.time_layers`,
+      () =>
+        linear(graph, time, {
+          weight: layers.map(({ weight }) => weight),
+          bias: layers.map(({ bias }) => bias!),
+        }),
+    );
+  }
+
+  /**
    * Predicts for one picture a row.
    *
    * @param pictures [rows, height, width, channels] of each resolution, outermost first (here: one).
    * @param features Added to the first convolution's result: what an outer UNet passes in.
-   * @returns The prediction of each resolution, and what adds the features before the last layer to the graph: an outer UNet
-   * reads them.
    */
   forward(
     graph: Graph,
     pictures: readonly Value[],
     inputs: UNetInputs,
     features: Value | null = null,
-  ): { predictions: Value[]; features: () => Value } {
+  ): UNetOutputs {
     const { grid, innerGrid } = this.config.frames ?? { grid: 1, innerGrid: 1 };
-    const context = this.#context(graph, inputs, pictures[0]!.shape[0]!);
+    const context = this.#context(inputs, pictures[0]!.shape[0]!);
     const picture = framesOf(graph, pictures[0]!, grid);
     let x = this.#convIn.forward(
       graph,
@@ -108,6 +141,7 @@ export class UNet {
     return {
       predictions: [prediction, ...middle.predictions],
       features: () => mosaicOf(graph, x, grid),
+      inner: middle.inner,
     };
   }
 
@@ -123,44 +157,28 @@ export class UNet {
     context: StepContext,
     _pictures: readonly Value[],
     _inputs: UNetInputs,
-  ): { x: Value; predictions: readonly Value[] } {
+  ): { x: Value; predictions: readonly Value[]; inner: Value | null } {
     for (const block of this.#mid) x = block.forward(graph, x, context);
-    return { x, predictions: [] };
+    return { x, predictions: [], inner: null };
   }
 
   get #blocks(): readonly ResNetBlock[] {
     return [...this.#down, ...this.#mid, ...this.#up];
   }
 
-  /** The time embedding, and from it the scale and shift of every ResNet in one linear layer. */
-  #context(graph: Graph, inputs: UNetInputs, videos: number): StepContext {
-    const [layer1, layer2] = this.#timeLayers;
-    const times = inputs.times(this.config.temporalDim);
-    const hidden = layer1.forward(graph, times, { activation: "silu" });
-    const rest = inputs.embeddings.get(this.path);
-    const time = rest === undefined
-      ? layer2.forward(graph, hidden, { activation: "silu" })
-      : add(graph, layer2.forward(graph, hidden), rest, "silu");
-    const resnets = this.#blocks.flatMap((block) => block.resnets);
-    const films = graph.module(
-      this.path === "" ? "time_layers" : `${this.path}.time_layers`,
-      () =>
-        linear(graph, time, {
-          weight: resnets.map(({ timeLayer }) => timeLayer.weight),
-          bias: resnets.map(({ timeLayer }) => timeLayer.bias!),
-        }),
-    );
+  get #resnets(): readonly ResNet[] {
+    return this.#blocks.flatMap((block) => block.resnets);
+  }
+
+  #context({ films, text }: UNetInputs, videos: number): StepContext {
+    const value = films.get(this.path)!;
     const offsets = new Map<ResNet, number>();
     let offset = 0;
-    for (const resnet of resnets) {
+    for (const resnet of this.#resnets) {
       offsets.set(resnet, offset);
       offset += resnet.outputs * 2;
     }
-    return {
-      text: inputs.text,
-      videos,
-      film: (resnet) => ({ value: films, offset: offsets.get(resnet)! }),
-    };
+    return { text, videos, film: (resnet) => ({ value, offset: offsets.get(resnet)! }) };
   }
 }
 

@@ -1,9 +1,9 @@
-import { sessionGraphs, type SessionShape } from "../diffusion/session.ts";
+import { sessionGraphs, type SessionShape } from "../diffusion/session_graphs.ts";
 import type { KernelTarget } from "../gpu/device.ts";
 import { LARGEST_UPLOAD, weightBytes } from "../gpu/weights.ts";
 import { byteLength, type Graph } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
-import { type Plan, plan } from "../graph/plan.ts";
+import { arenaBytes, type Plan, plan } from "../graph/plan.ts";
 import type { Network } from "../model/network.ts";
 import type { T5Encoder } from "../model/t5.ts";
 import { textCapacities, textGraph } from "../text/text_encoder.ts";
@@ -31,8 +31,10 @@ export interface Estimate {
     /** For texts of the largest size. */
     readonly textEncoder: Plan | null;
     readonly conditioning: Plan;
+    readonly films: Plan;
     readonly firstNoise: Plan;
-    readonly step: Plan;
+    /** Of those that a run may have, the largest first. */
+    readonly steps: readonly Plan[];
   };
   /** Bytes on the GPU. */
   readonly bytes: {
@@ -60,10 +62,11 @@ export function estimate(
     plan(graph, { gpu, isHalf: (name) => tensors.get(name)?.dtype === "F16" });
   const session = {
     conditioning: planned(graphs.conditioning, file),
+    films: planned(graphs.films, file),
     firstNoise: planned(graphs.start, file),
-    step: planned(graphs.step, file),
+    steps: graphs.steps.map(({ graph }) => planned(graph, file)),
   };
-  const parts = Object.values(session);
+  const parts = Object.values(session).flat();
   const texts = encoder === null ? [] : textCapacities(shape.tokens).map((tokens) => {
     const graph = textGraph(encoder.model, tokens);
     return { graph, plan: planned(graph, encoder.file) };
@@ -73,11 +76,11 @@ export function estimate(
     plans: { textEncoder: texts.at(-1)?.plan ?? null, ...session },
     bytes: {
       weights: weightBytes(weightsOf(parts)),
-      run: sum(parts.map(({ arenaBytes }) => arenaBytes)) + sum(shared),
+      run: arenaBytes(parts) + sum(shared),
       text: weightBytes(weightsOf(texts.map(({ plan }) => plan))) +
         sum(texts.map(({ graph, plan }) => plan.arenaBytes + endBytes(graph))),
     },
-    largestBuffer: Math.max(...parts.map(({ arenaBytes }) => arenaBytes), ...shared),
+    largestBuffer: Math.max(arenaBytes(parts), ...shared),
     largestBinding: Math.max(...parts.flatMap(activations), ...shared),
   };
 }
@@ -97,7 +100,7 @@ export function hostBytes(
   lowMemory: boolean,
 ): number {
   const { plans } = estimate;
-  const weights = weightsOf(Object.values(plans).filter((part) => part !== null));
+  const weights = weightsOf(Object.values(plans).flat().filter((part) => part !== null));
   const largest = Math.max(
     ...weights.map(({ parameters, packing }) =>
       packing.bytes + 4 * sum(parameters.map(({ shape }) => elements(shape)))

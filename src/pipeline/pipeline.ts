@@ -1,4 +1,7 @@
-import { Session, SESSION_TENSORS, type SessionShape } from "../diffusion/session.ts";
+import { InnerSchedule } from "../diffusion/inner_cache.ts";
+import type { SamplingPlan } from "../diffusion/plan.ts";
+import { Session } from "../diffusion/session.ts";
+import { SESSION_TENSORS, type SessionShape } from "../diffusion/session_graphs.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
@@ -17,6 +20,7 @@ import { readTextFeatures, type TextFeatures } from "./text_features.ts";
 import { openText, padded, type TextSource, type Truncation } from "./prompts.ts";
 import {
   type GenerateRequest,
+  guidedSteps,
   type PictureJob,
   type ResolvedRequest,
   resolveRequest,
@@ -119,7 +123,7 @@ export class Pipeline implements AsyncDisposable {
 
   /** Multiplications and additions of one step of the last run. */
   get stepFlops(): number {
-    return this.#session?.executables.step.plan.flops ?? 0;
+    return this.#session?.executables.steps[0]?.executable.plan.flops ?? 0;
   }
 
   /** Distinct compiled pipelines. */
@@ -166,7 +170,7 @@ export class Pipeline implements AsyncDisposable {
     // All at once, so that the encoder is loaded once and never beside the weights.
     if (this.options.lowMemory) {
       this.options.onStage?.("text");
-      await this.#rows(jobs, resolved.guidance !== 1, features);
+      await this.#rows(jobs, plan, features);
     }
     for (let first = 0; first < jobs.length; first += batch) {
       const group = jobs.slice(first, first + batch);
@@ -193,9 +197,9 @@ export class Pipeline implements AsyncDisposable {
     signal?: AbortSignal,
   ): AsyncGenerator<number | GenerateEvent & { kind: "truncated" }> {
     signal?.throwIfAborted();
-    const { guidance, plan } = resolved;
+    const { plan, cache } = resolved;
     this.options.onStage?.("text");
-    const rows = await this.#rows(group, guidance !== 1, features);
+    const rows = await this.#rows(group, plan, features);
     for (const truncation of this.text.truncations.values()) {
       yield { kind: "truncated", truncation };
     }
@@ -203,19 +207,28 @@ export class Pipeline implements AsyncDisposable {
     this.options.onStage?.("weights");
     const session = await this.#prepare(resolved, group.length, rows);
     const states = (step: number, draw: number) =>
-      group.map(({ seed }) => ({ tableRow: step, draw, seed, guidance }));
+      group.map(({ seed }) => {
+        return { tableRow: step, draw, seed, guidance: plan.guidances[step]! };
+      });
     this.options.onStage?.("sampling");
     session.condition();
     session.writeSlots(states(0, 0));
     session.start();
-    const inFlight: Promise<void>[] = [];
+    const inFlight: Promise<number | void>[] = [];
+    const schedule = new InnerSchedule(cache ?? { every: 1 }, plan.guidances);
+    const measures = session.shape.inner === "measured";
     try {
       for (const step of plan.times.keys()) {
         signal?.throwIfAborted();
+        const inner = schedule.next();
         session.writeSlots(states(step, step + 1));
-        session.step();
-        inFlight.push(this.gpu.finish());
-        if (inFlight.length >= STEPS_IN_FLIGHT) await inFlight.shift();
+        session.step({ inner });
+        inFlight.push(inner && measures ? session.readDrift() : this.gpu.finish());
+        if (inFlight.length >= STEPS_IN_FLIGHT) {
+          const drift = await inFlight.shift();
+          // Taken when it is waited for, not when it is there: decisions must not hang on how fast the GPU is.
+          if (drift !== undefined) schedule.measured(step + 1 - STEPS_IN_FLIGHT, drift);
+        }
         yield step + 1;
       }
     } finally {
@@ -223,13 +236,14 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** The text of each row of the model: with guidance what stands for no prompt first. */
+  /** The text of each row of the model: with guidance what stands for no prompt last. */
   async #rows(
     group: readonly PictureJob[],
-    guided: boolean,
+    plan: SamplingPlan,
     features: TextFeatures | null,
   ): Promise<RowText[]> {
     if (!this.folder.network.takesText) return [];
+    const guided = guidedSteps(plan) !== "never";
     if (guided && !this.text.guides) {
       throw new UsageError("The model has classes and no guidance: give guidance 1.");
     }
@@ -243,7 +257,7 @@ export class Pipeline implements AsyncDisposable {
     if (!guided) return withText;
     // In the reference both are padded to one length, which a model that attends to padding sees.
     const lengths = withText.map((text, i) => Math.max(text.length, without[i]!.length));
-    return [...without, ...withText].map((text, i) => padded(text, lengths[i % group.length]!));
+    return [...withText, ...without].map((text, i) => padded(text, lengths[i % group.length]!));
   }
 
   /** A session of the right shape, with the tables and texts of a run in it. */

@@ -2,6 +2,8 @@ import project from "../../deno.json" with { type: "json" };
 import { basename } from "node:path";
 import { fingerprint } from "../checkpoint/fingerprint.ts";
 import type { ThresholdType } from "../diffusion/config.ts";
+import type { GuidanceInterval } from "../diffusion/guidance.ts";
+import type { InnerCache } from "../diffusion/inner_cache.ts";
 import { isSamplerName, type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLDS } from "../diffusion/thresholds.ts";
 import { MdmError } from "../errors.ts";
@@ -29,6 +31,9 @@ export interface Recipe {
   /** For samplers that have it. */
   readonly eta?: number;
   readonly guidance: number;
+  /** Where it is applied, if not at every step. */
+  readonly guidanceInterval?: GuidanceInterval;
+  readonly cache?: InnerCache;
   readonly threshold: ThresholdType;
   /** Width and height of the outermost picture. */
   readonly size: number;
@@ -58,7 +63,7 @@ export async function modelIdentity(
 
 /** How a part of a picture or video is made. */
 export function recipeOf(
-  { sampler, steps, eta, guidance, threshold, size }: ResolvedRequest,
+  { sampler, steps, eta, guidance, guidanceInterval, cache, threshold, size }: ResolvedRequest,
   { prompt, negative, seed }: PictureJob,
   { model, weights }: ModelIdentity,
   part: RecipePart,
@@ -74,6 +79,8 @@ export function recipeOf(
     steps,
     ...SAMPLERS[sampler].drawsNoise === "eta" && { eta },
     guidance,
+    ...guidanceInterval !== undefined && { guidanceInterval },
+    ...cache !== undefined && { cache },
     threshold,
     size,
     ...part,
@@ -82,7 +89,8 @@ export function recipeOf(
 
 /** The request that makes the picture of a recipe again. */
 export function requestOf(recipe: Recipe): GenerateRequest {
-  const { prompt, negative, seed, sampler, steps, eta, guidance, threshold, size } = recipe;
+  const { prompt, negative, seed, sampler, steps, eta, threshold, size } = recipe;
+  const { guidance, guidanceInterval, cache } = recipe;
   return {
     prompt,
     negative,
@@ -91,6 +99,8 @@ export function requestOf(recipe: Recipe): GenerateRequest {
     steps,
     ...eta !== undefined && { eta },
     guidance,
+    ...guidanceInterval !== undefined && { guidanceInterval },
+    ...cache !== undefined && { cache },
     threshold,
     size,
   };
@@ -110,6 +120,8 @@ export function parseRecipe(text: string, source: string): Recipe {
     !texts.every((name) => typeof recipe[name] === "string") ||
     !numbers.every((name) => typeof recipe[name] === "number") ||
     !["undefined", "number"].includes(typeof recipe.eta) ||
+    !isInterval(recipe.guidanceInterval) ||
+    !isCache(recipe.cache) ||
     !isCount(recipe.fps, FASTEST) ||
     !isCount(recipe.frame, Infinity) ||
     !/^\d{1,20}$/.test(recipe.seed as string) ||
@@ -121,6 +133,21 @@ export function parseRecipe(text: string, source: string): Recipe {
     );
   }
   return recipe as unknown as Recipe;
+}
+
+/** Whether a field that may be left out is two numbers. */
+function isInterval(value: unknown): boolean {
+  return value === undefined ||
+    Array.isArray(value) && value.length === 2 && value.every((end) => typeof end === "number");
+}
+
+/** Whether a field that may be left out says when inner UNets are run. */
+function isCache(value: unknown): boolean {
+  if (value === undefined) return true;
+  if (typeof value !== "object" || value === null) return false;
+  const [entry, ...more] = Object.entries(value);
+  return entry !== undefined && more.length === 0 && ["every", "error"].includes(entry[0]) &&
+    typeof entry[1] === "number";
 }
 
 /** Whether a field that may be left out is a whole number from 1. */

@@ -1,7 +1,9 @@
 import type { DiffusionConfig, ThresholdType } from "../diffusion/config.ts";
 import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
-import type { SessionShape } from "../diffusion/session.ts";
+import type { GuidanceInterval } from "../diffusion/guidance.ts";
+import type { InnerCache } from "../diffusion/inner_cache.ts";
+import type { SessionShape } from "../diffusion/session_graphs.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type ModelConfig, sizeMultiple } from "../model/config.ts";
 
@@ -22,6 +24,11 @@ export interface GenerateRequest {
   readonly eta?: number;
   /** How much more the text counts than no text; 1: no guidance. 4 unless given. */
   readonly guidance?: number;
+  /**
+   * Steps outside of it are not guided, which halves their work: the least and the largest share of the diffusion time, from 0
+   * (the picture) to 1 (noise). All steps are guided unless given.
+   */
+  readonly guidanceInterval?: GuidanceInterval;
   /** The model's own unless given. */
   readonly threshold?: ThresholdType;
   /** Width and height in pixels; the model's own unless given. */
@@ -31,6 +38,11 @@ export interface GenerateRequest {
    * twice as many with the rows for no prompt first.
    */
   readonly textFeatures?: string;
+  /**
+   * Of a nested model: when the UNets inside the outermost one are run; at other steps, what they gave last is used again. It is
+   * quicker, and the pictures change a little (docs/caching.md). With `error` pictures are made one at a time.
+   */
+  readonly cache?: InnerCache;
   /** Pictures that are denoised together at most; more need more memory. */
   readonly batch?: number;
   /** Stops between two steps. */
@@ -69,6 +81,8 @@ export interface ResolvedRequest {
   readonly steps: number;
   readonly eta: number;
   readonly guidance: number;
+  readonly guidanceInterval?: GuidanceInterval;
+  readonly cache?: InnerCache;
   readonly threshold: ThresholdType;
   readonly size: number;
   readonly batch: number;
@@ -89,9 +103,12 @@ export function resolveRequest(
     throw new MdmError(`The model cannot be sampled: its config.json has no "diffusion_config".`);
   }
   const { sampler = "dpm++", guidance = DEFAULT_GUIDANCE, negative = "", eta = 0 } = request;
+  const interval = request.guidanceInterval !== undefined &&
+    { guidanceInterval: request.guidanceInterval };
   const prompts = [request.prompt].flat();
   if (prompts.length === 0) throw new UsageError("No prompt was given: give at least one.");
   const count = whole("count", request.count ?? 1, 1, MAX_COUNT);
+  const cache = resolveCache(request.cache, config);
   const batch = whole("batch", request.batch ?? DEFAULT_BATCH, 1, 1024);
   if (prompts.length * count > MAX_COUNT) {
     throw new UsageError(
@@ -114,6 +131,8 @@ export function resolveRequest(
     sampler,
     steps: whole("steps", request.steps ?? SAMPLERS[sampler].defaultSteps, 1, 100_000),
     ...request.eta !== undefined && { eta },
+    guidance,
+    ...interval,
   });
   const jobs = prompts.flatMap((prompt, p) =>
     Array.from({ length: count }, (_, k): PictureJob => {
@@ -128,22 +147,26 @@ export function resolveRequest(
     steps: plan.times.length,
     eta,
     guidance,
+    ...interval,
+    ...cache !== undefined && { cache },
     threshold,
     size: resolveSize(request.size, config),
-    batch,
+    // How much changes is measured of one picture.
+    batch: cache !== undefined && "error" in cache ? 1 : batch,
     plan,
   };
 }
 
 /** What a session has to be made for to run a request: so many pictures at a time, with texts of so many tokens. */
 export function sessionShape(
-  { guidance, plan, size }: ResolvedRequest,
+  { cache, plan, size }: ResolvedRequest,
   { config, diffusion }: { config: ModelConfig; diffusion: DiffusionConfig | null },
   { slots, tokens }: { slots: number; tokens: number },
 ): SessionShape {
   return {
     slots,
-    guided: guidance !== 1,
+    guided: guidedSteps(plan),
+    inner: cache === undefined ? "always" : "every" in cache ? "sometimes" : "measured",
     tokens: Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP,
     steps: plan.times.length,
     size,
@@ -152,6 +175,25 @@ export function sessionShape(
     outputScale: config.kind === "unet" ? diffusion!.modelOutputScale : 0,
     noise: plan.usesNoise ? "seeded" : "none",
   };
+}
+
+/** @throws {UsageError} When there is nothing to cache, or that not as asked for. */
+function resolveCache(cache: InnerCache | undefined, config: ModelConfig): InnerCache | undefined {
+  if (cache === undefined) return undefined;
+  if (config.nestRatio.length === 0) {
+    throw new UsageError(
+      "The model is a single UNet with none inside to cache: leave out the cache.",
+    );
+  }
+  if ("every" in cache) return { every: whole("cache", cache.every, 1, 100_000) };
+  if (Number.isFinite(cache.error) && cache.error >= 0) return { error: cache.error };
+  throw new UsageError(`Cannot use cache error ${cache.error}: give a number of at least 0.`);
+}
+
+/** At which steps a run is guided. */
+export function guidedSteps({ guidances }: SamplingPlan): SessionShape["guided"] {
+  const guided = guidances.filter((guidance) => guidance !== 1).length;
+  return guided === 0 ? "never" : guided === guidances.length ? "always" : "sometimes";
 }
 
 /** The size of a request's pictures, or of the model's. */

@@ -32,7 +32,7 @@ export async function verifyForward(
   const sizes = {
     rows,
     tokens: Math.max(1, ...texts.map(({ length }) => length)),
-    tableRows: rows,
+    steps: 1,
   };
   const tensors = new Map<string, Tensor>();
   using _ = { [Symbol.dispose]: () => tensors.forEach((tensor) => tensor[Symbol.dispose]()) };
@@ -53,16 +53,18 @@ export async function verifyForward(
     const data = channelsLast(await recorded.readFloat32(name), [count!, channels!, ...area]);
     tensor(name, pictures[level]!.shape).write(data);
   }
-  const predictions = network.denoise(step, pictures, sizes, conditioning.outputs);
+  const films = network.films(sizes, conditioning.outputs);
+  const made = new Map([...conditioning.outputs, ...films.outputs]);
+  const { predictions } = network.denoise(step, pictures, sizes, made);
 
   // Several recorded names may stand for one value: a block's output is that of its last layer.
   const wanted = new Map<string, { graph: Graph; value: Value }>();
   predictions.forEach((value, level) => wanted.set(`out.${level}`, { graph: step, value }));
   for (const name of recorded.tensors.keys()) {
-    if (name.startsWith(MODULE)) wanted.set(name, findModule([conditioning, step], name));
+    if (name.startsWith(MODULE)) wanted.set(name, findModule([conditioning, films, step], name));
   }
   const outputs = new Map<Value, string>(
-    [...conditioning.outputs].map(([name, value]) => [origin(value), name]),
+    [...made].map(([name, value]) => [origin(value), name]),
   );
   for (const [name, { graph, value }] of wanted) {
     if (outputs.has(origin(value))) continue;
@@ -73,13 +75,13 @@ export async function verifyForward(
 
   const environment = { pipelines, weights, tensors };
   using before = await Executable.make(conditioning, environment);
+  using between = await Executable.make(films, environment);
   using during = await Executable.make(step, environment);
   writeText(network, texts, tensors);
   writeMicros(network, tensors, await recordedMicros(recorded));
   writeTimes(network, times, tensors);
-  tensors.get(TENSORS.step)!.writeRaw(Uint32Array.from({ length: rows }, (_, row) => row));
-  before.submit();
-  during.submit();
+  tensors.get(TENSORS.film)!.writeRaw(Uint32Array.from({ length: rows }, (_, row) => row));
+  for (const executable of [before, between, during]) executable.submit();
 
   const results: Comparison[] = [];
   for (const [name, { value }] of wanted) {

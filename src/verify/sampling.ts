@@ -2,7 +2,8 @@ import { readJson } from "../checkpoint/json.ts";
 import { Safetensors } from "../checkpoint/safetensors.ts";
 import { parseSamplerConfig, type SamplerConfig } from "../diffusion/config.ts";
 import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
-import { pictureShapes, Session, SESSION_TENSORS } from "../diffusion/session.ts";
+import { Session } from "../diffusion/session.ts";
+import { pictureShapes, SESSION_TENSORS } from "../diffusion/session_graphs.ts";
 import { MdmError } from "../errors.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { channelsFirst, channelsLast, compare, type Comparison } from "./comparison.ts";
@@ -41,11 +42,13 @@ export async function verifySampling(
     ...run.eta !== null && { eta: run.eta },
   });
   const [slots = 1, , size = 1] = recorded.tensors.get("noise.initial.0")?.shape ?? [];
+  const guided = run.guidance !== 1;
   const texts = await recordedTexts(network, recorded);
   const tokens = Math.max(1, ...texts.map(({ length }) => length));
   using session = await Session.make(network, {
     slots,
-    guided: run.guidance !== 1,
+    guided: guided ? "always" : "never",
+    inner: "always",
     tokens,
     steps: plan.times.length,
     size,
@@ -56,7 +59,9 @@ export async function verifySampling(
   }, runnable);
 
   session.writeTables(plan);
-  writeText(network, texts, session.tensors);
+  // The reference has the rows without text first.
+  const ordered = guided ? [...texts.slice(slots), ...texts.slice(0, slots)] : texts;
+  writeText(network, ordered, session.tensors);
   writeMicros(network, session.tensors);
   const load = async (name: string, target: Tensor) => {
     if (!recorded.tensors.has(name)) return;

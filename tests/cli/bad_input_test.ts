@@ -59,6 +59,13 @@ Deno.test("numbers out of range, and words that are no numbers", async () => {
     ["-n", "-1", `Option "--count" needs an integer from 1 to 10000, not "-1".`],
     ["--batch", "0", `Option "--batch" needs an integer of at least 1, not "0".`],
     ["--guidance", "-1", `Option "--guidance" needs a number of at least 0, not "-1".`],
+    [
+      "--guidance-interval",
+      "0.8,0.2",
+      `Option "--guidance-interval" needs two numbers from 0 to 1, the smaller one first, as in "0.2,0.8", not "0.8,0.2".`,
+    ],
+    ["--cache", "0", `Option "--cache" needs an integer of at least 1, not "0".`],
+    ["--cache-error", "-1", `Option "--cache-error" needs a number of at least 0, not "-1".`],
     ["--eta", "2", `Option "--eta" needs a number from 0 to 1, not "2".`],
     [
       "--seed",
@@ -82,6 +89,10 @@ Deno.test("numbers out of range, and words that are no numbers", async () => {
 });
 
 Deno.test("what the model cannot do", async () => {
+  await fail([...STAR, "--cache", "2", "--cache-error", "0.1"], {
+    code: 2,
+    message: "Give --cache or --cache-error, not both.",
+  });
   await fail([...STAR, "--size", "33"], {
     code: 2,
     message: "The model cannot make pictures of size 33: give a multiple of 8 up to 4096.",

@@ -3,10 +3,15 @@ import { readText, withText } from "../../src/media/png_text.ts";
 import { fail, inFolder, mdm, names, succeed } from "./mdm.ts";
 
 const NOISY = ["--sampler", "ddim", "--eta", "0.5", "--steps", "2", "--negative", "a ring"];
+/** Of both steps the first is guided, and runs the inner UNet. */
+const SAVING = ["--guidance-interval", "0.5,1", "--cache", "2"];
 
 Deno.test("a replay has the bytes of the original, an inner level too", () =>
   inFolder(async (cwd) => {
-    await succeed(["generate", "a star", "--seed", "7", ...NOISY, "--levels"], { cwd });
+    await succeed(["generate", "a star", "--seed", "7", ...NOISY, ...SAVING, "--levels"], { cwd });
+    const recipe = JSON.parse(readText(await Deno.readFile(`${cwd}/a-star-7.png`)).mdm!);
+    assert.deepEqual(recipe.guidanceInterval, [0.5, 1]);
+    assert.deepEqual(recipe.cache, { every: 2 });
     for (const name of ["a-star-7", "a-star-7-16x16"]) {
       const path = `${name}-replay.png`;
       assert.equal(await succeed(["replay", `${name}.png`], { cwd }), `${path}\n`);
@@ -70,6 +75,8 @@ Deno.test("settings that are damaged, and pictures without any", () =>
         (recipe: Record<string, unknown>) => recipe.steps = "2",
         (recipe: Record<string, unknown>) => recipe.sampler = "toString",
         (recipe: Record<string, unknown>) => recipe.seed = "-1",
+        (recipe: Record<string, unknown>) => recipe.guidanceInterval = [0.5],
+        (recipe: Record<string, unknown>) => recipe.cache = { every: 2, error: 1 },
         (recipe: Record<string, unknown>) => recipe.threshold = "__proto__",
         (recipe: Record<string, unknown>) => delete recipe.prompt,
       ]

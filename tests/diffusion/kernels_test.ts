@@ -191,8 +191,8 @@ Deno.test("predict_x0", async (t) => {
         const expected = slots.flatMap(({ tableRow, guidance }, slot) =>
           reference.predictX0({
             latent: row(latent, slot).data,
-            conditional: row(prediction, guided ? 3 + slot : slot).data,
-            ...guided && { unconditional: row(prediction, slot).data, guidance },
+            conditional: row(prediction, slot).data,
+            ...guided && { unconditional: row(prediction, 3 + slot).data, guidance },
           }, {
             fromLatent: table.data[tableRow * 16 + 8]!,
             fromPrediction: table.data[tableRow * 16 + 9]!,
@@ -212,7 +212,7 @@ Deno.test("predict_x0", async (t) => {
 
   await t.step("guidance 1 has the bits of no guidance", async () => {
     const prediction = numbers([6, 5, 7, 3], 4, 2);
-    const conditional = { shape, data: prediction.data.slice(3 * size) };
+    const conditional = { shape, data: prediction.data.slice(0, 3 * size) };
     const scales = { imageScale: 2, outputScale: 1.5 };
     const [guided, plain] = [await run(prediction, scales), await run(conditional, scales)];
     assert.deepEqual(guided.slice(size, 2 * size), plain.slice(size, 2 * size));
@@ -432,8 +432,8 @@ Deno.test("stepLevel: guidance, threshold and update are one step of the referen
         const latent = row(inputs.latent, slot).data;
         const raw = reference.predictX0({
           latent,
-          conditional: row(inputs.prediction, slot + 3).data,
-          unconditional: row(inputs.prediction, slot).data,
+          conditional: row(inputs.prediction, slot).data,
+          unconditional: row(inputs.prediction, slot + 3).data,
           guidance,
         }, {
           fromLatent: fromLatent!,

@@ -33,10 +33,10 @@ Deno.test("GPUs use workgroup memory where there are channels enough", () => {
 });
 
 Deno.test("a variant that is forced is taken where it can be", () => {
-  for (const convVariantName of CONV_VARIANTS) {
+  for (const name of CONV_VARIANTS.filter((name) => name !== "winograd")) {
     for (const deviceClass of ["software", "gpu"] as const) {
-      const target = { deviceClass, subgroupSize: 8, convVariant: convVariantName };
-      assert.equal(convVariant(target, ONE).kernel.name, `conv_${convVariantName}`);
+      const target = { deviceClass, subgroupSize: 8, convVariant: name };
+      assert.equal(convVariant(target, ONE).kernel.name, `conv_${name}`);
     }
   }
   const without = { ...software, subgroupSize: 0, convVariant: "subgroup" } as const;
@@ -61,7 +61,9 @@ const TARGETS: KernelTarget[] = [0, 4, 8, 16, 32].flatMap((subgroupSize) =>
 );
 
 /** Tiles are loaded and multiplied completely, within what every device has. */
-function assertWorkgroup({ constants, tile, panel }: Omit<ConvVariant, "kernel" | "parts">): void {
+function assertWorkgroup(
+  { constants, tile, panel }: Pick<ConvVariant, "constants" | "tile" | "panel">,
+): void {
   const { LANES, PIXEL_LANES, PIXELS, VECTORS, PANEL_VECTORS, INPUT_LOADS, WEIGHT_LOADS } =
     constants as Record<string, number>;
   const invocations = LANES! * PIXEL_LANES!;
@@ -119,7 +121,8 @@ Deno.test("what was measured is taken, for its shape and unless another is force
 Deno.test("each choice is another variant that can be run", () => {
   for (const { convVariant: _, ...target } of TARGETS) {
     for (const shape of [ONE, { ...ONE, pixels: 1 }, { ...ONE, pixels: 4096, depth: 3 }]) {
-      const choices = convChoices(target, shape);
+      // Winograd's way is no kernel of its own.
+      const choices = convChoices(target, shape).filter(({ variant }) => variant !== "winograd");
       const variants = choices.map((choice) => {
         const made = convVariant({ ...target, tuned: new Map([[convKey(shape), choice]]) }, shape);
         assert.equal(made.kernel.name, `conv_${choice.variant}`);

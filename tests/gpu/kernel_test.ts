@@ -106,6 +106,10 @@ function convConstants(name: ConvVariantName): TemplateValues[] {
 Deno.test("each kernel is a file of its name whose known variants expand completely", async () => {
   const variants: Record<string, TemplateValues[]> = {
     attention: [true, false].map((VECTOR) => ({ WORKGROUP, VECTOR, WIDTH: 3 })),
+    attentionSubgroup: [1, 2].flatMap((SOURCES) =>
+      [true, false].map((BIAS) => ({ LANES: 8, WIDTH: 3, SOURCES, BIAS }))
+    ),
+    winogradOutput: [{ WORKGROUP, NARROW: false }],
     groupNorm: [{ WORKGROUP, CHANNELS: WORKGROUP * 4 }],
     convSubgroup: convConstants("subgroup"),
     convRegister: convConstants("register"),

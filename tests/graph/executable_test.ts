@@ -31,6 +31,42 @@ Deno.test("a replay computes anew from what the inputs hold then", async () => {
   }
 });
 
+Deno.test("graphs that run one after the other share the arena of the largest", async () => {
+  await using bench = await Bench.open();
+  const { gpu, pipelines } = bench;
+  using x = new Tensor(gpu, "x", [9, 64]);
+  using y = new Tensor(gpu, "y", [9, 64]);
+  using weights = new Weights(gpu, noParameters);
+  // y = x 2^doublings, by way of the arena.
+  const graphs = [5, 2].map((doublings) => {
+    const graph = new Graph();
+    let value = graph.input("x", [9, 64]);
+    for (let i = 0; i < doublings; i++) value = add(graph, value, value);
+    graph.output("y", value);
+    return graph;
+  });
+  const buffers: string[] = [];
+  const allocate = gpu.buffer.bind(gpu);
+  gpu.buffer = (bytes, label) => {
+    buffers.push(`${label}, ${bytes}`);
+    return allocate(bytes, label);
+  };
+  const tensors = new Map([["x", x], ["y", y]]);
+  const executables = await Executable.makeAll(graphs, { pipelines, weights, tensors });
+  const arenas = executables.map(({ plan }) => plan.arenaBytes);
+  assert.deepEqual(arenas, [2 * 9 * 64 * 4, 9 * 64 * 4]);
+  assert.deepEqual(buffers.filter((label) => label.startsWith("activations")), [
+    `activations, ${arenas[0]}`,
+  ]);
+  const data = random(9 * 64, 1);
+  x.write(data);
+  for (const [i, doublings] of [[0, 5], [1, 2], [0, 5]] as const) {
+    executables[i]!.submit();
+    assert.deepEqual(await y.read(), data.map((number) => number * 2 ** doublings));
+  }
+  for (const executable of executables) executable[Symbol.dispose]();
+});
+
 Deno.test("a tensor that is missing is named", async () => {
   await using bench = await Bench.open();
   const { gpu, pipelines } = bench;
@@ -51,12 +87,15 @@ Deno.test("a row of NaN reaches no other row through shared memory", async () =>
   const weight = bench.parameter("weight", [64, 6]);
   const narrow = bench.parameter("narrow", [18, 64]);
   const out = bench.parameter("out", [8, 6]);
-  const options = { heads: 1, headWidth: 6, queryOffset: 0, keyOffset: 6, valueOffset: 12 };
   const run = async (x: Float32Array) => {
     const { y } = await bench.run({ x: { shape: [2, 9, 6], data: x } }, (graph, v) => {
       const wide = linear(graph, v.x!, { weight });
       const attended = linear(graph, add(graph, wide, wide), { weight: narrow });
-      return { y: linear(graph, attention(graph, attended, attended, options), { weight: out }) };
+      const result = attention(graph, attended, {
+        ...{ heads: 1, headWidth: 6, queryOffset: 0 },
+        keys: { pairs: attended, keyOffset: 6, valueOffset: 12 },
+      });
+      return { y: linear(graph, result, { weight: out }) };
     });
     return y!.slice(9 * 8);
   };

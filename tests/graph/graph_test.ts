@@ -11,7 +11,14 @@ import { framesOf, mosaicOf } from "../../src/graph/operations/mosaic.ts";
 import { reshape } from "../../src/graph/operations/reshape.ts";
 import { rotary } from "../../src/graph/operations/rotary.ts";
 import { repeatRows, weightedSum } from "../../src/graph/operations/rows.ts";
-import { byteLength, Graph, GraphError, positions, vectors } from "../../src/graph/graph.ts";
+import {
+  byteLength,
+  Graph,
+  GraphError,
+  positions,
+  type Value,
+  vectors,
+} from "../../src/graph/graph.ts";
 
 const parameter = (name: string, ...shape: number[]) => ({ name, shape });
 
@@ -63,17 +70,12 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
   const text = graph.input("text", [3, 4, 24]);
   const mask = graph.input("mask", [3, 5]);
   const bias = parameter("b", 8);
-  const attend = {
-    heads: 2,
-    headWidth: 4,
-    queryOffset: 0,
-    keyOffset: 0,
-    valueOffset: 8,
-  };
+  const attend = { heads: 2, headWidth: 4, queryOffset: 0 };
+  const keysOf = (pairs: Value) => ({ pairs, keyOffset: 0, valueOffset: 8 });
   const mistakes: [() => unknown, string][] = [
     [
       () => add(graph, picture, other),
-      "add in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape",
+      "add in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape, or the second [2, 8]",
     ],
     [
       () => conv2d(graph, picture, { weight: parameter("w", 8, 6, 3, 3), bias }),
@@ -144,42 +146,42 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       'layerNorm in PATH of [3, 4, 24]: "b" has shape [8], not [24]',
     ],
     [
-      () => attention(graph, picture, text, attend),
+      () => attention(graph, picture, { ...attend, keys: keysOf(text) }),
       "attention in PATH of [2, 5, 7, 8], [3, 4, 24]: queries and keys have different numbers of rows",
     ],
     [
-      () => attention(graph, text, text, { ...attend, queryOffset: 20 }),
+      () => attention(graph, text, { ...attend, queryOffset: 20, keys: keysOf(text) }),
       "attention in PATH of [3, 4, 24], [3, 4, 24]: queries do not hold 2 heads of 4",
     ],
     [
-      () => attention(graph, text, text, { ...attend, valueOffset: 17 }),
+      () => attention(graph, text, { ...attend, keys: { ...keysOf(text), valueOffset: 17 } }),
       "attention in PATH of [3, 4, 24], [3, 4, 24]: keys and values do not hold 2 heads of 4",
     ],
     [
-      () => attention(graph, text, text, { ...attend, mask }),
-      "attention in PATH of [3, 4, 24], [3, 4, 24], [3, 5]: mask, bias and addend have to be [[3, 4]]",
+      () => attention(graph, text, { ...attend, keys: { ...keysOf(text), mask } }),
+      "attention in PATH of [3, 4, 24], [3, 4, 24], [3, 5]: the mask has to be [3, 4]",
     ],
     [
-      () => attention(graph, text, text, { ...attend, overTime: true }),
+      () => attention(graph, text, { ...attend, overTime: true, keys: keysOf(text) }),
       "attention in PATH of [3, 4, 24], [3, 4, 24]: over time, the queries have to be [rows, frames, pixels, width]",
     ],
     [
-      () => attention(graph, picture, other, { ...attend, overTime: true }),
+      () => attention(graph, picture, { ...attend, overTime: true, keys: keysOf(other) }),
       "attention in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: keys and values do not hold 2 heads of 4",
     ],
     [
       () => {
         const pairs = graph.input("pairs", [2, 5, 6, 16]);
-        attention(graph, picture, pairs, { ...attend, overTime: true });
+        attention(graph, picture, { ...attend, overTime: true, keys: keysOf(pairs) });
       },
       "attention in PATH of [2, 5, 7, 8], [2, 5, 6, 16]: queries and keys have different numbers of rows",
     ],
     [
       () => {
         const pairs = graph.input("video", [2, 3, 7, 16]);
-        attention(graph, picture, pairs, { ...attend, overTime: true, mask });
+        attention(graph, picture, { ...attend, overTime: true, keys: { ...keysOf(pairs), mask } });
       },
-      "attention in PATH of [2, 5, 7, 8], [2, 3, 7, 16], [3, 5]: mask, bias and addend have to be [[14, 3]]",
+      "attention in PATH of [2, 5, 7, 8], [2, 3, 7, 16], [3, 5]: the mask has to be [14, 3]",
     ],
     [
       () => convTime(graph, text, { weight: parameter("w", 8, 24, 3), bias }),
@@ -262,7 +264,9 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
   // The path ended with the module, though it threw.
   assert.throws(
     () => add(graph, picture, other),
-    new GraphError("add of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape"),
+    new GraphError(
+      "add of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape, or the second [2, 8]",
+    ),
   );
   assert.equal(graph.nodes.length, 0);
 });

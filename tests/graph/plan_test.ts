@@ -114,15 +114,19 @@ Deno.test("a concatenation takes no memory and no call", () => {
   assert.deepEqual(made.calls.map(({ kernel }) => kernel.name), [
     "add",
     "group_norm_stats",
+    "group_norm_stats",
     "group_norm_affine",
     "group_norm_apply",
     "conv_register",
   ]);
-  const { input0, input1 } = kinds(made, 4);
+  const { input0, input1 } = kinds(made, 5);
   assert.deepEqual([input0, input1], ["tensor a", "arena"]);
-  assert.equal(made.calls[4]!.constants.SOURCES, 2);
-  // b and the normalised sum, and the statistics (2 x 8 channels) and factors (2 x 8).
-  assert.equal(made.unsharedBytes, byteLength([1, 4, 4, 4]) + byteLength([1, 4, 4, 8]) + 64 + 64);
+  assert.equal(made.calls[5]!.constants.SOURCES, 2);
+  // b and the normalised sum, and the statistics (2 x 4 channels each) and factors (2 x 8).
+  assert.equal(
+    made.unsharedBytes,
+    byteLength([1, 4, 4, 4]) + byteLength([1, 4, 4, 8]) + 2 * 32 + 64,
+  );
 });
 
 Deno.test("software normalises a small row in one call, a large one in three", () => {
@@ -186,4 +190,73 @@ Deno.test("kernels and their constants do not depend on the number of rows", () 
     ) => [call.kernel.name, call.constants]);
   };
   assert.deepEqual(constants(64), constants(1));
+});
+
+const W = (name: string, outputs: number, inputs: number, size = 3) => ({
+  weight: { name, shape: [outputs, inputs, size, size] },
+  bias: { name: `${name}.bias`, shape: [outputs] },
+});
+const NORM = (channels: number) => ({
+  weight: { name: `norm${channels}`, shape: [channels] },
+  bias: { name: `norm${channels}`, shape: [channels] },
+  groups: 32,
+});
+
+/** The kernels of two wide convolutions with a GroupNorm between them. */
+function normalisedConvolutions(
+  { stride = 1 as 1 | 2, activation = "silu" as const, kept = false } = {},
+): string[] {
+  const graph = new Graph();
+  const x = graph.input("x", [2, 32, 32, 64]);
+  const h = conv2d(graph, x, W("first", 64, 64));
+  const normed = groupNorm(graph, h, { ...NORM(64), activation });
+  if (kept) graph.output("normed", normed);
+  graph.output("y", conv2d(graph, normed, { ...W("second", 64, 64), stride }));
+  return plan(graph, { gpu, isHalf: () => false }).calls.map(({ kernel }) => kernel.name);
+}
+
+Deno.test("a convolution keeps statistics for the GroupNorm behind it, and Winograd's applies it while reading", () => {
+  const winograd = ["winograd_input", "conv_subgroup", "winograd_output"];
+  assert.deepEqual(normalisedConvolutions(), [...winograd, "group_norm_affine", ...winograd]);
+});
+
+Deno.test("a normalised value is stored where something else reads it", () => {
+  const winograd = ["winograd_input", "conv_subgroup", "winograd_output"];
+  // Rows of 64 x 1024 numbers are normalised in one call, which takes statistics of its own.
+  assert.deepEqual(normalisedConvolutions({ kept: true }), [
+    ...winograd,
+    "group_norm",
+    ...winograd,
+  ]);
+  assert.deepEqual(normalisedConvolutions({ stride: 2 }), [
+    ...winograd,
+    "group_norm",
+    "conv_subgroup",
+  ]);
+});
+
+Deno.test("the weights of many channels are bound in pieces", () => {
+  const graph = new Graph();
+  const x = graph.input("x", [1, 16, 16, 1536]);
+  graph.output("y", conv2d(graph, x, W("wide", 768, 1536)));
+  const made = plan(graph, { gpu, isHalf: () => false });
+  const sizes = made.weights.filter(({ key }) => key.includes("winograd"))
+    .map(({ packing }) => packing.bytes);
+  assert.deepEqual(sizes, [18, 18].map((products) => products * 768 * 1536 * 4));
+  const products = made.calls.filter(({ kernel }) => kernel.name === "conv_subgroup");
+  assert.deepEqual(products.map(({ params }) => [params.firstSpan, params.spans]), [
+    [0, 18],
+    [18, 18],
+  ]);
+});
+
+Deno.test("scratch of Winograd's way is bounded by working piece by piece", () => {
+  const graph = new Graph();
+  const x = graph.input("x", [2, 256, 256, 64]);
+  graph.output("y", conv2d(graph, x, W("large", 64, 64)));
+  const made = plan(graph, { gpu, isHalf: () => false });
+  const lines = made.calls.filter(({ kernel }) => kernel.name === "winograd_output")
+    .map(({ params }) => params.tiles! / params.tileColumns!);
+  assert.equal(lines.reduce((sum, n) => sum + n), 2 * 64);
+  assert.ok(made.arenaBytes <= 2 * (16 << 20));
 });

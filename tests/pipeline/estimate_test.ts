@@ -34,6 +34,9 @@ Deno.test("what is predicted is what a run takes", async (t) => {
     { prompt: PROMPTS },
     { prompt: PROMPTS, count: 2, sampler: "ddpm" },
     { prompt: PROMPTS[0]!, guidance: 1, size: 48 },
+    { prompt: PROMPTS, guidanceInterval: [0.5, 1] },
+    { prompt: PROMPTS, guidanceInterval: [0.5, 1], cache: { every: 2 } },
+    { prompt: PROMPTS[0]!, cache: { error: 0.1 } },
   ];
   for (const request of requests) {
     await t.step(JSON.stringify({ ...request, prompt: "" }), async () => {
@@ -43,7 +46,7 @@ Deno.test("what is predicted is what a run takes", async (t) => {
       const { weights, run: taken, text } = pipeline.bytes;
       assertPredicts(predicted.bytes.weights, weights, "weights");
       assertPredicts(predicted.bytes.run, taken, "run");
-      if (request.guidance !== 1) assertPredicts(predicted.bytes.text, text, "text");
+      if (request.prompt === PROMPTS) assertPredicts(predicted.bytes.text, text, "text");
       assert.equal(gpuBytes(predicted, false), gpuBytes(predicted, true) + predicted.bytes.text);
       const info = { deviceClass: "gpu", subgroupSize: 32 } as const;
       assert.ok(hostBytes(predicted, info, false) < 300 << 20);
@@ -54,6 +57,17 @@ Deno.test("what is predicted is what a run takes", async (t) => {
       );
     });
   }
+});
+
+Deno.test("a step without guidance is half the work, in memory that is there", async () => {
+  await using pipeline = await Pipeline.load(SHAPES32);
+  const request = { prompt: PROMPTS };
+  const always = await estimateOf(pipeline, request);
+  const sometimes = await estimateOf(pipeline, { ...request, guidanceInterval: [0.5, 1] });
+  const [guided, unguided] = sometimes.plans.steps;
+  assert.deepEqual(always.plans.steps.map(({ flops }) => flops), [guided!.flops]);
+  assert.equal(2 * unguided!.flops, guided!.flops);
+  assert.deepEqual(sometimes.bytes, always.bytes);
 });
 
 Deno.test("a batch is made as small as memory needs, and no smaller", async () => {

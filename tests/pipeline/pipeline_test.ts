@@ -4,7 +4,8 @@ import {
   type GenerateEvent,
   Pipeline,
 } from "../../src/pipeline/pipeline.ts";
-import type { GenerateRequest } from "../../src/pipeline/request.ts";
+import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { type GenerateRequest, resolveRequest } from "../../src/pipeline/request.ts";
 
 const MODEL = "weights/shapes32";
 const PROMPT = "a red circle on a blue background";
@@ -31,6 +32,7 @@ Deno.test("a picture does not depend on what is made beside it", async (t) => {
     { sampler: "ddpm" },
     { sampler: "ddim", eta: 0.5, threshold: "DYNAMIC", guidance: 7 },
     { sampler: "ddim", guidance: 1 },
+    { sampler: "ddpm", guidanceInterval: [0.3, 0.7], cache: { every: 2 } },
   ];
   for (const run of runs) {
     await t.step(JSON.stringify(run), async () => {
@@ -40,6 +42,52 @@ Deno.test("a picture does not depend on what is made beside it", async (t) => {
         assert.deepEqual(together[i], { ...alone!, index: i, promptIndex: i });
       }
     });
+  }
+});
+
+Deno.test("a guidance interval of all steps is none, and one of no step is guidance 1", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const make = async (request: Partial<GenerateRequest>) => {
+    const [made] = await pictures(pipeline, { prompt: PROMPT, seed: 3, ...request });
+    return made!.levels;
+  };
+  const guided = await make({});
+  const unguided = await make({ guidance: 1 });
+  assert.deepEqual(await make({ guidanceInterval: [0, 1] }), guided);
+  assert.deepEqual(await make({ guidanceInterval: [0.999, 0.9995] }), unguided);
+  // The last of three steps is outside, ...
+  const early = await make({ guidanceInterval: [0.5, 1] });
+  assert.notDeepEqual(early, guided);
+  assert.notDeepEqual(early, unguided);
+  // ... which guidance 1 at that step alone does as well.
+  const plan = pipeline.resolve({ prompt: PROMPT, steps: 3, guidanceInterval: [0.5, 1] }).plan;
+  assert.deepEqual(plan.guidances, [4, 4, 1]);
+});
+
+Deno.test("a cache that leaves out no step changes nothing", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const make = async (cache: Partial<GenerateRequest>) => {
+    const [made] = await pictures(pipeline, { prompt: PROMPT, seed: 3, ...cache });
+    return made!.levels;
+  };
+  const ran = await make({});
+  assert.deepEqual(await make({ cache: { every: 1 } }), ran);
+  assert.deepEqual(await make({ cache: { error: 0 } }), ran);
+  const cached = await make({ cache: { every: 2 } });
+  cached.forEach((level, i) => assert.notDeepEqual(level, ran[i]));
+});
+
+Deno.test("what is measured is of the picture's own, so that it is made the same every time", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const request = { seed: 3, steps: 6, cache: { error: 2 } };
+  const prompts = [PROMPT, "a ring"];
+  assert.equal(pipeline.resolve({ ...request, prompt: prompts }).batch, 1);
+  const together = await pictures(pipeline, { ...request, prompt: prompts });
+  for (const [i, prompt] of prompts.entries()) {
+    const [alone] = await pictures(pipeline, { ...request, prompt, seed: 3 + i });
+    assert.deepEqual(alone!.levels, together[i]!.levels);
+    const [ran] = await pictures(pipeline, { prompt, seed: 3 + i, steps: 6 });
+    assert.notDeepEqual(alone!.levels, ran!.levels);
   }
 });
 
@@ -105,9 +153,13 @@ Deno.test("requests that cannot be are refused before anything runs", async (t) 
     [{ steps: 1001 }, /^Cannot sample in 1001 steps/],
     [{ seed: -1 }, /^Cannot use seed -1/],
     [{ guidance: NaN }, /^Cannot use guidance NaN/],
+    [{ guidanceInterval: [0.8, 0.2] }, /^Cannot guide from 0\.8 to 0\.2: give two numbers/],
     [{ size: 33 }, /^The model cannot make pictures of size 33: give a multiple of 8/],
     [{ eta: 0.5 }, /^Sampler "dpm\+\+" has no eta/],
     [{ sampler: "ddim", eta: 2 }, /^Cannot sample with eta 2/],
+    [{ cache: { every: 0 } }, /^Cannot use cache 0: give a whole number from 1/],
+    [{ cache: { error: -1 } }, /^Cannot use cache error -1: give a number of at least 0\.$/],
+    [{ cache: { error: NaN } }, /^Cannot use cache error NaN/],
     [{ batch: 0 }, /^Cannot use batch 0/],
   ];
   for (const [request, message] of cases) {
@@ -118,4 +170,14 @@ Deno.test("requests that cannot be are refused before anything runs", async (t) 
       });
     });
   }
+  await t.step("a cache of a model that is a single UNet", async () => {
+    const { diffusion } = pipeline.folder;
+    using single = await ModelSource.open("tests/fixtures/golden/unet_class");
+    const request = { prompt: PROMPT, size: 16, cache: { every: 2 } };
+    assert.throws(() => resolveRequest(request, single.config, diffusion), {
+      name: "UsageError",
+      message: "The model is a single UNet with none inside to cache: leave out the cache.",
+    });
+    assert.equal(resolveRequest({ prompt: PROMPT, size: 16 }, single.config, diffusion).size, 16);
+  });
 });

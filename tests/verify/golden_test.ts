@@ -22,8 +22,8 @@ const FOLDERS = [
     .map((name) => `tests/fixtures/reference/${name}`),
 ];
 
-// All that software gets (subgroups, GroupNorm in one call); then what GPUs get, and each way of convolving, without sampling, which
-// would only run the same kernels again.
+// All that software gets; then what GPUs get, and every way of convolving wherever it can be used, without sampling, which would only run
+// the same kernels again.
 const CHOICES: { options: GpuOptions; sampling: boolean }[] = [
   { options: { deviceClass: "software" }, sampling: true },
   { options: { deviceClass: "gpu" }, sampling: false },
@@ -31,8 +31,7 @@ const CHOICES: { options: GpuOptions; sampling: boolean }[] = [
 ];
 
 for (const { options, sampling } of CHOICES) {
-  const name = Object.values(options).join();
-  Deno.test(`the model agrees with the reference (kernels: ${name})`, async (t) => {
+  Deno.test(`the model agrees with the reference (${JSON.stringify(options)})`, async (t) => {
     using gpu = await Gpu.open(options);
     using pipelines = new Pipelines(gpu);
     for (const folder of FOLDERS) {

@@ -5,21 +5,28 @@ import { type Graph, need, type Operation, positions, type Value, vectors } from
 const operation: Operation<{ activation: Activation }> = {
   name: "add",
   shape([a, b]) {
-    need(String(a!.shape) === String(b!.shape), "both have to have one shape");
+    const once = [a!.shape[0], a!.shape.at(-1)];
+    need(
+      [a!.shape, once].some((shape) => String(b!.shape) === String(shape)),
+      `both have to have one shape, or the second [${once.join(", ")}]`,
+    );
     return a!.shape;
   },
   lower([a, b], output, { activation }, to) {
-    const invocations = positions(output.shape) * vectors(output.shape);
     to.emit(elementwise({
       kernel: kernels.add,
-      invocations,
-      params: { activation: ACTIVATIONS[activation] },
+      invocations: positions(output.shape) * vectors(output.shape),
+      params: {
+        activation: ACTIVATIONS[activation],
+        vectors: vectors(output.shape),
+        repeat: positions(output.shape) / positions(b!.shape),
+      },
       buffers: { a: to.value(a!), b: to.value(b!), output: to.value(output) },
     }));
   },
 };
 
-/** `activation(a + b)`. */
+/** `activation(a + b)`; a `b` of [rows, width] is added to every position of its row. */
 export function add(graph: Graph, a: Value, b: Value, activation: Activation = "none"): Value {
   return graph.apply(operation, [a, b], { activation });
 }

@@ -1,6 +1,22 @@
+import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
-import { type Graph, need, type Operation, type Shape, type Value, vectors } from "../graph.ts";
-import { elements } from "../lowering.ts";
+import {
+  byteLength,
+  type Graph,
+  need,
+  type Operation,
+  type Shape,
+  type Value,
+  vectors,
+} from "../graph.ts";
+import { elements, type Lowering, type Memory } from "../lowering.ts";
+
+/** Where keys and values are within a position, and which of them exist. */
+interface KeyAttributes {
+  readonly keyOffset: number;
+  readonly valueOffset: number;
+  readonly mask: boolean;
+}
 
 interface Attributes {
   readonly heads: number;
@@ -8,102 +24,211 @@ interface Attributes {
   readonly overTime: boolean;
   readonly scale: number;
   readonly queryOffset: number;
-  readonly keyOffset: number;
-  readonly valueOffset: number;
-  readonly mask: boolean;
+  /** One set of keys and values, or two: the results are added. */
+  readonly sets: readonly KeyAttributes[];
   readonly bias: boolean;
-  readonly addend: boolean;
 }
 
 const operation: Operation<Attributes> = {
   name: "attention",
 
-  shape([queries, pairs, ...extras], attributes) {
-    const { heads, headWidth, overTime, queryOffset, keyOffset, valueOffset, mask, bias, addend } =
-      attributes;
+  shape(inputs, attributes) {
+    const { heads, headWidth, overTime, queryOffset, bias } = attributes;
+    const { queries, sets, bias: biasValue } = named(inputs, attributes);
     const width = heads * headWidth;
     need(
-      !overTime || queries!.shape.length === 4,
+      !overTime || queries.shape.length === 4,
       "over time, the queries have to be [rows, frames, pixels, width]",
     );
-    const { count } = arrangement(queries!.shape, overTime);
-    const { rows, count: keys, inner } = arrangement(pairs!.shape, overTime);
+    const { count } = arrangement(queries.shape, overTime);
     need(
-      queries!.shape[0] === pairs!.shape[0] && (!overTime || queries!.shape[2] === inner),
-      "queries and keys have different numbers of rows",
-    );
-    need(
-      queryOffset + width <= queries!.shape.at(-1)!,
+      queryOffset + width <= queries.shape.at(-1)!,
       `queries do not hold ${heads} heads of ${headWidth}`,
     );
-    need(
-      Math.max(keyOffset, valueOffset) + width <= pairs!.shape.at(-1)!,
-      `keys and values do not hold ${heads} heads of ${headWidth}`,
-    );
-    const output = [...queries!.shape.slice(0, -1), width];
-    const expected = [
-      ...mask ? [[rows, keys]] : [],
-      ...bias ? [[count + keys - 1, heads]] : [],
-      ...addend ? [output] : [],
-    ];
-    need(
-      String(extras.map((e) => e.shape)) === String(expected),
-      `mask, bias and addend have to be [${
-        expected.map((shape) => `[${shape.join(", ")}]`).join(", ")
-      }]`,
-    );
-    return output;
+    for (const { pairs, mask, keyOffset, valueOffset } of sets) {
+      const { rows, count: keys, inner } = arrangement(pairs.shape, overTime);
+      need(
+        queries.shape[0] === pairs.shape[0] && (!overTime || queries.shape[2] === inner),
+        "queries and keys have different numbers of rows",
+      );
+      need(
+        Math.max(keyOffset, valueOffset) + width <= pairs.shape.at(-1)!,
+        `keys and values do not hold ${heads} heads of ${headWidth}`,
+      );
+      need(
+        mask === undefined || String(mask.shape) === String([rows, keys]),
+        `the mask has to be [${rows}, ${keys}]`,
+      );
+      need(
+        !bias || String(biasValue!.shape) === String([count + keys - 1, heads]),
+        `the bias has to be [${count + keys - 1}, ${heads}]`,
+      );
+    }
+    return [...queries.shape.slice(0, -1), width];
   },
 
-  lower([queries, pairs, ...extras], output, attributes, to) {
-    const { heads, headWidth, overTime, scale, mask, bias, addend, ...offsets } = attributes;
-    const { rows, count: queryCount, inner } = arrangement(queries!.shape, overTime);
-    const { count: keyCount } = arrangement(pairs!.shape, overTime);
-    const vector = [headWidth, ...Object.values(offsets)].every((n) => n % 4 === 0);
-    const size = vector ? 4 : 1;
-    const stride = (value: Value) => vectors(value.shape) * 4 / size;
-    const next = () => to.value(extras.shift()!);
-    const invocations = rows * heads * queryCount;
-    // Mask and bias are read number by number.
-    const numbers = (used: boolean) => used ? vectors(extras[0]!.shape) * 4 : 0;
-    const maskStride = numbers(mask);
-    const maskBuffer = mask ? { mask: next() } : {};
-    const biasStride = numbers(bias);
-    const biasBuffer = bias ? { bias: next() } : {};
+  lower(inputs, output, attributes, to) {
+    const { headWidth, queryOffset, sets } = attributes;
+    const { gpu } = to.target;
+    const offsets = sets.flatMap(({ keyOffset, valueOffset }) => [keyOffset, valueOffset]);
+    const vector = [headWidth, queryOffset, ...offsets].every((n) => n % 4 === 0);
+    const broadcasts = gpu.deviceClass === "software" && [4, 8, 16].includes(gpu.subgroupSize);
+    if (vector && broadcasts) lowerSubgroup(inputs, output, attributes, to);
+    else lowerEach(inputs, output, attributes, vector, to);
+  },
+};
+
+/** The inputs of a node by what they are, in the order in which they are given. */
+function named(inputs: readonly Value[], { sets, bias }: Attributes) {
+  const rest = [...inputs];
+  const next = () => rest.shift()!;
+  const queries = next();
+  const biasValue = bias ? next() : undefined;
+  return {
+    queries,
+    bias: biasValue,
+    sets: sets.map(({ mask, ...offsets }) => ({
+      ...offsets,
+      pairs: next(),
+      mask: mask ? next() : undefined,
+    })),
+  };
+}
+
+/** One call: a subgroup has queries of one head, and shares what it loads. */
+function lowerSubgroup(
+  inputs: readonly Value[],
+  output: Value,
+  attributes: Attributes,
+  to: Lowering,
+): void {
+  const { heads, headWidth, overTime, scale, queryOffset } = attributes;
+  const { queries, sets, bias } = named(inputs, attributes);
+  const { rows, count: queryCount, inner } = arrangement(queries.shape, overTime);
+  const lanes = to.target.gpu.subgroupSize;
+  const params = [0, 1].map((s) => {
+    const set = sets[s];
+    return {
+      [`keyCount${s}`]: set === undefined ? 0 : arrangement(set.pairs.shape, overTime).count,
+      [`pairStride${s}`]: set === undefined ? 0 : vectors(set.pairs.shape),
+      [`keyOffset${s}`]: (set?.keyOffset ?? 0) / 4,
+      [`valueOffset${s}`]: (set?.valueOffset ?? 0) / 4,
+      [`useMask${s}`]: Number(set?.mask !== undefined),
+      [`maskStride${s}`]: set?.mask === undefined ? 0 : vectors(set.mask.shape) * 4,
+    };
+  });
+  const buffers = sets.map(({ pairs, mask }, s) => ({
+    [`pairs${s}`]: to.value(pairs),
+    ...mask && { [`mask${s}`]: to.value(mask) },
+  }));
+  to.emit({
+    kernel: kernels.attentionSubgroup,
+    constants: {
+      LANES: lanes,
+      WIDTH: headWidth / 4,
+      SOURCES: sets.length,
+      BIAS: bias !== undefined,
+    },
+    params: {
+      rows,
+      queryCount,
+      heads,
+      inner,
+      queryStride: vectors(queries.shape),
+      queryOffset: queryOffset / 4,
+      outputStride: vectors(output.shape),
+      scale,
+      biasStride: bias === undefined ? 0 : vectors(bias.shape) * 4,
+      ...params[0],
+      ...params[1],
+    },
+    buffers: {
+      queries: to.value(queries),
+      output: to.value(output),
+      ...buffers[0],
+      ...buffers[1],
+      ...bias && { bias: to.value(bias) },
+    },
+    workgroups: spread(rows * heads, Math.ceil(queryCount / lanes)),
+    flops: flopsOf(inputs, attributes),
+  });
+}
+
+/** A call for each set of keys, which adds what the one before has given: an invocation has one query of one head. */
+function lowerEach(
+  inputs: readonly Value[],
+  output: Value,
+  attributes: Attributes,
+  vector: boolean,
+  to: Lowering,
+): void {
+  const { heads, headWidth, overTime, scale, queryOffset } = attributes;
+  const { queries, sets, bias } = named(inputs, attributes);
+  const { rows, count: queryCount, inner } = arrangement(queries.shape, overTime);
+  const size = vector ? 4 : 1;
+  const stride = (value: Value) => vectors(value.shape) * 4 / size;
+  // Mask and bias are read number by number.
+  const numbers = (value: Value | undefined) => value === undefined ? 0 : vectors(value.shape) * 4;
+  const invocations = rows * heads * queryCount;
+  let addend: Memory | undefined;
+  for (const [s, { pairs, mask, keyOffset, valueOffset }] of sets.entries()) {
+    const last = s === sets.length - 1;
+    const result = last ? to.value(output) : to.scratch(byteLength(output.shape));
     to.emit(elementwise({
       kernel: kernels.attention,
       invocations,
       constants: { VECTOR: vector, WIDTH: headWidth / size },
       params: {
         queryCount,
-        keyCount,
+        keyCount: arrangement(pairs.shape, overTime).count,
         heads,
         inner,
-        queryStride: stride(queries!),
-        queryOffset: offsets.queryOffset / size,
-        pairStride: stride(pairs!),
-        keyOffset: offsets.keyOffset / size,
-        valueOffset: offsets.valueOffset / size,
+        queryStride: stride(queries),
+        queryOffset: queryOffset / size,
+        pairStride: stride(pairs),
+        keyOffset: keyOffset / size,
+        valueOffset: valueOffset / size,
         outputStride: stride(output),
         scale,
-        useMask: Number(mask),
-        maskStride,
-        useBias: Number(bias),
-        biasStride,
-        useAddend: Number(addend),
+        useMask: Number(mask !== undefined),
+        maskStride: numbers(mask),
+        useBias: Number(bias !== undefined),
+        biasStride: numbers(bias),
+        useAddend: Number(addend !== undefined),
       },
       buffers: {
-        queries: to.value(queries!),
-        pairs: to.value(pairs!),
-        ...maskBuffer,
-        ...biasBuffer,
-        ...addend && { addend: next() },
-        output: to.value(output),
+        queries: to.value(queries),
+        pairs: to.value(pairs),
+        ...mask && { mask: to.value(mask) },
+        ...bias && { bias: to.value(bias) },
+        ...addend && { addend },
+        output: result,
       },
-      flops: 4 * invocations * keyCount * headWidth,
+      flops: flopsOf(inputs, { ...attributes, sets: [attributes.sets[s]!] }),
     }));
-  },
-};
+    addend = result;
+  }
+}
+
+/** Multiplications and additions of scores and of sums of values. */
+function flopsOf(inputs: readonly Value[], attributes: Attributes): number {
+  const { heads, headWidth, overTime } = attributes;
+  const { queries, sets } = named(inputs, attributes);
+  const { rows, count } = arrangement(queries.shape, overTime);
+  const keys = sets.reduce((sum, { pairs }) => sum + arrangement(pairs.shape, overTime).count, 0);
+  return 4 * rows * heads * count * keys * headWidth;
+}
+
+/** Keys and values that queries attend to. */
+export interface KeySet {
+  /** [rows, ..., at least heads * headWidth]; over time [rows, frames, pixels, ...]. */
+  readonly pairs: Value;
+  /** Where k and v start in a position of `pairs`. */
+  readonly keyOffset: number;
+  readonly valueOffset: number;
+  /** [rows, keys]: a key with 0 is not attended to. */
+  readonly mask?: Value;
+}
 
 /** Options of {@link attention}. */
 export interface AttentionOptions {
@@ -112,49 +237,42 @@ export interface AttentionOptions {
   /** Multiplied with q . k; 1 / sqrt(headWidth) unless given. */
   readonly scale?: number;
   /**
-   * Whether frames attend to frames, each pixel for itself: then both are [rows, frames, pixels, width]. Otherwise every position of
+   * Whether frames attend to frames, each pixel for itself: then all are [rows, frames, pixels, width]. Otherwise every position of
    * a row attends to all of its row.
    */
   readonly overTime?: boolean;
-  /** Where q starts in a position of `queries`, k and v in one of `pairs`. */
+  /** Where q starts in a position of `queries`. */
   readonly queryOffset: number;
-  readonly keyOffset: number;
-  readonly valueOffset: number;
-  /** [rows, keys]: a key with 0 is not attended to. */
-  readonly mask?: Value;
+  readonly keys: KeySet;
+  /** A second set with a softmax of its own, whose result is added. */
+  readonly also?: KeySet;
   /** [queries + keys - 1, heads]: added to the score, by key - query + queries - 1. */
   readonly bias?: Value;
-  /** [rows, ..., heads * headWidth]: added to the result. */
-  readonly addend?: Value;
 }
 
 /**
  * Multi-head attention.
  *
- * @param queries [rows, ..., at least heads * headWidth].
- * @param pairs Keys and values, [rows, ..., at least heads * headWidth]; may be the same value as `queries`.
+ * @param queries [rows, ..., at least heads * headWidth]; may be the same value as the keys'.
  * @returns [rows, ..., heads * headWidth].
  */
-export function attention(
-  graph: Graph,
-  queries: Value,
-  pairs: Value,
-  options: AttentionOptions,
-): Value {
-  const { mask, bias, addend, overTime = false, ...rest } = options;
-  const scale = options.scale ?? 1 / Math.sqrt(options.headWidth);
-  return graph.apply(
-    operation,
-    [queries, pairs, ...[mask, bias, addend].filter((value) => value !== undefined)],
-    {
-      ...rest,
-      overTime,
-      scale,
+export function attention(graph: Graph, queries: Value, options: AttentionOptions): Value {
+  const { keys, also, bias, overTime = false, heads, headWidth, queryOffset } = options;
+  const sets = also === undefined ? [keys] : [keys, also];
+  const given = [queries, bias, ...sets.flatMap(({ pairs, mask }) => [pairs, mask])];
+  return graph.apply(operation, given.filter((value) => value !== undefined), {
+    heads,
+    headWidth,
+    overTime,
+    scale: options.scale ?? 1 / Math.sqrt(headWidth),
+    queryOffset,
+    sets: sets.map(({ keyOffset, valueOffset, mask }) => ({
+      keyOffset,
+      valueOffset,
       mask: mask !== undefined,
-      bias: bias !== undefined,
-      addend: addend !== undefined,
-    },
-  );
+    })),
+    bias: bias !== undefined,
+  });
 }
 
 /** What attends to what: `count` positions in each of `rows` rows, `inner` positions of memory apart. */

@@ -1,8 +1,9 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
-import { type ConvShape, convVariant } from "../../gpu/conv_variant.ts";
+import { askedFor, type ConvShape, convVariant } from "../../gpu/conv_variant.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { panels, rowMajor } from "../../gpu/packing.ts";
+import { usesWinograd } from "../../gpu/winograd.ts";
 import {
   type Graph,
   need,
@@ -12,9 +13,9 @@ import {
   type Parameter,
   type Shape,
   type Value,
-  vectors,
 } from "../graph.ts";
-import { elements, type Lowering, sources, type Target } from "../lowering.ts";
+import { elements, type Lowering, type Memory, sources, type Target } from "../lowering.ts";
+import { type ConvCall, keepStatistics, lowerWinograd } from "./conv2d_winograd.ts";
 
 /** What may follow the sum of a convolution or linear layer, in this order. */
 export interface Epilogue {
@@ -75,29 +76,66 @@ const conv: Operation<Attributes> = {
     return shape;
   },
 
-  lower([input, ...extras], output, attributes, to: Lowering) {
-    const { weights, biases, kernel, stride, upsample, gate, residual, activation } = attributes;
-    const parts = sources(input!);
-    const [rows = 1, ...area] = input!.shape.slice(0, -1);
-    const [height, width] = area.length === 2 ? area as [number, number] : [1, elements(area)];
-    const [outputHeight, outputWidth] = area.length === 2
-      ? output.shape.slice(1, 3) as [number, number]
-      : [1, width];
-    const pixels = rows * outputHeight * outputWidth;
-    const outputs = output.shape.at(-1)!;
-    const shape = shapeOf(input!, output, attributes, to.target);
-    const variant = convVariant(to.target.gpu, shape);
-    const weight = to.weight(
-      weights,
-      panels({
-        outputs,
-        inputs: parts.map((part) => part.shape.at(-1)!),
-        taps: elements(kernel),
-        panel: variant.panel,
-        half: shape.half,
-      }),
-    );
-    const epilogue = {
+  lower(inputs, output, attributes, to: Lowering) {
+    const call = describe(inputs, output, attributes, to);
+    if (isWinograd(inputs, output, attributes, to)) lowerWinograd(call, attributes.weights, to);
+    else lowerDirect(call, attributes, to);
+  },
+
+  normalises: ({ inputs, output, attributes }, to) =>
+    isWinograd(inputs, output, attributes as Attributes, to),
+};
+
+function isWinograd(
+  [input]: readonly Value[],
+  output: Value,
+  attributes: Attributes,
+  to: Lowering,
+): boolean {
+  const { kernel, stride } = attributes;
+  const { gpu } = to.target;
+  const asked = askedFor(gpu, shapeOf(input!, output, attributes, to.target));
+  return usesWinograd({ ...gpu, ...asked && { convVariant: asked.variant } }, {
+    kernel,
+    stride,
+    pixels: elements(output.shape.slice(1, -1)),
+    inputs: input!.shape.at(-1)!,
+    outputs: output.shape.at(-1)!,
+  });
+}
+
+/** What both ways of computing a convolution are told. */
+function describe(
+  [input, ...extras]: readonly Value[],
+  output: Value,
+  { biases, kernel, upsample, activation, gate, residual }: Attributes,
+  to: Lowering,
+): ConvCall {
+  const deferred = to.deferred(input!);
+  const parts = sources(deferred?.input ?? input!);
+  const [rows = 1, ...area] = input!.shape.slice(0, -1);
+  const isPicture = area.length === 2;
+  const [height, width] = isPicture ? area as [number, number] : [1, elements(area)];
+  const [outputHeight, outputWidth] = isPicture
+    ? output.shape.slice(1, 3) as [number, number]
+    : [1, width];
+  const outputs = output.shape.at(-1)!;
+  return {
+    rows,
+    inputs: parts.map((part) => part.shape.at(-1)!),
+    outputs,
+    height,
+    width,
+    outputHeight,
+    outputWidth,
+    upsample,
+    sources: {
+      input0: to.value(parts[0]!),
+      ...parts.length > 1 && { input1: to.value(parts[1]!) },
+    },
+    deferred,
+    result: output,
+    epilogue: {
       params: {
         activation: ACTIVATIONS[activation],
         useBias: Number(biases.length > 0),
@@ -105,65 +143,99 @@ const conv: Operation<Attributes> = {
         useResidual: Number(residual),
       },
       buffers: {
-        output: to.value(output),
         ...biases.length > 0 && { bias: to.weight(biases, rowMajor(1, outputs)) },
         ...gate && { gate: to.value(extras[0]!) },
         ...residual && { residual: to.value(extras.at(-1)!) },
+        output: to.value(output),
       },
-    };
-    // Parts of sums are stored as they are; the epilogue follows when they are added.
-    const sums = to.scratch(variant.parts * pixels * vectors(output.shape) * 16);
-    const { params, buffers } = variant.parts === 1
-      ? epilogue
-      : { params: NO_EPILOGUE, buffers: { output: sums } };
-    to.emit({
-      kernel: variant.kernel,
-      constants: variant.constants,
-      params: {
-        span: pixels,
-        spans: 1,
-        weightSpan: 0,
-        inputHeight: height,
-        inputWidth: width,
-        outputHeight,
-        outputWidth,
-        kernelHeight: kernel[0],
-        kernelWidth: kernel[1],
-        strideY: stride[0],
-        strideX: stride[1],
-        upsampleY: upsample[0],
-        upsampleX: upsample[1],
-        vectors0: vectors(parts[0]!.shape),
-        vectors1: parts.length > 1 ? vectors(parts[1]!.shape) : 0,
-        outputVectors: vectors(output.shape) * (variant.constants.NARROW ? 2 : 1),
-        ...params,
-      },
-      buffers: {
-        weight,
-        input0: to.value(parts[0]!),
-        ...parts.length > 1 && { input1: to.value(parts[1]!) },
-        ...buffers,
-      },
-      workgroups: spread(
-        Math.ceil(pixels / variant.tile),
-        Math.ceil(outputs / variant.panel) * variant.parts,
-      ),
-      flops: 2 * pixels * outputs * input!.shape.at(-1)! * elements(kernel),
-    });
-    if (variant.parts === 1) return;
-    to.emit(elementwise({
-      kernel: kernels.convSum,
-      constants: { NARROW: false },
-      invocations: pixels * vectors(output.shape),
-      params: {
-        parts: variant.parts,
-        outputVectors: vectors(output.shape),
-        ...epilogue.params,
-      },
-      buffers: { sums, ...epilogue.buffers },
-    }));
-  },
-};
+    },
+    flops: 2 * rows * outputHeight * outputWidth * outputs * input!.shape.at(-1)! *
+      elements(kernel),
+  };
+}
+
+/** One call that computes what is written. */
+function lowerDirect(
+  call: ConvCall,
+  { weights, kernel, stride, upsample }: Attributes,
+  to: Lowering,
+): void {
+  const { rows, inputs, outputs, outputHeight, outputWidth } = call;
+  const half = weights.every(({ name }) => to.target.isHalf(name));
+  const variant = convVariant(to.target.gpu, {
+    pixels: outputHeight * outputWidth,
+    outputs,
+    depth: elements(kernel) * inputs.reduce((sum, channels) => sum + Math.ceil(channels / 4), 0),
+    sources: inputs.length,
+    half,
+  });
+  const packing = { outputs, inputs, taps: elements(kernel), panel: variant.panel, half };
+  const pixels = outputHeight * outputWidth;
+  const statistics = variant.statistics ? keepStatistics(call, variant.tile, to) : null;
+  // Parts of sums are stored as they are; the epilogue follows when they are added.
+  const sums = variant.parts === 1
+    ? null
+    : to.scratch(variant.parts * rows * pixels * Math.ceil(outputs / 4) * 16);
+  const epilogue = sums === null
+    ? call.epilogue
+    : { params: NO_EPILOGUE, buffers: { output: sums } };
+  // Statistics are of one row's pixels; without them a tile may have those of several.
+  const [span, spans] = statistics === null ? [rows * pixels, 1] : [pixels, rows];
+  to.emit({
+    kernel: variant.kernel,
+    constants: variant.constants,
+    params: {
+      span,
+      spans,
+      firstSpan: 0,
+      weightSpan: 0,
+      inputHeight: call.height,
+      inputWidth: call.width,
+      outputHeight,
+      outputWidth,
+      kernelHeight: kernel[0],
+      kernelWidth: kernel[1],
+      strideY: stride[0],
+      strideX: stride[1],
+      upsampleY: upsample[0],
+      upsampleX: upsample[1],
+      vectors0: Math.ceil(inputs[0]! / 4),
+      vectors1: Math.ceil((inputs[1] ?? 0) / 4),
+      outputVectors: Math.ceil(outputs / 4) * (4 / variant.width),
+      ...epilogue.params,
+      useStatistics: Number(statistics !== null),
+    },
+    buffers: {
+      weight: to.weight(weights, panels(packing)),
+      ...call.sources,
+      ...epilogue.buffers,
+      ...statistics && { statistics },
+    },
+    workgroups: spread(
+      spans * Math.ceil(span / variant.tile),
+      Math.ceil(outputs / variant.panel) * variant.parts,
+    ),
+    flops: call.flops,
+  });
+  if (sums !== null) addParts(call, sums, variant.parts, to);
+}
+
+/** Adds the parts of sums, and does what follows. */
+function addParts(
+  { rows, outputs, outputHeight, outputWidth, epilogue }: ConvCall,
+  sums: Memory,
+  parts: number,
+  to: Lowering,
+): void {
+  const outputVectors = Math.ceil(outputs / 4);
+  to.emit(elementwise({
+    kernel: kernels.convSum,
+    constants: { NARROW: false },
+    invocations: rows * outputHeight * outputWidth * outputVectors,
+    params: { parts, outputVectors, ...epilogue.params },
+    buffers: { sums, ...epilogue.buffers },
+  }));
+}
 
 /** What the choice of a variant depends on. */
 function shapeOf(
@@ -176,7 +248,8 @@ function shapeOf(
   return {
     pixels: elements(shape.slice(1, -1)),
     outputs: shape.at(-1)!,
-    depth: elements(kernel) * parts.reduce((sum, part) => sum + vectors(part.shape), 0),
+    depth: elements(kernel) *
+      parts.reduce((sum, part) => sum + Math.ceil(part.shape.at(-1)! / 4), 0),
     sources: parts.length,
     half: weights.every(({ name }) => target.isHalf(name)),
   };

@@ -1,4 +1,3 @@
-import type { KernelTarget } from "../../gpu/device.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
 import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
@@ -12,7 +11,7 @@ import {
   type Value,
   vectors,
 } from "../graph.ts";
-import { elements, sources } from "../lowering.ts";
+import { elements, type Lowering, sources, type Statistics } from "../lowering.ts";
 
 /** Scale and shift of each channel that come from elsewhere (FiLM): `y (1 + scale) + shift`. */
 export interface Film {
@@ -59,6 +58,7 @@ const norm: Operation<Attributes> = {
     const pixels = elements(area);
     const channels = input!.shape.at(-1)!;
     const parts = sources(input!);
+    const deferred = isDeferred(output, activation, to);
     const [vectors0, vectors1] = [vectors(parts[0]!.shape), parts[1] ? vectors(parts[1].shape) : 0];
     const inputs = {
       input0: to.value(parts[0]!),
@@ -75,7 +75,7 @@ const norm: Operation<Attributes> = {
       bias: to.weight([bias], rowMajor(1, channels)),
       ...film && { film: to.value(film) },
     };
-    if (fitsOneCall(to.target.gpu, pixels, channels)) {
+    if (isOneCall(input!, deferred, to)) {
       to.emit({
         kernel: kernels.groupNorm,
         constants: { WORKGROUP, CHANNELS: WORKGROUP * 4 },
@@ -95,31 +95,34 @@ const norm: Operation<Attributes> = {
       });
       return;
     }
-    const { chunk, chunks } = chunking(pixels);
-    const partial = to.scratch(rows * chunks * 2 * channels * 4);
     const affine = to.scratch(rows * 2 * channels * 4);
-
-    const statistics = rows * chunks * (vectors0 + vectors1);
-    to.emit(elementwise({
-      kernel: kernels.groupNormStats,
-      invocations: statistics,
-      params: { pixels, chunk, chunks, vectors0, vectors1 },
-      buffers: { ...inputs, partial },
-    }));
+    const [known0, known1] = parts.map((part) =>
+      to.statistics(part) ?? computeStatistics(part, rows, pixels, to)
+    ) as [Statistics, Statistics?];
     to.emit(elementwise({
       kernel: kernels.groupNormAffine,
-      invocations: rows * channels,
+      invocations: rows * groups,
       params: {
         channels,
+        channels0: vectors0 * 4,
         groupSize: channels / groups,
         pixels,
-        chunk,
-        chunks,
+        chunk0: known0.chunk,
+        chunk1: known1?.chunk ?? 1,
         epsilon: EPSILON,
         ...filmParams,
       },
-      buffers: { ...parameters, partial, affine },
+      buffers: {
+        ...parameters,
+        statistics0: known0.memory,
+        ...known1 && { statistics1: known1.memory },
+        affine,
+      },
     }));
+    if (deferred) {
+      to.defer(output, { input: input!, affine, activation });
+      return;
+    }
     const invocations = rows * pixels * (vectors0 + vectors1);
     to.emit(elementwise({
       kernel: kernels.groupNormApply,
@@ -128,7 +131,31 @@ const norm: Operation<Attributes> = {
       buffers: { ...inputs, affine, output: to.value(output) },
     }));
   },
+
+  readsStatistics: ({ inputs: [input], output, attributes }, to) =>
+    !isOneCall(input!, isDeferred(output, (attributes as Attributes).activation, to), to),
 };
+
+/** Statistics of a value whose producer kept none. */
+function computeStatistics(
+  part: Value,
+  rows: number,
+  pixels: number,
+  to: Lowering,
+): Statistics {
+  const { chunk, chunks } = chunking(pixels);
+  const places = rows * chunks;
+  const memory = to.scratch(places * 2 * vectors(part.shape) * 16);
+  to.emit(elementwise({
+    kernel: kernels.groupNormStats,
+    invocations: places * vectors(part.shape),
+    params: { pixels, chunk, vectors: vectors(part.shape) },
+    buffers: { input: to.value(part), statistics: memory },
+  }));
+  const statistics = { memory, chunk };
+  to.keepStatistics(part, statistics);
+  return statistics;
+}
 
 /** Options of {@link groupNorm}. */
 export interface GroupNormOptions {
@@ -157,10 +184,18 @@ export function groupNorm(graph: Graph, input: Value, options: GroupNormOptions)
 /** Numbers of a row up to which one call on one core beats three calls on all. */
 const SMALL_ROW = 1 << 16;
 
-/** Whether a row is small enough to be normalised by one workgroup. It hangs on the row alone, so that bits do not on the batch. */
-function fitsOneCall(gpu: KernelTarget, pixels: number, channels: number): boolean {
-  return gpu.deviceClass === "software" && channels <= WORKGROUP * 4 &&
-    pixels * channels <= SMALL_ROW;
+/** Whether the result is left to its reader: readers know no other activations than these. */
+function isDeferred(output: Value, activation: Activation, to: Lowering): boolean {
+  return (activation === "none" || activation === "silu") && to.canDefer(output);
+}
+
+/**
+ * Whether a row is normalised by one workgroup: where it is small and has to be stored. It hangs on the row alone, so that bits do
+ * not on the batch.
+ */
+function isOneCall(input: Value, deferred: boolean, to: Lowering): boolean {
+  return !deferred && to.target.gpu.deviceClass === "software" &&
+    input.shape.at(-1)! <= WORKGROUP * 4 && elements(input.shape.slice(1)) <= SMALL_ROW;
 }
 
 /** Chunks of pixels whose statistics are taken apart: enough to be parallel, few enough to be merged cheaply. */

@@ -25,6 +25,20 @@ Deno.test("add equals the reference", async () => {
   }
 });
 
+Deno.test("what is added to every position of its row", async () => {
+  await using bench = await Bench.open();
+  for (const [shape, once] of [[[3, 5, 7], [3, 7]], [[2, 3, 5, 8], [2, 8]]] as const) {
+    const [a, b] = [numbers([...shape], 1), numbers([...once], 2)];
+    const { y } = await bench.run({ a, b }, (graph, v) => ({ y: add(graph, v.a!, v.b!) }));
+    const width = shape.at(-1)!;
+    const positions = a.data.length / width / shape[0];
+    const expected = a.data.map((x, i) =>
+      x + b.data[Math.floor(i / (positions * width)) * width + i % width]!
+    );
+    assert.deepEqual(y, expected);
+  }
+});
+
 Deno.test("activations follow the reference over all magnitudes, and are never NaN", async () => {
   await using bench = await Bench.open();
   const magnitudes = [

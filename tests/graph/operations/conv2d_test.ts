@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Activation } from "../../../src/gpu/activation.ts";
 import { CONV_VARIANTS, type ConvChoice, convKey } from "../../../src/gpu/conv_variant.ts";
-import { requestAdapter } from "../../../src/gpu/device.ts";
+import { type GpuOptions, requestAdapter } from "../../../src/gpu/device.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
 import { conv2d, convTime, linear } from "../../../src/graph/operations/conv2d.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
@@ -136,9 +136,15 @@ async function assertTimeCase(bench: Bench, name: string, test: TimeCase): Promi
   assertAllclose(y!, expected.data, sumTolerance(total * 3), JSON.stringify(test));
 }
 
-for (const convVariant of CONV_VARIANTS) {
-  Deno.test(`conv2d and linear, by conv_${convVariant}`, async (t) => {
-    await using bench = await Bench.open({ convVariant });
+/** Every way of convolving; Winograd's products by each class's own. */
+const CHOICES: GpuOptions[] = [
+  ...CONV_VARIANTS.map((convVariant) => ({ convVariant })),
+  { convVariant: "winograd", deviceClass: "gpu" },
+];
+
+for (const choice of CHOICES) {
+  Deno.test(`conv2d and linear (${JSON.stringify(choice)})`, async (t) => {
+    await using bench = await Bench.open(choice);
 
     await t.step("conv2d equals the reference", async () => {
       for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);

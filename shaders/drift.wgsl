@@ -1,0 +1,46 @@
+// How much a value changed since it was kept, and the new value in its place; chunk by chunk of every row:
+//
+//   output[row, chunk] = (sum of (fresh - kept)^2, sum of fresh^2);  kept = fresh
+//
+// A workgroup has a chunk.
+
+struct Params {
+  groups: u32,
+  rowVectors: u32,
+  rowChunks: u32,
+  chunkVectors: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> fresh: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> kept: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
+
+var<workgroup> parts: array<f32, ${WORKGROUP}>;
+
+#include "workgroup_sum"
+
+@compute @workgroup_size(${WORKGROUP})
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = id.y + id.z * groups.y;
+  if (group >= params.groups) { return; }
+  let begin = group / params.rowChunks * params.rowVectors;
+  let first = group % params.rowChunks * params.chunkVectors;
+  let end = min(first + params.chunkVectors, params.rowVectors);
+  var change = 0.0;
+  var size = 0.0;
+  for (var i = begin + first + local; i < begin + end; i += ${WORKGROUP}u) {
+    let x = fresh[i];
+    let d = x - kept[i];
+    change += dot(d, d);
+    size += dot(x, x);
+    kept[i] = x;
+  }
+  change = workgroupSum(change, local);
+  size = workgroupSum(size, local);
+  if (local == 0u) { output[group] = vec4f(change, size, 0.0, 0.0); }
+}
