@@ -8,6 +8,7 @@ import convEpilogue from "../../shaders/conv_epilogue.wgsl" with { type: "text" 
 import convRegister from "../../shaders/conv_register.wgsl" with { type: "text" };
 import convSubgroup from "../../shaders/conv_subgroup.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
+import drift from "../../shaders/drift.wgsl" with { type: "text" };
 import elementwiseMain from "../../shaders/elementwise.wgsl" with { type: "text" };
 import gather from "../../shaders/gather.wgsl" with { type: "text" };
 import groupNorm from "../../shaders/group_norm.wgsl" with { type: "text" };
@@ -50,6 +51,7 @@ export const kernels = {
   convRegister: new Kernel("conv_register", convRegister, includes),
   convSubgroup: new Kernel("conv_subgroup", convSubgroup, includes),
   deviation: new Kernel("deviation", deviation, includes),
+  drift: new Kernel("drift", drift, includes),
   gather: new Kernel("gather", gather, includes),
   groupNorm: new Kernel("group_norm", groupNorm, includes),
   groupNormAffine: new Kernel("group_norm_affine", groupNormAffine, includes),

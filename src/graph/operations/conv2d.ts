@@ -1,7 +1,6 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
 import { convVariant } from "../../gpu/conv_variant.ts";
 import { spread } from "../../gpu/kernel.ts";
-import { kernels } from "../../gpu/kernels.ts";
 import { panels, rowMajor } from "../../gpu/packing.ts";
 import { usesWinograd } from "../../gpu/winograd.ts";
 import {
