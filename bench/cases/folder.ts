@@ -46,21 +46,37 @@ export interface OperationDescription {
 
 /** Writes a case's weights, inputs, ONNX model and description into a folder. */
 export async function writeCase(folder: string, given: Case): Promise<CaseDescription> {
-  const graph = given.graph();
   const weights = given.checkpoint ?? join(folder, FILES.weights);
   if (given.checkpoint === null) await writeRandomWeights(weights, given);
-  const model = exportGraph(graph);
-  {
-    using file = await Safetensors.open(weights);
-    await writeModel(folder, model, file);
-  }
-  await writeTensors(join(folder, FILES.inputs), await exchanged(given, graph, weights));
   if (given.reference !== null) {
     await Deno.writeTextFile(join(folder, FILES.config), JSON.stringify(given.reference.config));
     await writeTensors(join(folder, FILES.forward), given.reference.forward());
   }
+  const [graph, inputs] = [given.graph(), await given.inputs(weights)];
+  return await writeGraph(folder, { name: given.name, graph, weights, inputs });
+}
+
+/** A graph with all the numbers that it needs. */
+export interface RunnableGraph {
+  readonly name: string;
+  readonly graph: Graph;
+  /** The file of its weights. */
+  readonly weights: string;
+  /** The numbers of its inputs, channels last. */
+  readonly inputs: ReadonlyMap<string, Float32Array>;
+}
+
+/** Writes a graph's inputs, ONNX model and description into a folder. */
+export async function writeGraph(
+  folder: string,
+  { name, graph, weights, inputs }: RunnableGraph,
+): Promise<CaseDescription> {
+  const model = exportGraph(graph);
+  using file = await Safetensors.open(weights);
+  await writeModel(folder, model, file);
+  await writeTensors(join(folder, FILES.inputs), exchanged(graph, inputs));
   const description: CaseDescription = {
-    name: given.name,
+    name,
     flops: plannedAnywhere(graph).flops,
     inputs: model.inputs,
     outputs: model.outputs,
@@ -84,20 +100,15 @@ async function writeRandomWeights(path: string, given: Case): Promise<void> {
 }
 
 /** The inputs as every peer gets them. */
-async function exchanged(
-  given: Case,
+function exchanged(
   graph: Graph,
-  weights: string,
-): Promise<Map<string, Numbers>> {
-  const inputs = new Map<string, Numbers>();
-  for (const [name, data] of await given.inputs(weights)) {
+  inputs: ReadonlyMap<string, Float32Array>,
+): Map<string, Numbers> {
+  return new Map([...inputs].map(([name, data]) => {
     const { shape } = graph.inputs.get(name)!;
-    inputs.set(name, {
-      shape: onnxShape(shape),
-      data: isPicture(shape) ? channelsFirst(data, shape) : data,
-    });
-  }
-  return inputs;
+    const numbers = isPicture(shape) ? channelsFirst(data, shape) : data;
+    return [name, { shape: onnxShape(shape), data: numbers }];
+  }));
 }
 
 /** The graph's operation, null where there are several. */
