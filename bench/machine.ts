@@ -7,8 +7,6 @@ export interface Machine {
   /** The commit that is checked out, with "+" where files differ from it; null where this is no checkout. */
   readonly commit: string | null;
   readonly adapter: string;
-  /** Whether the adapter computes on the processor's cores. */
-  readonly software: boolean;
   readonly processor: string;
   readonly cores: number;
   readonly deno: string;
@@ -22,7 +20,6 @@ export async function describeMachine(): Promise<Machine> {
     date: new Date().toISOString().slice(0, 10),
     commit: await commit(),
     adapter: gpu.info.name,
-    software: gpu.info.deviceClass === "software",
     processor: processors[0]?.model.trim() ?? "unknown",
     cores: processors.length,
     deno: Deno.version.deno,

@@ -32,18 +32,27 @@ export function forwardGraphs(
   return { conditioning, step };
 }
 
-/** The tensors of a network, with texts and times written to them; the caller disposes of them. */
+/** What a forward pass is given beside pictures. */
+export interface ForwardInputs {
+  readonly texts: readonly RowText[];
+  /** A time a row. */
+  readonly times: Float32Array;
+  /** Micro-conditions by name; those that are left out are as the model was trained. */
+  readonly micros?: ReadonlyMap<string, Float32Array>;
+}
+
+/** The tensors of a network, with the inputs written to them; they live as long as the device. */
 export function writtenTensors(
   gpu: Gpu,
   network: Network,
   sizes: NetworkSizes,
-  { texts, times }: { texts: readonly RowText[]; times: Float32Array },
+  { texts, times, micros }: ForwardInputs,
 ): Map<string, Tensor> {
   const tensors = new Map(
     [...network.tensors(sizes)].map(([name, shape]) => [name, new Tensor(gpu, name, shape)]),
   );
   writeText(network, texts, tensors);
-  writeMicros(network, tensors);
+  writeMicros(network, tensors, micros);
   writeTimes(network, times, tensors);
   tensors.get(TENSORS.step)!.writeRaw(Uint32Array.from(times, (_, row) => row));
   return tensors;

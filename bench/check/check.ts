@@ -8,7 +8,7 @@ import { Gpu } from "../../src/gpu/device.ts";
 import type { Graph, Shape } from "../../src/graph/graph.ts";
 import { ModelSource } from "../../src/pipeline/model_source.ts";
 import { channelsLast, compare, type Comparison } from "../../src/verify/comparison.ts";
-import { recordedTexts } from "../../src/verify/forward.ts";
+import { recordedMicros, recordedTexts } from "../../src/verify/forward.ts";
 import { writeGraph } from "../cases/folder.ts";
 import {
   type ForwardGraphs,
@@ -23,8 +23,16 @@ import { allPeers } from "../peers/mod.ts";
 import { PeerProcess } from "../peers/process.ts";
 import { TOLERANCE } from "../report/report.ts";
 
-/** Cases of the golden data: nested and plain, with text and with classes. */
-const CASES = ["nested2", "unet_text_unmasked", "unet_class"];
+/** Recorded cases of every kind: nested and plain, with text and with classes, of pictures and of videos. */
+const CASES = [
+  "golden/nested2",
+  "golden/unet_text_unmasked",
+  "golden/unet_class",
+  "reference/unet_options",
+  "reference/nested_outer_attention",
+  "reference/video_time",
+  "reference/video_space",
+];
 
 /** Seconds that onnxruntime is given. */
 const PATIENCE = 300;
@@ -52,9 +60,9 @@ async function checkCase(
   folder: string,
   { threads }: BenchOptions,
 ): Promise<Comparison[]> {
-  const golden = new URL(`../../tests/fixtures/golden/${name}`, import.meta.url).pathname;
-  using model = await ModelSource.open(golden);
-  using recorded = await Safetensors.open(join(golden, "forward.safetensors"));
+  const fixture = new URL(`../../tests/fixtures/${name}`, import.meta.url).pathname;
+  using model = await ModelSource.open(fixture);
+  using recorded = await Safetensors.open(join(fixture, "forward.safetensors"));
   const { graphs, inputs } = await recordedForward(model, recorded);
   const run = (graph: Graph, part: string) =>
     runExported(
@@ -79,8 +87,11 @@ async function recordedForward(
   { network }: ModelSource,
   recorded: Safetensors,
 ): Promise<{ graphs: ForwardGraphs; inputs: Map<string, Float32Array> }> {
-  const times = await recorded.readFloat32("times");
-  const texts = await recordedTexts(network, recorded);
+  const [times, texts, micros] = [
+    await recorded.readFloat32("times"),
+    await recordedTexts(network, recorded),
+    await recordedMicros(recorded),
+  ];
   const sizes = forwardSizes(times.length, Math.max(1, ...texts.map(({ length }) => length)));
   const inputs = new Map<string, Float32Array>();
   const shapes: Shape[] = [];
@@ -95,7 +106,7 @@ async function recordedForward(
   const ids = new Set([graphs.conditioning, graphs.step].flatMap((graph) => [...indices(graph)]));
   const indexNames = new Set([...ids].map(({ name }) => name));
   using gpu = await Gpu.open();
-  for (const [name, tensor] of writtenTensors(gpu, network, sizes, { texts, times })) {
+  for (const [name, tensor] of writtenTensors(gpu, network, sizes, { texts, times, micros })) {
     inputs.set(name, await readInput(tensor, indexNames.has(name)));
   }
   return { graphs, inputs };

@@ -11,8 +11,7 @@ export interface Report {
   readonly machine: Machine;
   /** Threads of peers on the processor. */
   readonly threads: number;
-  /** Null where it was not measured. */
-  readonly peak: Peak | null;
+  readonly peak: Peak;
   readonly tolerance: number;
   /** Whether every peer's outputs are those of the first one. */
   readonly agree: boolean;
@@ -32,30 +31,20 @@ export function agrees({ relativeL2 }: Measurement): boolean {
   return relativeL2 === null || relativeL2 <= TOLERANCE;
 }
 
-/**
- * The rate that nothing on the machine can be expected to exceed. A software adapter has the processor's cores, so there it is
- * also what PyTorch reaches on them.
- */
-export function peakRate({ machine, peak }: Report): number | null {
-  if (peak === null) return null;
-  return machine.software ? Math.max(peak.adapter, peak.torch ?? 0) : peak.adapter;
-}
-
 /** Operations a second; null where nothing was measured or counted. */
 export function rate({ flops }: CaseResult, { ms }: Measurement): number | null {
   return ms === null || flops === 0 ? null : flops / ms * 1000;
 }
 
-/** A part of the peak; null where it is not to be compared with it: a peer that computes elsewhere. */
+/** The share of the adapter's peak; null for a peer that computes elsewhere. */
 export function shareOfPeak(
-  report: Report,
+  { peak, peers }: Report,
   result: CaseResult,
   measurement: Measurement,
 ): number | null {
-  const [peak, achieved] = [peakRate(report), rate(result, measurement)];
-  const peer = report.peers.find(({ name }) => name === measurement.peer)!;
-  if (peak === null || achieved === null) return null;
-  return peer.onAdapter || report.machine.software ? achieved / peak : null;
+  const achieved = rate(result, measurement);
+  const { onAdapter } = peers.find(({ name }) => name === measurement.peer)!;
+  return achieved === null || !onAdapter ? null : achieved / peak.adapter;
 }
 
 /** How many times as long as the first peer a peer takes; null where one of them failed. */
@@ -94,12 +83,10 @@ export function headLines(report: Report): string[] {
     `${machine.date}, commit ${machine.commit ?? "unknown"}, Deno ${machine.deno}`,
     `Adapter: ${machine.adapter}; processor: ${machine.cores} cores of ${machine.processor}`,
     `Peers: ${peers.map(line).join(", ")}`,
-    ...peak === null ? [] : [
-      `Peak: ${formatRate(peak.adapter)} GFLOP/s by multiply-adds in registers on the adapter${
-        peak.torch === null
-          ? ""
-          : `, ${formatRate(peak.torch)} GFLOP/s by PyTorch's matmul on the processor`
-      }`,
-    ],
+    `Peak: ${formatRate(peak.adapter)} GFLOP/s by multiply-adds in registers on the adapter${
+      peak.torch === null
+        ? ""
+        : `, ${formatRate(peak.torch)} GFLOP/s by PyTorch's matmul on the processor`
+    }`,
   ];
 }

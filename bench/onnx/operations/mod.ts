@@ -4,6 +4,7 @@ import { add, averagePool, deviation, repeatRows, weightedSum } from "./arithmet
 import { attention } from "./attention.ts";
 import { conv2d } from "./conv2d.ts";
 import { groupNorm, layerNorm } from "./norms.ts";
+import { rotary } from "./rotary.ts";
 import { concat, gather, mosaic, reshape } from "./shapes.ts";
 
 /** Adds what a node does to an ONNX model; gives the name of its result. */
@@ -23,5 +24,6 @@ export const TRANSLATIONS: ReadonlyMap<string, Translation> = new Map(Object.ent
   mosaic,
   repeatRows,
   reshape,
+  rotary,
   weightedSum,
 }));
