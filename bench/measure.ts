@@ -5,30 +5,8 @@ import { type CaseDescription, writeCase } from "./cases/folder.ts";
 import type { Case } from "./cases/case.ts";
 import { median } from "./median.ts";
 import { type Effort, PeerRun } from "./peer_run.ts";
-import type { Peer, PeerName } from "./peers/mod.ts";
-
-/** What came out for a peer. */
-export interface Measurement {
-  readonly peer: PeerName;
-  readonly version: string | null;
-  /** The median of the rounds; null where it failed. */
-  readonly ms: number | null;
-  /** The fastest round. */
-  readonly fastestMs: number | null;
-  readonly rounds: number;
-  /** How far its outputs are from those of the first peer; null for that peer itself. */
-  readonly relativeL2: number | null;
-  /** Why there is no result. */
-  readonly failure: string | null;
-}
-
-/** What came out for a case. */
-export interface CaseResult {
-  readonly name: string;
-  readonly group: Case["group"];
-  readonly flops: number;
-  readonly measurements: readonly Measurement[];
-}
+import type { Peer } from "./peers/mod.ts";
+import type { CaseResult, Measurement } from "./results.ts";
 
 /** Measures a case in an empty folder. */
 export async function measureCase(

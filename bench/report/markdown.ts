@@ -1,4 +1,4 @@
-import type { CaseResult, Measurement } from "../measure.ts";
+import type { CaseResult, Measurement } from "../results.ts";
 import {
   byGroup,
   formatMs,

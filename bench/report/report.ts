@@ -1,4 +1,4 @@
-import type { CaseResult, Measurement } from "../measure.ts";
+import type { CaseResult, Measurement } from "../results.ts";
 import type { Machine } from "../machine.ts";
 import type { Peak } from "../peak/mod.ts";
 import type { PeerName } from "../peers/mod.ts";

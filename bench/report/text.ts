@@ -1,5 +1,5 @@
 import { table } from "../../src/cli/table.ts";
-import type { CaseResult } from "../measure.ts";
+import type { CaseResult } from "../results.ts";
 import {
   agrees,
   byGroup,
