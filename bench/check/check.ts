@@ -121,7 +121,7 @@ async function runExported(
   await Deno.mkdir(folder);
   const wanted = [...given.inputs].filter(([name]) => given.graph.inputs.has(name));
   await writeGraph(folder, { ...given, inputs: new Map(wanted) });
-  const peer = allPeers({ threads, python: null, reference: null })
+  const peer = allPeers({ adapter: "", threads, python: null, reference: null })
     .find(({ name }) => name === "ort-node")!;
   await using process = new PeerProcess(peer.command);
   const path = join(folder, "outputs.safetensors");

@@ -18,6 +18,14 @@ export async function measurePeak(python: string | null, threads: number): Promi
   };
 }
 
+/** The larger of two measurements of each. */
+export function larger(a: Peak, b: Peak): Peak {
+  return {
+    adapter: Math.max(a.adapter, b.adapter),
+    torch: a.torch === null || b.torch === null ? null : Math.max(a.torch, b.torch),
+  };
+}
+
 async function measured([program, ...args]: [string, ...string[]]): Promise<number> {
   const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
   if (success) return JSON.parse(new TextDecoder().decode(stdout)).flops;

@@ -21,6 +21,8 @@ export interface Peer {
 
 /** What is known about the machine's other programs. */
 export interface PeerOptions {
+  /** The adapter that all have to compute on, as its driver names it. */
+  readonly adapter: string;
   /** Threads of peers on the processor. */
   readonly threads: number;
   /** The Python that has PyTorch; null where none has. */
@@ -30,7 +32,7 @@ export interface PeerOptions {
 }
 
 /** Every peer that there is. */
-export function allPeers({ threads, python, reference }: PeerOptions): Peer[] {
+export function allPeers({ adapter, threads, python, reference }: PeerOptions): Peer[] {
   const always = () => true;
   const peers: Peer[] = [
     {
@@ -44,14 +46,14 @@ export function allPeers({ threads, python, reference }: PeerOptions): Peer[] {
       name: "ort-web",
       title: "onnxruntime-web",
       onAdapter: true,
-      command: script("ort_web.ts"),
+      command: script("ort_web.ts", adapter),
       takes: always,
     },
     {
       name: "tfjs",
       title: "tfjs-webgpu",
       onAdapter: true,
-      command: script("tfjs.ts"),
+      command: script("tfjs.ts", adapter),
       takes: ({ group }) => group === "convolution" || group === "linear",
     },
     {

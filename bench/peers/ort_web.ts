@@ -7,15 +7,19 @@ import type { Numbers } from "../cases/case.ts";
 import { FILES, readDescription } from "../cases/folder.ts";
 import type { OnnxTensor } from "../onnx/model.ts";
 import { MODEL_FILE, WEIGHTS_FILE } from "../onnx/write.ts";
+import { needSameAdapter } from "./adapter.ts";
 import { type LoadedCase, serve } from "./protocol.ts";
 
 async function open(folder: string): Promise<LoadedCase> {
   const { inputs, outputs } = await readDescription(folder);
+  ort.env.webgpu.powerPreference = "high-performance";
+  // Replaying captured graphs (enableGraphCapture) fails in Deno.
   const session = await ort.InferenceSession.create(await Deno.readFile(join(folder, MODEL_FILE)), {
     executionProviders: ["webgpu"],
     externalData: [{ path: WEIGHTS_FILE, data: await Deno.readFile(join(folder, WEIGHTS_FILE)) }],
   });
   const device = await ort.env.webgpu.device as GPUDevice;
+  needSameAdapter(device);
   let failure: string | null = null;
   device.addEventListener("uncapturederror", (event) => {
     failure ??= (event as GPUUncapturedErrorEvent).error.message;

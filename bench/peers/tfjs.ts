@@ -6,12 +6,14 @@ import { Safetensors } from "../../src/checkpoint/safetensors.ts";
 import type { Parameter } from "../../src/graph/graph.ts";
 import type { Numbers } from "../cases/case.ts";
 import { FILES, readDescription } from "../cases/folder.ts";
+import { needSameAdapter } from "./adapter.ts";
 import { type LoadedCase, serve } from "./protocol.ts";
 
 async function open(folder: string): Promise<LoadedCase> {
   const { inputs: [input], outputs: [output], operation, weights } = await readDescription(folder);
   if (operation?.name !== "conv2d") throw new Error("only convolutions and linear layers");
   if (!await tf.setBackend("webgpu")) throw new Error("no WebGPU backend");
+  needSameAdapter((tf.backend() as unknown as { device: GPUDevice }).device);
   using given = await Safetensors.open(join(folder, FILES.inputs));
   using file = await Safetensors.open(weights);
   const parameters = operation.attributes as {
