@@ -9,7 +9,7 @@ import { describeMachine } from "./machine.ts";
 import { measureCase } from "./measure.ts";
 import { larger, measurePeak } from "./peak/mod.ts";
 import type { Effort } from "./peer_run.ts";
-import { allPeers, type Peer, torchVersion } from "./peers/mod.ts";
+import { allPeers, hasTorch, type Peer } from "./peers/mod.ts";
 import type { CaseResult } from "./results.ts";
 import { markdownReport } from "./report/markdown.ts";
 import { agrees, type Report, TOLERANCE } from "./report/report.ts";
@@ -34,8 +34,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
 
 async function measure(options: BenchOptions, signal: AbortSignal): Promise<Report> {
   const { cases, threads, quick } = options;
-  const torch = options.peers.includes("torch") ? await torchVersion(options.python) : null;
-  const python = torch === null ? null : options.python;
+  const python = options.peers.includes("torch") ? await pythonWithTorch(options) : null;
   const machine = await describeMachine();
   const known = allPeers({
     adapter: machine.adapter,
@@ -64,6 +63,19 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Repo
     peers: peers.map(({ name, title, onAdapter }) => ({ name, title, onAdapter })),
     cases: results,
   };
+}
+
+/**
+ * The Python to use; null where PyTorch is left out.
+ *
+ * @throws {UsageError} When it is the only peer that is left.
+ */
+async function pythonWithTorch({ python, peers }: BenchOptions): Promise<string | null> {
+  if (await hasTorch(python)) return python;
+  const reason = `"${python}" has no PyTorch: name one that has it with "--python FILE"`;
+  if (peers.length === 1) throw new UsageError(`${reason}.`);
+  warn(`PyTorch is left out; ${reason}`);
+  return null;
 }
 
 async function measureInFolder(

@@ -1,7 +1,7 @@
 /** A case on disk: what every peer reads, whatever it is written in. */
 import { join } from "node:path";
 import { readJson } from "../../src/checkpoint/json.ts";
-import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
+import { Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { writeSafetensors } from "../../src/checkpoint/write_safetensors.ts";
 import type { Graph } from "../../src/graph/graph.ts";
 import { channelsFirst } from "../../src/verify/comparison.ts";
@@ -12,6 +12,7 @@ import { writeModel } from "../onnx/write.ts";
 import type { Case, Numbers } from "./case.ts";
 import { plannedAnywhere } from "./plan.ts";
 import { RandomWeights } from "./random.ts";
+import { writeTensors } from "./tensors.ts";
 
 /** Names of the files in a case's folder, but for those of the ONNX model. */
 export const FILES = {
@@ -121,14 +122,4 @@ function describeOperation({ nodes, inputs }: Graph): OperationDescription | nul
     attributes: node.attributes as Record<string, unknown>,
     inputs: node.inputs.map((input) => names.get(input)!),
   };
-}
-
-/** Writes numbers that fit into memory as a file of tensors. */
-export async function writeTensors(
-  path: string,
-  tensors: ReadonlyMap<string, Numbers>,
-): Promise<void> {
-  const copies = new Map<string, { shape: number[]; data: Float32Array }>();
-  for (const [name, { shape, data }] of tensors) copies.set(name, { shape: [...shape], data });
-  await Deno.writeFile(path, encodeSafetensors(copies));
 }

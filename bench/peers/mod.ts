@@ -84,16 +84,13 @@ export function script(name: string, ...args: readonly string[]): [string, ...st
   return [Deno.execPath(), "run", "--quiet", "--allow-all", `--config=${config}`, file, ...args];
 }
 
-/** The version of PyTorch that a Python has; null where it has none. */
-export async function torchVersion(python: string): Promise<string | null> {
+/** Whether there is such a Python, and PyTorch in it. */
+export async function hasTorch(python: string): Promise<boolean> {
   try {
-    const { success, stdout } = await new Deno.Command(python, {
-      args: ["-c", "import torch; print(torch.__version__)"],
-      stdout: "piped",
-      stderr: "null",
-    }).output();
-    return success ? new TextDecoder().decode(stdout).trim() : null;
+    const output = { stdout: "null", stderr: "null" } as const;
+    const args = ["-c", "import torch"];
+    return (await new Deno.Command(python, { args, ...output }).output()).success;
   } catch {
-    return null; // There is no such Python.
+    return false;
   }
 }

@@ -10,6 +10,7 @@ export class PeerProcess implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #requests: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: ReadableStreamDefaultReader<string>;
+  readonly #listening: Promise<void>;
   #complaint = "";
 
   constructor([program, ...args]: readonly [string, ...string[]]) {
@@ -26,7 +27,7 @@ export class PeerProcess implements AsyncDisposable {
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new TextLineStream())
       .getReader();
-    this.#listen();
+    this.#listening = this.#listen();
   }
 
   /** Loads a case; gives the peer's version. */
@@ -58,19 +59,21 @@ export class PeerProcess implements AsyncDisposable {
     try {
       await this.#requests.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
       const { value } = await Promise.race([this.#answers.read(), tired]);
-      if (value === undefined) throw new MdmError(`its process died: ${this.#lastWords()}`);
-      const answer: Answer = JSON.parse(value);
+      if (value === undefined) throw new MdmError(`its process died: ${await this.#lastWords()}`);
+      const answer = parsed(value);
       if ("error" in answer) throw new MdmError(answer.error);
       return answer;
     } catch (error) {
       if (error instanceof MdmError) throw error;
-      throw new MdmError(`its process cannot be talked to: ${this.#lastWords()}`);
+      throw new MdmError(`its process is gone: ${await this.#lastWords()}`);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  #lastWords(): string {
+  /** What it complained about before it ended. */
+  async #lastWords(): Promise<string> {
+    await this.#listening;
     return this.#complaint.replace(/\s+/g, " ").trim() || "it said nothing";
   }
 
@@ -87,5 +90,14 @@ export class PeerProcess implements AsyncDisposable {
     await this.#answers.cancel();
     await this.#requests.abort().catch(() => {});
     await this.#process.status;
+    await this.#listening;
+  }
+}
+
+function parsed(line: string): Answer {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new MdmError(`it says "${line.slice(0, COMPLAINT)}" where an answer is due`);
   }
 }

@@ -1,7 +1,7 @@
 /** What a peer's process and the bench say to each other: a JSON document a line, an answer to each request. */
-import { TextLineStream } from "./lines.ts";
-import { writeTensors } from "../cases/folder.ts";
 import type { Numbers } from "../cases/case.ts";
+import { writeTensors } from "../cases/tensors.ts";
+import { TextLineStream } from "./lines.ts";
 
 /** What a peer is asked. */
 export type Request =
