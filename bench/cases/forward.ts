@@ -8,7 +8,8 @@ import type { RowText } from "../../src/model/text_inputs.ts";
 
 /** What is computed once a prompt, and what at every step from its outputs. */
 export interface ForwardGraphs {
-  readonly conditioning: Graph;
+  /** In this order; each may read what those before it made. */
+  readonly before: readonly Graph[];
   /** Pictures are `x_t.0`, `x_t.1`, ... and predictions `out.0`, `out.1`, ..., outermost first. */
   readonly step: Graph;
 }
@@ -29,7 +30,7 @@ export function forwardGraphs(
   const noisy = pictures.map((shape, level) => step.input(`x_t.${level}`, shape));
   const predictions = network.denoise(step, noisy, sizes, conditioning.outputs);
   predictions.forEach((prediction, level) => step.output(`out.${level}`, prediction));
-  return { conditioning, step };
+  return { before: [conditioning], step };
 }
 
 /** What a forward pass is given beside pictures. */

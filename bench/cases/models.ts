@@ -100,18 +100,21 @@ function model(name: string, options: ModelOptions): Case {
   /** The inputs of a step, of which our own engine computes those that are computed once a prompt. */
   const inputs = async (weightsPath: string) => {
     const given = forward();
-    const { conditioning, step } = graphs();
+    const { before, step } = graphs();
     using gpu = await Gpu.open();
     using pipelines = new Pipelines(gpu);
     using file = await Safetensors.open(weightsPath);
     using weights = new Weights(gpu, file);
     const times = given.get("times")!.data;
     const tensors = writtenTensors(gpu, network, sizes, { texts: rowTexts(given, tokens), times });
-    for (const [output, { shape }] of conditioning.outputs) {
-      tensors.set(output, new Tensor(gpu, output, shape));
+    for (const graph of before) {
+      for (const [output, { shape }] of graph.outputs) {
+        tensors.set(output, new Tensor(gpu, output, shape));
+      }
+      using executable = await Executable.make(graph, { pipelines, weights, tensors });
+      executable.submit();
+      await gpu.finish();
     }
-    using executable = await Executable.make(conditioning, { pipelines, weights, tensors });
-    executable.submit();
     const ids = indices(step);
     const numbers = new Map<string, Float32Array>();
     for (const [input, value] of step.inputs) {

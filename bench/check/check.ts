@@ -1,4 +1,4 @@
-/** Whether an exported model is the model: both of its graphs, run by onnxruntime, against what the reference recorded. */
+/** Whether an exported model is the model: its graphs, run by onnxruntime, against what the reference recorded. */
 import { join } from "node:path";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { print, printJson } from "../../src/cli/output.ts";
@@ -70,9 +70,9 @@ async function checkCase(
       { name: part, graph, weights: model.file.path, inputs },
       threads,
     );
-  if (graphs.conditioning.outputs.size > 0) {
-    const prompt = await run(graphs.conditioning, "conditioning");
-    for (const [output, data] of prompt) inputs.set(output, data);
+  for (const [i, graph] of graphs.before.entries()) {
+    if (graph.outputs.size === 0) continue;
+    for (const [made, data] of await run(graph, `before${i}`)) inputs.set(made, data);
   }
   const results: Comparison[] = [];
   for (const [output, data] of await run(graphs.step, "step")) {
@@ -103,7 +103,7 @@ async function recordedForward(
     inputs.set(name, channelsLast(picture, [rows, channels, height, width]));
   }
   const graphs = forwardGraphs(network, sizes, shapes);
-  const ids = new Set([graphs.conditioning, graphs.step].flatMap((graph) => [...indices(graph)]));
+  const ids = new Set([...graphs.before, graphs.step].flatMap((graph) => [...indices(graph)]));
   const indexNames = new Set([...ids].map(({ name }) => name));
   using gpu = await Gpu.open();
   for (const [name, tensor] of writtenTensors(gpu, network, sizes, { texts, times, micros })) {
