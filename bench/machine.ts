@@ -12,7 +12,10 @@ export interface Machine {
   readonly deno: string;
 }
 
-/** Looks at the machine. */
+/**
+ * Looks at the machine. What our engine tells the driver by the environment, processes that are started later inherit: all
+ * peers then compute on the same adapter with the same settings.
+ */
 export async function describeMachine(): Promise<Machine> {
   using gpu = await Gpu.open();
   const processors = cpus();

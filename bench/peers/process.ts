@@ -16,8 +16,7 @@ export class PeerProcess implements AsyncDisposable {
   constructor([program, ...args]: readonly [string, ...string[]]) {
     this.#process = new Deno.Command(program, {
       args,
-      // Mesa complains where it is not set.
-      env: { XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR") ?? "/tmp", NO_COLOR: "1" },
+      env: { NO_COLOR: "1" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
