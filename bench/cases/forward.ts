@@ -19,15 +19,24 @@ export function forwardSizes(rows: number, tokens: number): NetworkSizes {
   return { rows, tokens, tableRows: rows };
 }
 
+/** A picture a row at each resolution, outermost first, which is `size` wide: [rows, height, width, channels]. */
+export function pictures({ config }: Network, rows: number, size: number): Shape[] {
+  const ratios = [...config.nestRatio, 1];
+  return ratios.map((ratio) => {
+    const side = size * ratio / ratios[0]!;
+    return [rows, side, side, config.inputChannels];
+  });
+}
+
 /** The graphs for pictures of some shapes, [rows, height, width, channels], outermost first. */
 export function forwardGraphs(
   network: Network,
   sizes: NetworkSizes,
-  pictures: readonly Shape[],
+  shapes: readonly Shape[],
 ): ForwardGraphs {
   const conditioning = network.conditioning(sizes);
   const step = new Graph();
-  const noisy = pictures.map((shape, level) => step.input(`x_t.${level}`, shape));
+  const noisy = shapes.map((shape, level) => step.input(`x_t.${level}`, shape));
   const predictions = network.denoise(step, noisy, sizes, conditioning.outputs);
   predictions.forEach((prediction, level) => step.output(`out.${level}`, prediction));
   return { before: [conditioning], step };

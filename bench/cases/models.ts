@@ -1,6 +1,5 @@
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
 import type { WrittenDtype } from "../../src/checkpoint/write_safetensors.ts";
-import { pictureShapes } from "../../src/diffusion/session.ts";
 import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Tensor } from "../../src/gpu/tensor.ts";
@@ -18,7 +17,7 @@ import shapes32 from "../../weights/shapes32/config.json" with { type: "json" };
 import { indices } from "../onnx/export.ts";
 import { onnxShape } from "../onnx/layout.ts";
 import type { Case, Numbers } from "./case.ts";
-import { forwardGraphs, forwardSizes, readInput, writtenTensors } from "./forward.ts";
+import { forwardGraphs, forwardSizes, pictures, readInput, writtenTensors } from "./forward.ts";
 import { randomNumbers } from "./random.ts";
 
 /** Rows of a guided picture: without its text and with it. */
@@ -76,11 +75,12 @@ function model(name: string, options: ModelOptions): Case {
   const { config, checkpoint = null, size, tokens, dtype = "F32", large = false } = options;
   const network = new Network(config);
   const sizes = forwardSizes(ROWS, tokens);
-  const graphs = () => forwardGraphs(network, sizes, pictureShapes(network, ROWS, size));
+  const shapes = pictures(network, ROWS, size);
+  const graphs = () => forwardGraphs(network, sizes, shapes);
 
   /** A forward pass in the layout of the golden data; the text of the first row is half as long. */
   const forward = (): Map<string, Numbers> => {
-    const pictures = pictureShapes(network, ROWS, size).map((shape, level) => {
+    const noisy = shapes.map((shape, level) => {
       const channelsSecond = onnxShape(shape);
       const data = randomNumbers(`${name} ${level}`, channelsSecond);
       return [`x_t.${level}`, { shape: channelsSecond, data }] as const;
@@ -90,7 +90,7 @@ function model(name: string, options: ModelOptions): Case {
     const features = randomNumbers(`${name} text`, [ROWS, tokens, width])
       .map((x, i) => x * mask[Math.floor(i / width)]!);
     return new Map<string, Numbers>([
-      ...pictures,
+      ...noisy,
       ["times", { shape: [ROWS], data: new Float32Array(ROWS).fill(TIME) }],
       ["lm_outputs", { shape: [ROWS, tokens, width], data: features }],
       ["lm_mask", { shape: [ROWS, tokens], data: mask }],
