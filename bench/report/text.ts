@@ -22,7 +22,7 @@ export function textReport(report: Report): string {
       "fastest",
       "GFLOP/s",
       "of peak",
-      "of mdm's time",
+      `time / ${report.peers[0]!.title}'s`,
       "distance",
     ];
     return table([head, ...cases.flatMap((result) => rows(report, result))], { left: 2 });
