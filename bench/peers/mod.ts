@@ -81,7 +81,8 @@ export function allPeers({ adapter, threads, python, reference }: PeerOptions): 
 export function script(name: string, ...args: readonly string[]): [string, ...string[]] {
   const config = new URL("../deno.json", import.meta.url).pathname;
   const file = new URL(name, import.meta.url).pathname;
-  return [Deno.execPath(), "run", "--quiet", "--allow-all", `--config=${config}`, file, ...args];
+  const options = ["--quiet", "--allow-all", "--frozen", `--config=${config}`];
+  return [Deno.execPath(), "run", ...options, file, ...args];
 }
 
 /** Whether there is such a Python, and PyTorch in it. */
