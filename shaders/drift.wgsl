@@ -26,7 +26,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  loadParams(group.z >> 31u);
+  loadParams(id.z >> 31u);
   let group = id.y + id.z * groups.y;
   if (group >= params.groups) { return; }
   let begin = group / params.rowChunks * params.rowVectors;

@@ -16,7 +16,7 @@ export interface ForwardGraphs {
 
 /** Sizes for so many rows, each at a time of its own. */
 export function forwardSizes(rows: number, tokens: number): NetworkSizes {
-  return { rows, tokens, tableRows: rows };
+  return { rows, tokens, steps: 1 };
 }
 
 /** A picture a row at each resolution, outermost first, which is `size` wide: [rows, height, width, channels]. */
@@ -35,11 +35,13 @@ export function forwardGraphs(
   shapes: readonly Shape[],
 ): ForwardGraphs {
   const conditioning = network.conditioning(sizes);
+  const films = network.films(sizes, conditioning.outputs);
+  const made = new Map([...conditioning.outputs, ...films.outputs]);
   const step = new Graph();
   const noisy = shapes.map((shape, level) => step.input(`x_t.${level}`, shape));
-  const predictions = network.denoise(step, noisy, sizes, conditioning.outputs);
+  const { predictions } = network.denoise(step, noisy, sizes, made);
   predictions.forEach((prediction, level) => step.output(`out.${level}`, prediction));
-  return { before: [conditioning], step };
+  return { before: [conditioning, films], step };
 }
 
 /** What a forward pass is given beside pictures. */
@@ -64,7 +66,7 @@ export function writtenTensors(
   writeText(network, texts, tensors);
   writeMicros(network, tensors, micros);
   writeTimes(network, times, tensors);
-  tensors.get(TENSORS.step)!.writeRaw(Uint32Array.from(times, (_, row) => row));
+  tensors.get(TENSORS.film)!.writeRaw(Uint32Array.from(times, (_, row) => row));
   return tensors;
 }
 

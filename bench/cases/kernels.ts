@@ -78,11 +78,10 @@ function selfAttention(shape: Shape): Case {
   const width = shape.at(-1)!;
   return kernel(`self-attention ${size(shape)}`, "attention", (graph) => {
     const qkv = graph.input("qkv", [...shape.slice(0, -1), 3 * width]);
-    return attention(graph, qkv, qkv, {
+    return attention(graph, qkv, {
       ...headsOf(width),
       queryOffset: 0,
-      keyOffset: width,
-      valueOffset: 2 * width,
+      keys: { pairs: qkv, keyOffset: width, valueOffset: 2 * width },
     });
   });
 }
@@ -92,11 +91,10 @@ function crossAttention(shape: Shape, tokens: number): Case {
   return kernel(`cross-attention ${size(shape)} to ${tokens} tokens`, "attention", (graph) => {
     const queries = graph.input("q", shape);
     const pairs = graph.input("kv", [shape[0]!, tokens, 2 * width]);
-    return attention(graph, queries, pairs, {
+    return attention(graph, queries, {
       ...headsOf(width),
       queryOffset: 0,
-      keyOffset: 0,
-      valueOffset: width,
+      keys: { pairs, keyOffset: 0, valueOffset: width },
     });
   });
 }

@@ -1,13 +1,19 @@
 import type { Activation } from "../../../src/gpu/activation.ts";
-import type { Node } from "../../../src/graph/graph.ts";
+import type { Node, Value } from "../../../src/graph/graph.ts";
 import { elements } from "../../../src/graph/lowering.ts";
 import type { OnnxBuilder } from "../builder.ts";
+import { onnxShape } from "../layout.ts";
 import { activated } from "./activation.ts";
 
-/** `activation(a + b)`. */
+/** `activation(a + b)`; a `b` of [rows, width] is added to every position of its row. */
 export function add({ inputs, attributes }: Node, to: OnnxBuilder): string {
   const { activation } = attributes as { activation: Activation };
-  return activated(to, to.add("Add", inputs.map((input) => to.name(input))), activation);
+  const [a, b] = inputs as [Value, Value];
+  const once = [b.shape[0]!, ...a.shape.slice(1, -1).map(() => 1), b.shape.at(-1)!];
+  const addend = a.shape.length === b.shape.length
+    ? to.name(b)
+    : to.reshape(to.name(b), onnxShape(once));
+  return activated(to, to.add("Add", [to.name(a), addend]), activation);
 }
 
 /** The mean of blocks of pixels. */

@@ -10,33 +10,38 @@ interface Attributes {
   readonly overTime: boolean;
   readonly scale: number;
   readonly queryOffset: number;
-  readonly keyOffset: number;
-  readonly valueOffset: number;
-  readonly mask: boolean;
+  readonly sets: readonly {
+    readonly keyOffset: number;
+    readonly valueOffset: number;
+    readonly mask: boolean;
+  }[];
   readonly bias: boolean;
-  readonly addend: boolean;
 }
 
 /** What is added to the score of a key that must not be attended to. */
 const MASKED = 1e9;
 
-/** Multi-head attention: two matrix products around a softmax. */
+/** Multi-head attention: two matrix products around a softmax, for each set of keys. */
 export function attention(node: Node, to: OnnxBuilder): string {
   const attributes = node.attributes as Attributes;
-  const { scale, mask, bias, addend, overTime } = attributes;
-  if (bias || mask && overTime) throw unsupported(node, "it has a relative bias or masks frames");
-  const [queries, pairs, ...extras] = node.inputs;
-  const { queryOffset, keyOffset, valueOffset } = attributes;
+  const { scale, sets, bias, overTime, queryOffset } = attributes;
+  if (bias || overTime && sets.some(({ mask }) => mask)) {
+    throw unsupported(node, "it has a relative bias or masks frames");
+  }
+  const [queries, ...rest] = node.inputs;
   const q = to.add("Mul", [
     heads(to, queries!, queryOffset, "positions", attributes),
     to.floats([scale]),
   ]);
-  let scores = to.add("MatMul", [q, heads(to, pairs!, keyOffset, "width", attributes)]);
-  if (mask) scores = to.add("Add", [scores, maskedScores(to, extras[0]!)]);
-  const shares = to.add("Softmax", [scores], { axis: { int: -1 } });
-  const values = heads(to, pairs!, valueOffset, "positions", attributes);
-  const attended = together(to, to.add("MatMul", [shares, values]), node.output, overTime);
-  return addend ? to.add("Add", [attended, to.name(extras.at(-1)!)]) : attended;
+  const attended = sets.map(({ keyOffset, valueOffset, mask }) => {
+    const pairs = rest.shift()!;
+    let scores = to.add("MatMul", [q, heads(to, pairs, keyOffset, "width", attributes)]);
+    if (mask) scores = to.add("Add", [scores, maskedScores(to, rest.shift()!)]);
+    const shares = to.add("Softmax", [scores], { axis: { int: -1 } });
+    const values = heads(to, pairs, valueOffset, "positions", attributes);
+    return together(to, to.add("MatMul", [shares, values]), node.output, overTime);
+  });
+  return attended.reduce((sum, next) => to.add("Add", [sum, next]));
 }
 
 /**
