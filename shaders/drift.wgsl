@@ -11,7 +11,7 @@ struct Params {
   chunkVectors: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+#include "params"
 @group(0) @binding(1) var<storage, read_write> fresh: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> kept: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
@@ -26,6 +26,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  loadParams(id.z >> 31u);
   let group = id.y + id.z * groups.y;
   if (group >= params.groups) { return; }
   let begin = group / params.rowChunks * params.rowVectors;

@@ -1,8 +1,6 @@
 /** How much the inner UNet's result changes from one run of it to the next. */
-import drift from "../../shaders/drift.wgsl" with { type: "text" };
-import workgroupSum from "../../shaders/workgroup_sum.wgsl" with { type: "text" };
-import { Kernel, spread } from "../gpu/kernel.ts";
-import { WORKGROUP } from "../gpu/kernels.ts";
+import { spread } from "../gpu/kernel.ts";
+import { kernels, WORKGROUP } from "../gpu/kernels.ts";
 import {
   type Graph,
   need,
@@ -11,8 +9,6 @@ import {
   type Value,
   vectors,
 } from "../graph/graph.ts";
-
-const kernel = new Kernel("drift", drift, { workgroup_sum: workgroupSum });
 
 /** Vectors of which a workgroup sums up the change: many for each invocation, few enough to be parallel. */
 const CHUNK = 64 * WORKGROUP;
@@ -27,7 +23,7 @@ const operation: Operation<null> = {
     const [rows = 1, rowChunks = 1] = output.shape;
     const groups = rows * rowChunks;
     to.emit({
-      kernel,
+      kernel: kernels.drift,
       constants: { WORKGROUP },
       params: { groups, rowVectors: rowVectors(fresh!), rowChunks, chunkVectors: CHUNK },
       buffers: { fresh: to.value(fresh!), kept: to.value(kept!), output: to.value(output) },

@@ -10,6 +10,7 @@ import convSubgroup from "../../shaders/conv_subgroup.wgsl" with { type: "text" 
 import convSum from "../../shaders/conv_sum.wgsl" with { type: "text" };
 import convWorkgroup from "../../shaders/conv_workgroup.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
+import drift from "../../shaders/drift.wgsl" with { type: "text" };
 import elementwiseMain from "../../shaders/elementwise.wgsl" with { type: "text" };
 import gather from "../../shaders/gather.wgsl" with { type: "text" };
 import groupNorm from "../../shaders/group_norm.wgsl" with { type: "text" };
@@ -54,6 +55,7 @@ export const kernels = {
   convSum: new Kernel("conv_sum", convSum, includes),
   convWorkgroup: new Kernel("conv_workgroup", convWorkgroup, includes),
   deviation: new Kernel("deviation", deviation, includes),
+  drift: new Kernel("drift", drift, includes),
   gather: new Kernel("gather", gather, includes),
   groupNorm: new Kernel("group_norm", groupNorm, includes),
   groupNormAffine: new Kernel("group_norm_affine", groupNormAffine, includes),

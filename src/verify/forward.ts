@@ -107,7 +107,9 @@ export async function recordedTexts(network: Network, recorded: Safetensors): Pr
 }
 
 /** The micro-conditions that a recording gives, `micros.<name>`, by name. */
-async function recordedMicros(recorded: Safetensors): Promise<Map<string, Float32Array>> {
+export async function recordedMicros(
+  recorded: Safetensors,
+): Promise<Map<string, Float32Array>> {
   const micros = new Map<string, Float32Array>();
   for (const name of recorded.tensors.keys()) {
     const condition = /^micros\.(.*)$/.exec(name)?.[1];
