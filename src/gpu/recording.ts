@@ -121,6 +121,11 @@ export class Recording implements Disposable {
     dispatches: readonly Dispatch<BufferRange>[],
   ): Promise<Recording> {
     const { gpu } = pipelines;
+    // First, so that nothing is left behind where a shader is refused.
+    const compiled: Pipeline[] = [];
+    for (const { kernel, constants } of dispatches) {
+      compiled.push(await pipelines.get(kernel, constants));
+    }
     const align = Math.max(16, gpu.limits.minUniformBufferOffsetAlignment);
     const packed = dispatches.map(({ kernel, params }) => kernel.packParams(params));
     const offsets: number[] = [];
@@ -138,9 +143,8 @@ export class Recording implements Disposable {
     packed.forEach((bytes, i) => image.set(new Uint8Array(bytes), offsets[i]!));
     gpu.device.queue.writeBuffer(params, 0, image);
 
-    const calls: Call[] = [];
-    for (const [i, dispatch] of dispatches.entries()) {
-      const { pipeline, layout, slots } = await pipelines.get(dispatch.kernel, dispatch.constants);
+    const calls = dispatches.map((dispatch, i): Call => {
+      const { pipeline, layout, slots } = compiled[i]!;
       const known = new Set(slots.map((slot) => slot.name));
       for (const name of Object.keys(dispatch.buffers)) {
         if (!known.has(name)) {
@@ -155,15 +159,15 @@ export class Recording implements Disposable {
         return { binding, resource };
       });
       const uniform = { buffer: params, offset: offsets[i]!, size: packed[i]!.byteLength };
-      calls.push({
+      return {
         pipeline,
         workgroups: dispatch.workgroups,
         bindGroup: gpu.device.createBindGroup({
           layout,
           entries: [{ binding: 0, resource: uniform }, ...storage],
         }),
-      });
-    }
+      };
+    });
     return new Recording(gpu, calls, params);
   }
 

@@ -121,10 +121,14 @@ class Run implements Disposable {
       mask: [1, tokens],
       features: [1, tokens, width],
     };
-    const tensors = new Map(
-      Object.entries(shapes).map(([name, shape]) => [name, new Tensor(pipelines.gpu, name, shape)]),
-    );
-    return new Run(tokens, tensors, await Executable.make(graph, { pipelines, weights, tensors }));
+    using made = new DisposableStack();
+    const tensors = new Map<string, Tensor>();
+    for (const [name, shape] of Object.entries(shapes)) {
+      tensors.set(name, made.use(new Tensor(pipelines.gpu, name, shape)));
+    }
+    const executable = await Executable.make(graph, { pipelines, weights, tensors });
+    made.move();
+    return new Run(tokens, tensors, executable);
   }
 
   /** Bytes on the GPU beside the weights. */
