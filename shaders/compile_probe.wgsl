@@ -10,7 +10,7 @@ struct Params {
 @compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   var x = values[id.x].x;
-  #for i in 0..128
+  #for i in 0..160
   x = fract(sin(x * params.factor + ${i}.5)) + f32(u32(x) ^ ${SALT}u);
   #end
   values[id.x].x = x;
