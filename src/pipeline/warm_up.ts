@@ -6,7 +6,7 @@ import { pipelineKey, type Pipelines } from "../gpu/recording.ts";
 import { textCapacities } from "../text/text_encoder.ts";
 import type { DescribedModel } from "./built_in.ts";
 import { estimate, type PlannedEncoder, type PlannedGpu } from "./estimate.ts";
-import { DEFAULT_GUIDANCE, type GenerateRequest, resolveRequest, sessionShape } from "./request.ts";
+import { type GenerateRequest, resolveRequest, sessionShape } from "./request.ts";
 
 /**
  * A call of each pipeline that any request for pictures of one size needs: with and without guidance, with every sampler and
@@ -36,14 +36,13 @@ export function callsToCompile(
   return [...new Map(calls.map((call) => [pipelineKey(call), call])).values()];
 }
 
-/** Requests that differ in what decides about pipelines. */
+/** Requests with each choice that decides about pipelines; one choice does not change what another one adds. */
 function requests(): Partial<GenerateRequest>[] {
-  const thresholds = Object.keys(THRESHOLDS) as ThresholdType[];
-  return (Object.keys(SAMPLERS) as SamplerName[]).flatMap((sampler) =>
-    thresholds.flatMap((threshold) =>
-      [1, DEFAULT_GUIDANCE].map((guidance) => ({ sampler, threshold, guidance }))
-    )
-  );
+  return [
+    { guidance: 1 },
+    ...(Object.keys(SAMPLERS) as SamplerName[]).map((sampler) => ({ sampler })),
+    ...(Object.keys(THRESHOLDS) as ThresholdType[]).map((threshold) => ({ threshold })),
+  ];
 }
 
 /**

@@ -59,6 +59,19 @@ Deno.test("TextEncoder gives the features that shapes32 was trained with", async
   }
 });
 
+Deno.test("texts that are encoded together are as they are alone", async () => {
+  using gpu = await Gpu.open();
+  using pipelines = new Pipelines(gpu);
+  using encoder = await TextEncoder.open("weights/shapes32/text_encoder", pipelines);
+  const long = Array.from({ length: 20 }, (_, i) => 3 + i % 7);
+  const texts = [[3, 8, 1], long, [1], [3, 8, 1]];
+  const together = await encoder.encode(texts);
+  for (const [i, text] of texts.entries()) {
+    assert.deepEqual([together[i]!], await encoder.encode([text]));
+  }
+  assert.deepEqual(await encoder.encode([]), []);
+});
+
 Deno.test("relativeBuckets: near distances apart, far ones shared, both directions", () => {
   const config = { relativeAttentionNumBuckets: 32, relativeAttentionMaxDistance: 128 };
   const buckets = relativeBuckets(200, config);
