@@ -26,7 +26,8 @@ export function callsToCompile(
     const whole = { prompt: "", seed: 0, ...size !== undefined && { size }, ...request };
     const resolved = resolveRequest(whole, model.config, model.diffusion);
     const shape = sessionShape(resolved, model, { slots: 1, tokens });
-    return Object.values(estimate(model, texts, shape, gpu).plans).filter((plan) => plan !== null);
+    const { plans } = estimate(model, texts, shape, gpu);
+    return Object.values(plans).flat().filter((plan) => plan !== null);
   };
   const all = [
     ...textCapacities(model.maxTokens).flatMap((tokens) => plans({}, tokens)),
