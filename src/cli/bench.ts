@@ -61,8 +61,8 @@ const PARTS = {
   device: "Device opens",
   tokenizer: "Tokenizer opens",
   text: "Text is encoded, its kernels compile",
-  weights: "Steps are planned, weights load, kernels compile",
-  sampling: "First step, what is left of its kernels compiles",
+  weights: "Weights load, steps are planned",
+  sampling: "First step, its kernels compile",
   steps: "Other steps",
   reading: "Picture is read and encoded",
 } as const satisfies Record<Stage | "process" | "modules" | "steps", string>;

@@ -1,5 +1,4 @@
 import { MdmError } from "../errors.ts";
-import { compileAhead } from "../gpu/compile_ahead.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { formatBytes } from "../units.ts";
 import type { BufferRange } from "../gpu/kernel.ts";
@@ -49,7 +48,6 @@ export class Executable implements Disposable {
     const { gpu } = pipelines;
     const made = plan(graph, { gpu: gpu.info, isHalf: (name) => weights.isHalf(name) });
     checkBindings(made, gpu);
-    await compileAhead(pipelines, made.calls); // The driver goes on with it while weights are read.
     await weights.load(made.weights);
     using allocated = new DisposableStack();
     const allocate = (bytes: number, label: string) => {
