@@ -5,7 +5,7 @@ import { pipelineKey, type Pipelines, Recording } from "./recording.ts";
 export type CompiledCall = Pick<Dispatch<unknown>, "kernel" | "constants" | "params">;
 
 /**
- * Makes the pipelines that calls need, and has the driver compile the new ones while JavaScript goes on.
+ * Makes the pipelines that calls need, and has the driver compile the new ones; that is not waited for.
  *
  * Mesa's software driver compiles a pipeline when it is first dispatched, on a thread of its own: so each is dispatched here
  * over no workgroups, which runs nothing. With parameters of a real call, since Mesa puts their values into the shader where
