@@ -32,6 +32,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
   ["inspect", () => import("./inspect.ts")],
   ["convert", () => import("./convert.ts")],
   ["verify", () => import("./verify.ts")],
+  ["warmup", () => import("./warmup.ts")],
   ["bench", () => import("./bench.ts")],
   ["doctor", () => import("./doctor.ts")],
 ]);
