@@ -2,7 +2,7 @@ import type { Dtype } from "./dtype.ts";
 import { RangedFile } from "./ranged_file.ts";
 import { Safetensors } from "./safetensors.ts";
 import { ShardedSafetensors } from "./sharded.ts";
-import { isTorchFile, MAGIC_BYTES, TorchFile } from "./torch/torch_file.ts";
+import { MAGIC_BYTES, torchFormat } from "./torch/magic.ts";
 
 /** What a file of tensors says about one of them. */
 export interface TensorDescription {
@@ -22,6 +22,8 @@ export interface TensorFile extends Disposable {
   readFloat32(name: string): Promise<Float32Array>;
   /** Reads `count` elements from element `start` on, in row-major order. */
   readFloat32Range(name: string, start: number, count: number): Promise<Float32Array>;
+  /** The configuration that was saved with the tensors, in formats that can hold one. */
+  configuration?(): Record<string, unknown> | undefined;
   close(): void;
 }
 
@@ -33,10 +35,13 @@ export interface TensorFile extends Disposable {
  */
 export async function openTensorFile(path: string): Promise<TensorFile> {
   if (/\.index(\.fp16)?\.json$/.test(path)) return await ShardedSafetensors.open(path);
-  return await startsAsTorch(path) ? await TorchFile.open(path) : await Safetensors.open(path);
+  if (!await startsAsTorch(path)) return await Safetensors.open(path);
+  // Loaded where there is such a file only: what reads it takes as long to load as all else here.
+  const { TorchFile } = await import("./torch/torch_file.ts");
+  return await TorchFile.open(path);
 }
 
 async function startsAsTorch(path: string): Promise<boolean> {
   using file = await RangedFile.open(path);
-  return isTorchFile(await file.read(0, Math.min(MAGIC_BYTES, file.size)));
+  return torchFormat(await file.read(0, Math.min(MAGIC_BYTES, file.size))) !== null;
 }

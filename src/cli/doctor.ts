@@ -1,5 +1,6 @@
 import { MdmError } from "../errors.ts";
 import { Gpu, NO_ADAPTER, requestAdapter } from "../gpu/device.ts";
+import { keepsCompiled } from "../gpu/driver_cache.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import { Weights } from "../gpu/weights.ts";
@@ -35,6 +36,10 @@ const LIMITS = [
 /** float32 sums of 36 products: a correct device is far below, a wrong one far above. */
 const LARGEST_ERROR = 1e-5;
 
+/** Mesa makes its cache in the first of these that is set. */
+const NOT_KEPT =
+  "no, so each start takes seconds longer: set MESA_SHADER_CACHE_DIR or XDG_CACHE_HOME to a folder that can be written";
+
 /** Shows the adapter and computes a little; exit code 1 when that fails. */
 export async function run(argv: readonly string[]): Promise<number> {
   const { values } = parse(COMMAND, argv);
@@ -58,6 +63,8 @@ interface Report {
   readonly limits: Readonly<Record<string, number>> | null;
   /** The largest error of a small convolution. */
   readonly largestError: number | null;
+  /** Whether the driver keeps compiled kernels for the next start; null where that cannot be told. */
+  readonly keepsCompiled: boolean | null;
 }
 
 async function examine(): Promise<Report> {
@@ -71,6 +78,7 @@ async function examine(): Promise<Report> {
     features: null,
     limits: null,
     largestError: null,
+    keepsCompiled: null,
   };
   const adapter = await requestAdapter();
   if (adapter === null) return { ...nothing, problem: NO_ADAPTER };
@@ -94,6 +102,7 @@ async function examine(): Promise<Report> {
       features: { f16, timestamps },
       limits: Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])),
       largestError,
+      keepsCompiled: await keepsCompiled(),
     };
   } catch (error) {
     if (error instanceof MdmError) return { ...known, problem: error.message };
@@ -122,6 +131,9 @@ function describe(report: Report): string {
     "A small convolution",
     largestError === null ? verdict : `${verdict}, largest error ${largestError.toExponential(1)}`,
   ]);
+  if (report.keepsCompiled !== null) {
+    rows.push(["Keeps compiled kernels", report.keepsCompiled ? "yes" : NOT_KEPT]);
+  }
   const conclusion = report.problem ?? "mdm can make pictures here.";
   return `${table(rows, { left: 2 })}\n${conclusion}`;
 }

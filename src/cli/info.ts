@@ -1,22 +1,17 @@
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuInfo, type GpuOptions, type KernelTarget } from "../gpu/device.ts";
+import { pipelineKey } from "../gpu/recording.ts";
 import { weightBytes } from "../gpu/weights.ts";
 import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
 import type { Plan } from "../graph/plan.ts";
 import { FILM_STEPS } from "../diffusion/session_graphs.ts";
 import { frameGrids } from "../model/frame_grids.ts";
-import {
-  builtInEncoder,
-  builtInModel,
-  type DescribedModel,
-  isBuiltIn,
-} from "../pipeline/built_in.ts";
+import type { DescribedModel } from "../pipeline/built_in.ts";
 import { estimate, gpuBytes, hostBytes, type PlannedEncoder } from "../pipeline/estimate.ts";
-import { ModelSource } from "../pipeline/model_source.ts";
 import { DEFAULT_GUIDANCE, resolveRequest, sessionShape } from "../pipeline/request.ts";
-import { openT5 } from "../text/t5_files.ts";
 import { formatBytes, formatFlops } from "../units.ts";
+import { type Described, openDescribed } from "./described_model.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
@@ -26,7 +21,7 @@ import {
   TUNED_OPTION,
   tunedOptions,
 } from "./model_option.ts";
-import { type Command, integer, number, parse, type Values } from "./options.ts";
+import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { table } from "./table.ts";
 
@@ -91,7 +86,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     ? undefined
     : integer(values.size, { name: "--size", min: 1 });
   using opened = new DisposableStack();
-  const { model, encoder, assumed } = await open(positionals[0] ?? DEFAULT_MODEL, values, opened);
+  const { model, encoder, assumed } = await openDescribed(
+    positionals[0] ?? DEFAULT_MODEL,
+    modelOptions(values),
+    opened,
+  );
   const described = { ...describeModel(model, encoder), assumed };
   const planned = model.diffusion === null ? null : describePlan(model, encoder, {
     batch,
@@ -106,34 +105,6 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (planned !== null) print(`\n${planText(planned)}`);
   }
   return 0;
-}
-
-interface Opened {
-  readonly model: DescribedModel;
-  readonly encoder: PlannedEncoder | null;
-  /** What is taken for granted of files that are not there. */
-  readonly assumed: string | null;
-}
-
-/** Opens a model's files, or takes a published model's configuration where there are none. */
-async function open(
-  path: string,
-  values: Values<typeof COMMAND>,
-  opened: DisposableStack,
-): Promise<Opened> {
-  const options = modelOptions(values);
-  const isThere = await Deno.stat(path).then(() => true, () => false);
-  if (!isBuiltIn(path) || isThere) {
-    const model = opened.use(await ModelSource.open(path, options));
-    const encoder = model.text && opened.use(await openT5(model.text.encoder));
-    return { model, encoder, assumed: null };
-  }
-  const model = builtInModel(path);
-  if (options.textEncoder !== undefined) {
-    const encoder = opened.use(await openT5(options.textEncoder));
-    return { model, encoder, assumed: "weights of 16 bits" };
-  }
-  return { model, encoder: builtInEncoder(), assumed: "weights of 16 bits, FLAN-T5 XL" };
 }
 
 /** Without a device nothing is compiled or run: a plan only needs to know what there would be. */
@@ -181,7 +152,7 @@ function describeModel(model: DescribedModel, encoder: PlannedEncoder | null) {
   };
 }
 
-function modelText(model: ReturnType<typeof describeModel> & Pick<Opened, "assumed">): string {
+function modelText(model: ReturnType<typeof describeModel> & Pick<Described, "assumed">): string {
   const { path, kind, parameters, imageSize, levels, frames, unets, diffusion, text } = model;
   const innermost = imageSize === null ? null : imageSize / levels[0]!;
   const sizes = levels.map((ratio, level) => {
@@ -320,10 +291,7 @@ function planText(planned: ReturnType<typeof describePlan>): string {
 }
 
 function pipelineCount(plans: readonly Plan[]): number {
-  const variants = plans.flatMap(({ calls }) =>
-    calls.map(({ kernel, constants }) => `${kernel.name} ${JSON.stringify(constants)}`)
-  );
-  return new Set(variants).size;
+  return new Set(plans.flatMap(({ calls }) => calls.map(pipelineKey))).size;
 }
 
 function count(parameters: Iterable<Parameter>): number {

@@ -33,6 +33,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
   ["convert", () => import("./convert.ts")],
   ["verify", () => import("./verify.ts")],
   ["tune", () => import("./tune.ts")],
+  ["warmup", () => import("./warmup.ts")],
   ["bench", () => import("./bench.ts")],
   ["doctor", () => import("./doctor.ts")],
 ]);

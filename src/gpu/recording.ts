@@ -9,10 +9,20 @@ import {
 } from "./kernel.ts";
 import type { TemplateValues } from "./template.ts";
 
+/** Bytes that no element of a binding exceeds: at least one has to be bound. */
+const LARGEST_ELEMENT = 256;
+
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly slots: readonly BindingSlot[];
+}
+
+/** Names the pipeline that a call needs. */
+export function pipelineKey(
+  { kernel, constants }: Pick<Dispatch<unknown>, "kernel" | "constants">,
+) {
+  return `${kernel.name} ${JSON.stringify(constants)}`;
 }
 
 /** Compiles each variant of a kernel once for a device: on a software adapter that is most of a cold start. */
@@ -27,13 +37,18 @@ export class Pipelines {
     return this.#cache.size;
   }
 
+  /** Whether a pipeline was made before, by its {@linkcode pipelineKey}. */
+  has(key: string): boolean {
+    return this.#cache.has(key);
+  }
+
   /**
    * The pipeline of a kernel's variant.
    *
    * @throws {MdmError} When the device refuses the shader.
    */
   async get(kernel: Kernel, constants: TemplateValues): Promise<Pipeline> {
-    const key = `${kernel.name} ${JSON.stringify(constants)}`;
+    const key = pipelineKey({ kernel, constants });
     const cached = this.#cache.get(key);
     if (cached !== undefined) return cached;
     const { device } = this.gpu;
@@ -76,7 +91,7 @@ export class Pipelines {
 
   /** Memory for a binding that a call does not use; one for each slot, since a writable range may be bound once. */
   unused(slot: number): GPUBuffer {
-    const buffer = this.#unused.get(slot) ?? this.gpu.buffer(16, "an unused binding");
+    const buffer = this.#unused.get(slot) ?? this.gpu.buffer(LARGEST_ELEMENT, "an unused binding");
     this.#unused.set(slot, buffer);
     return buffer;
   }
@@ -106,6 +121,11 @@ export class Recording implements Disposable {
     dispatches: readonly Dispatch<BufferRange>[],
   ): Promise<Recording> {
     const { gpu } = pipelines;
+    // First, so that nothing is left behind where a shader is refused.
+    const compiled: Pipeline[] = [];
+    for (const { kernel, constants } of dispatches) {
+      compiled.push(await pipelines.get(kernel, constants));
+    }
     const align = Math.max(16, gpu.limits.minUniformBufferOffsetAlignment);
     const packed = dispatches.map(({ kernel, params }) => kernel.packParams(params));
     const offsets: number[] = [];
@@ -123,9 +143,8 @@ export class Recording implements Disposable {
     packed.forEach((bytes, i) => image.set(new Uint8Array(bytes), offsets[i]!));
     gpu.device.queue.writeBuffer(params, 0, image);
 
-    const calls: Call[] = [];
-    for (const [i, dispatch] of dispatches.entries()) {
-      const { pipeline, layout, slots } = await pipelines.get(dispatch.kernel, dispatch.constants);
+    const calls = dispatches.map((dispatch, i): Call => {
+      const { pipeline, layout, slots } = compiled[i]!;
       const known = new Set(slots.map((slot) => slot.name));
       for (const name of Object.keys(dispatch.buffers)) {
         if (!known.has(name)) {
@@ -140,15 +159,15 @@ export class Recording implements Disposable {
         return { binding, resource };
       });
       const uniform = { buffer: params, offset: offsets[i]!, size: packed[i]!.byteLength };
-      calls.push({
+      return {
         pipeline,
         workgroups: dispatch.workgroups,
         bindGroup: gpu.device.createBindGroup({
           layout,
           entries: [{ binding: 0, resource: uniform }, ...storage],
         }),
-      });
-    }
+      };
+    });
     return new Recording(gpu, calls, params);
   }
 

@@ -4,7 +4,6 @@ import { matchTensors } from "../checkpoint/match.ts";
 import { DiffusersFolder } from "../checkpoint/diffusers/folder.ts";
 import { findWeights, openWeights } from "../checkpoint/weights_file.ts";
 import { openTensorFile, type TensorFile } from "../checkpoint/tensor_file.ts";
-import { TorchFile } from "../checkpoint/torch/torch_file.ts";
 import { type DiffusionConfig, parseDiffusionConfig } from "../diffusion/config.ts";
 import { MdmError } from "../errors.ts";
 import { type ModelConfig, parseModelConfig } from "../model/config.ts";
@@ -206,7 +205,7 @@ async function configurationOf(
   if (await isThere(beside)) {
     return { configuration: await readConfiguration(beside), source: beside };
   }
-  const inside = file instanceof TorchFile ? file.configuration() : undefined;
+  const inside = file.configuration?.();
   if (inside !== undefined) {
     const { diffusion_config: diffusion, reader_config: _, ...model } = inside;
     const published = parseConfiguration({ ...model, diffusion_config: diffusion }, weights);

@@ -14,7 +14,10 @@ export interface Truncation {
   readonly limit: number;
 }
 
-/** What gives a model its text, prompt by prompt. */
+/** Prompts that are encoded before they are waited for: their features are in memory twice until then. */
+const TOGETHER = 16;
+
+/** What gives a model its text. */
 export interface TextSource extends Disposable {
   /** Whether there is a text for no prompt, so that a prompt can be made to count more. */
   readonly guides: boolean;
@@ -22,8 +25,8 @@ export interface TextSource extends Disposable {
   readonly bytes: number;
   /** Prompts that were cut since the last look; the reader empties it. */
   readonly truncations: Map<string, Truncation>;
-  /** A prompt as a row of the model's text, without padding. */
-  row(prompt: string): Promise<RowText>;
+  /** Prompts as rows of the model's text, without padding. */
+  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>>;
   /** Gives back what can be loaded again. */
   release(): void;
 }
@@ -78,20 +81,29 @@ class Prompts implements TextSource {
     return this.#encoder?.bytes ?? 0;
   }
 
-  async row(prompt: string): Promise<RowText> {
-    const known = this.#features.get(prompt);
-    if (known !== undefined) return known;
+  async rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>> {
+    const missing = [...prompts.difference(this.#features)];
+    for (let first = 0; first < missing.length; first += TOGETHER) {
+      await this.#encode(missing.slice(first, first + TOGETHER));
+    }
+    return this.#features;
+  }
+
+  async #encode(prompts: readonly string[]): Promise<void> {
+    const tokens = prompts.map((prompt) => this.#tokens(prompt));
+    this.#encoder ??= await TextEncoder.open(this.folders.encoder, this.pipelines);
+    const encoded = await this.#encoder.encode(tokens);
+    for (const [i, features] of encoded.entries()) {
+      const { length } = tokens[i]!;
+      this.#features.set(prompts[i]!, { features, length, mask: new Float32Array(length).fill(1) });
+    }
+  }
+
+  #tokens(prompt: string): number[] {
     const limit = this.folders.maxTokens;
     const { ids, truncated, total } = this.tokenizer.encode(prompt, limit);
     if (truncated) this.truncations.set(prompt, { prompt, tokens: total, limit });
-    this.#encoder ??= await TextEncoder.open(this.folders.encoder, this.pipelines);
-    const row = {
-      features: await this.#encoder.encode(ids),
-      length: ids.length,
-      mask: new Float32Array(ids.length).fill(1),
-    };
-    this.#features.set(prompt, row);
-    return row;
+    return ids;
   }
 
   release(): void {
@@ -112,7 +124,13 @@ class Classes implements TextSource {
 
   constructor(private readonly count: number) {}
 
-  row(prompt: string): Promise<RowText> {
+  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>> {
+    return Promise.resolve(
+      new Map([...prompts].map((prompt) => [prompt, this.#row(prompt)] as const)),
+    );
+  }
+
+  #row(prompt: string): RowText {
     const index = Number(prompt);
     if (prompt.trim() === "" || !Number.isInteger(index) || index < 0 || index >= this.count) {
       throw new UsageError(
@@ -123,7 +141,7 @@ class Classes implements TextSource {
     }
     const features = new Float32Array(this.count);
     features[index] = 1;
-    return Promise.resolve({ features, length: 1, mask: null });
+    return { features, length: 1, mask: null };
   }
 
   release(): void {}
@@ -139,7 +157,8 @@ class MissingText implements TextSource {
 
   constructor(private readonly model: string) {}
 
-  row(): Promise<RowText> {
+  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>> {
+    if (prompts.size === 0) return Promise.resolve(new Map());
     throw new MdmError(
       `Cannot read prompts: the model "${this.model}" has no text encoder. Name the folder of its T5 encoder with --text-encoder, or give features with --text-features.`,
     );

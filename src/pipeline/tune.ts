@@ -1,7 +1,7 @@
 import { MdmError } from "../errors.ts";
 import { type ConvChoice, convChoices, convKey, type ConvShape } from "../gpu/conv_variant.ts";
 import type { Gpu, KernelTarget } from "../gpu/device.ts";
-import { Pipelines } from "../gpu/recording.ts";
+import { pipelineKey, Pipelines } from "../gpu/recording.ts";
 import { replayTime } from "../gpu/replay_time.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import { type TensorSource, Weights } from "../gpu/weights.ts";
@@ -88,9 +88,7 @@ export async function* tune(
 /** What is called for a graph on a device, to be compared. */
 function callsOf(graph: Graph, file: TensorSource, gpu: KernelTarget): string {
   const { calls } = plan(graph, { gpu, isHalf: (name) => isHalf(file, name) });
-  return JSON.stringify(
-    calls.map(({ kernel, constants, workgroups }) => [kernel.name, constants, workgroups]),
-  );
+  return calls.map((call) => `${pipelineKey(call)} ${call.workgroups}`).join("\n");
 }
 
 /** Milliseconds of a graph; measured only once where it takes longer than `limit`. */

@@ -47,24 +47,43 @@ export class TextEncoder implements Disposable {
   }
 
   /**
-   * Encodes one text.
+   * Encodes texts, one by one; all are waited for together, since a wait takes 11 ms.
    *
-   * @param ids Its tokens, without padding.
-   * @returns The last hidden state, [tokens, width].
+   * @param texts The tokens of each, without padding.
+   * @returns The last hidden state of each, [tokens, width].
    */
-  async encode(ids: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
-    const capacity = Math.ceil(ids.length / TOKEN_STEP) * TOKEN_STEP;
-    let run = this.#runs.get(capacity);
-    if (run === undefined) {
-      this.#runs.set(capacity, run = await Run.make(this, this.pipelines, capacity));
+  async encode(texts: readonly (readonly number[])[]): Promise<Float32Array<ArrayBuffer>[]> {
+    const { width } = this;
+    const prepared: { run: Run; embedded: Float32Array; length: number }[] = [];
+    for (const ids of texts) {
+      const run = await this.#run(ids.length);
+      prepared.push({ run, embedded: await this.#embed(ids, run.tokens), length: ids.length });
     }
+    const encoded = await Promise.all(
+      prepared.map(({ run, embedded, length }) => run.encode(embedded, length)),
+    );
+    return encoded.map((features, i) => features.slice(0, prepared[i]!.length * width));
+  }
+
+  /** The encoder recorded with room for some tokens. */
+  async #run(tokens: number): Promise<Run> {
+    const capacity = Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP;
+    const known = this.#runs.get(capacity);
+    if (known !== undefined) return known;
+    const run = await Run.make(this, this.pipelines, capacity);
+    this.#runs.set(capacity, run);
+    return run;
+  }
+
+  /** The embeddings of tokens, zeros after them: [capacity, width]. */
+  async #embed(ids: readonly number[], capacity: number): Promise<Float32Array> {
     const { width } = this;
     const embedded = new Float32Array(capacity * width);
     for (const [i, id] of ids.entries()) {
       const row = await this.file.readFloat32Range(this.model.embedding.name, id * width, width);
       embedded.set(row, i * width);
     }
-    return (await run.encode(embedded, ids.length)).slice(0, ids.length * width);
+    return embedded;
   }
 
   [Symbol.dispose](): void {
@@ -102,10 +121,14 @@ class Run implements Disposable {
       mask: [1, tokens],
       features: [1, tokens, width],
     };
-    const tensors = new Map(
-      Object.entries(shapes).map(([name, shape]) => [name, new Tensor(pipelines.gpu, name, shape)]),
-    );
-    return new Run(tokens, tensors, await Executable.make(graph, { pipelines, weights, tensors }));
+    using made = new DisposableStack();
+    const tensors = new Map<string, Tensor>();
+    for (const [name, shape] of Object.entries(shapes)) {
+      tensors.set(name, made.use(new Tensor(pipelines.gpu, name, shape)));
+    }
+    const executable = await Executable.make(graph, { pipelines, weights, tensors });
+    made.move();
+    return new Run(tokens, tensors, executable);
   }
 
   /** Bytes on the GPU beside the weights. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import project from "../../deno.json" with { type: "json" };
 import { command, decode, fail, inFolder, mdm, names, succeed } from "./mdm.ts";
 
-const COMMANDS = ["generate", "replay", "info", "verify", "tune", "bench", "doctor"];
+const COMMANDS = ["generate", "replay", "info", "verify", "tune", "warmup", "bench", "doctor"];
 
 Deno.test("mdm --version tells deno.json's", async () => {
   assert.equal(await succeed(["--version"]), `mdm ${project.version}\n`);

@@ -149,7 +149,10 @@ Deno.test("mdm doctor computes, and says when it cannot", async () => {
   const report = JSON.parse(await succeed(["doctor", "--json"]));
   assert.equal(report.usable, true);
   assert.ok(report.largestError < 1e-5);
-  assert.match(await succeed(["doctor"]), /^ {2}A small convolution +PASS, largest error /m);
+  const text = await succeed(["doctor"]);
+  assert.match(text, /^ {2}A small convolution +PASS, largest error /m);
+  const row = /^ {2}Keeps compiled kernels +(yes$|no, so each start takes seconds longer: set )/m;
+  assert.equal(row.test(text), report.keepsCompiled !== null);
   const { code, stdout, stderr } = await mdm(["doctor"], { env: NO_GPU });
   assert.deepEqual({ code, stderr }, { code: 1, stderr: "" });
   assert.match(stdout, /^ {2}Adapter +none\n.*FAIL\nNo WebGPU adapter was found\. Install /m);

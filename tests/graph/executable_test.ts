@@ -117,3 +117,29 @@ Deno.test("an activation that no kernel can be bound to is refused before anythi
     message: /^The GPU cannot hold a picture this large: a kernel needs .* and the limit is /,
   });
 });
+
+Deno.test("weights that are missing leave nothing that the next try stumbles over", async () => {
+  await using bench = await Bench.open();
+  const { gpu, pipelines } = bench;
+  const weight = bench.parameter("weight", [8, 4]);
+  const graph = new Graph();
+  graph.output("y", linear(graph, graph.input("x", [3, 4]), { weight }));
+  using x = new Tensor(gpu, "x", [3, 4]);
+  using y = new Tensor(gpu, "y", [3, 8]);
+  const tensors = new Map([["x", x], ["y", y]]);
+  using none = new Weights(gpu, noParameters);
+  await assert.rejects(
+    Executable.make(graph, { pipelines, weights: none, tensors }),
+    new Error("weight"),
+  );
+  await gpu.finish();
+
+  const values = bench.parameters.get("weight")!;
+  using weights = new Weights(gpu, { readFloat32: () => Promise.resolve(values) });
+  using executable = await Executable.make(graph, { pipelines, weights, tensors });
+  assert.equal(pipelines.count, 1);
+  x.write(Float32Array.from({ length: 12 }, (_, i) => i === 0 ? 1 : 0));
+  executable.submit();
+  const first = Array.from({ length: 8 }, (_, i) => values[i * 4]!);
+  assert.deepEqual([...(await y.read()).subarray(0, 8)], first);
+});

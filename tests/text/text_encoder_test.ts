@@ -30,10 +30,10 @@ for (const folder of ["t5", "t5_relu"]) {
       const capacity = expected.tensors.get(name)!.shape[1]!;
       for (const [row, length] of lengths.entries()) {
         await t.step(`${name}, ${length} tokens of ${capacity}`, async () => {
-          const ours = await encoder.encode(rows[row]!.slice(0, length));
+          const [ours] = await encoder.encode([rows[row]!.slice(0, length)]);
           const start = row * capacity * encoder.width;
           const reference = hidden.subarray(start, start + length * encoder.width);
-          const { relativeL2, passed } = compare(name, ours, reference, TOLERANCE);
+          const { relativeL2, passed } = compare(name, ours!, reference, TOLERANCE);
           assert.ok(passed, `relative error ${relativeL2}`);
         });
       }
@@ -48,14 +48,28 @@ Deno.test("TextEncoder gives the features that shapes32 was trained with", async
   const golden = "tests/fixtures/golden/shapes32";
   using expected = await Safetensors.open(`${golden}/text.safetensors`);
   const { token_ids: ids } = await readJson(`${golden}/text.json`) as { token_ids: number[][] };
-  const features = await expected.readFloat32("lm_outputs");
+  const recorded = await expected.readFloat32("lm_outputs");
   const size = expected.tensors.get("lm_outputs")!.shape[1]! * encoder.width;
-  for (const [row, tokens] of ids.entries()) {
+  const encoded = await encoder.encode(ids);
+  for (const [row, features] of encoded.entries()) {
     const ours = new Float32Array(size);
-    ours.set(await encoder.encode(tokens));
-    const reference = features.subarray(row * size, (row + 1) * size);
+    ours.set(features);
+    const reference = recorded.subarray(row * size, (row + 1) * size);
     assert.ok(compare("lm_outputs", ours, reference, TOLERANCE).passed, `row ${row}`);
   }
+});
+
+Deno.test("texts that are encoded together are as they are alone", async () => {
+  using gpu = await Gpu.open();
+  using pipelines = new Pipelines(gpu);
+  using encoder = await TextEncoder.open("weights/shapes32/text_encoder", pipelines);
+  const long = Array.from({ length: 20 }, (_, i) => 3 + i % 7);
+  const texts = [[3, 8, 1], long, [1], [3, 8, 1]];
+  const together = await encoder.encode(texts);
+  for (const [i, text] of texts.entries()) {
+    assert.deepEqual([together[i]!], await encoder.encode([text]));
+  }
+  assert.deepEqual(await encoder.encode([]), []);
 });
 
 Deno.test("relativeBuckets: near distances apart, far ones shared, both directions", () => {

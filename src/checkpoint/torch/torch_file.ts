@@ -7,27 +7,15 @@ import type { TensorFile } from "../tensor_file.ts";
 import type { Checkpoint, StoragePlace } from "./checkpoint.ts";
 import { readConfiguration } from "./configuration.ts";
 import { readLegacyCheckpoint } from "./legacy_checkpoint.ts";
+import { MAGIC_BYTES, torchFormat } from "./magic.ts";
 import { readStateDict, type TorchTensor } from "./state_dict.ts";
 import { elementCount, gather, isContiguous, strideEnd } from "./strided.ts";
 import { readZipCheckpoint } from "./zip_checkpoint.ts";
 
 export type { TorchTensor } from "./state_dict.ts";
 
-/** A zip file's first local header. */
-const ZIP_MAGIC = Uint8Array.fromHex("504b0304");
-/** A pickle of protocol 2 whose value is torch's magic number, 0x1950a86a20f9469cfc6c. */
-const LEGACY_MAGIC = Uint8Array.fromHex("80028a0a6cfc9c46f9206aa85019");
-
-/** The first bytes of a file by which torch's formats are told. */
-export const MAGIC_BYTES = LEGACY_MAGIC.length;
-
 /** Bytes of a storage that are checked at a time. */
 const PIECE_BYTES = 8 << 20;
-
-/** Whether a file that begins with these bytes is one that torch.save wrote. */
-export function isTorchFile(start: Uint8Array): boolean {
-  return startsWith(start, ZIP_MAGIC) || startsWith(start, LEGACY_MAGIC);
-}
 
 /**
  * A checkpoint that torch.save wrote, open for reading in ranges. Its pickle is read as data:
@@ -184,11 +172,12 @@ export class TorchFile implements TensorFile {
 
 async function readCheckpoint(file: RangedFile): Promise<Checkpoint> {
   const start = await file.read(0, Math.min(MAGIC_BYTES, file.size));
-  if (startsWith(start, ZIP_MAGIC)) return await readZipCheckpoint(file);
-  if (startsWith(start, LEGACY_MAGIC)) return await readLegacyCheckpoint(file);
-  throw loadError(file.path, "it is not a file that torch.save wrote");
-}
-
-function startsWith(bytes: Uint8Array, magic: Uint8Array): boolean {
-  return magic.every((byte, i) => bytes[i] === byte);
+  switch (torchFormat(start)) {
+    case "zip":
+      return await readZipCheckpoint(file);
+    case "legacy":
+      return await readLegacyCheckpoint(file);
+    case null:
+      throw loadError(file.path, "it is not a file that torch.save wrote");
+  }
 }
