@@ -8,6 +8,7 @@ import type { Plan } from "../graph/plan.ts";
 import { FILM_STEPS } from "../diffusion/session_graphs.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
+import { compactWhereLarge } from "../pipeline/compact.ts";
 import { estimate, gpuBytes, hostBytes, type PlannedEncoder } from "../pipeline/estimate.ts";
 import { DEFAULT_GUIDANCE, resolveRequest, sessionShape } from "../pipeline/request.ts";
 import { formatBytes, formatFlops } from "../units.ts";
@@ -93,7 +94,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     batch,
     guidance,
     ...size !== undefined && { size },
-    gpu: await gpuInfo(),
+    gpu: await gpuInfo(model),
     lowMemory: values["low-memory"],
   });
   if (values.json) printJson({ ...described, plan: planned });
@@ -105,9 +106,10 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** Without a device nothing is compiled or run: a plan only needs to know what there would be. */
-async function gpuInfo() {
+async function gpuInfo({ network }: DescribedModel) {
   try {
     using gpu = await Gpu.open();
+    compactWhereLarge(gpu, network);
     return gpu.info;
   } catch {
     return SOFTWARE;

@@ -16,10 +16,15 @@ export interface GpuInfo {
   readonly timestamps: boolean;
   /** The way of convolving that is used wherever it can be; absent: the best. */
   readonly convVariant?: ConvVariantName;
+  /** Whether kernels are chosen that need less memory for weights, though they are slower. */
+  readonly compact?: boolean;
 }
 
 /** What is known of a device when kernels are chosen. */
-export type KernelTarget = Pick<GpuInfo, "deviceClass" | "subgroupSize" | "convVariant">;
+export type KernelTarget = Pick<
+  GpuInfo,
+  "deviceClass" | "subgroupSize" | "convVariant" | "compact"
+>;
 
 /** What may be asked of {@link Gpu.open}. */
 export interface GpuOptions {
@@ -51,7 +56,7 @@ export class Gpu implements Disposable {
 
   private constructor(
     readonly device: GPUDevice,
-    readonly info: GpuInfo,
+    private details: GpuInfo,
     readonly limits: GPUSupportedLimits,
   ) {
     device.addEventListener("uncapturederror", (event) => {
@@ -92,6 +97,15 @@ export class Gpu implements Disposable {
       timestamps: features.includes("timestamp-query"),
       ...options.convVariant && { convVariant: options.convVariant },
     }, device.limits);
+  }
+
+  get info(): GpuInfo {
+    return this.details;
+  }
+
+  /** Has kernels chosen that need less memory for weights; only before any weights are loaded. */
+  compact(): void {
+    this.details = { ...this.details, compact: true };
   }
 
   /** Throws what the device has reported since it was opened. */

@@ -15,7 +15,7 @@ function isGpuError(error: unknown): true {
 const addition = (a: BufferRange, b: BufferRange, output: BufferRange) => ({
   kernel: kernels.add,
   constants: { WORKGROUP },
-  params: { invocations: 1, activation: 0 },
+  params: { invocations: 1, activation: 0, vectors: 1, repeat: 1 },
   buffers: { a, b, output },
   workgroups: [1, 1, 1] as [number, number, number],
 });
