@@ -8,6 +8,7 @@ import type { Plan } from "../graph/plan.ts";
 import { FILM_STEPS } from "../diffusion/session_graphs.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
+import { compactWhereLarge } from "../pipeline/compact.ts";
 import { estimate, gpuBytes, hostBytes, type PlannedEncoder } from "../pipeline/estimate.ts";
 import { DEFAULT_GUIDANCE, resolveRequest, sessionShape } from "../pipeline/request.ts";
 import { formatBytes, formatFlops } from "../units.ts";
@@ -96,7 +97,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     batch,
     guidance,
     ...size !== undefined && { size },
-    gpu: await gpuInfo(await tunedOptions(values)),
+    gpu: await gpuInfo(model, await tunedOptions(values)),
     lowMemory: values["low-memory"],
   });
   if (values.json) printJson({ ...described, plan: planned });
@@ -108,9 +109,10 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** Without a device nothing is compiled or run: a plan only needs to know what there would be. */
-async function gpuInfo(options: GpuOptions) {
+async function gpuInfo({ network }: DescribedModel, options: GpuOptions) {
   try {
     using gpu = await Gpu.open(options);
+    compactWhereLarge(gpu, network);
     return gpu.info;
   } catch (error) {
     if (options.tuned !== undefined) throw error;

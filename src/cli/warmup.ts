@@ -2,6 +2,7 @@ import { UsageError } from "../errors.ts";
 import { Gpu } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { resolveSize } from "../pipeline/request.ts";
+import { compactWhereLarge } from "../pipeline/compact.ts";
 import { callsToCompile, compileAll } from "../pipeline/warm_up.ts";
 import { openDescribed } from "./described_model.ts";
 import {
@@ -63,6 +64,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   using opened = new DisposableStack();
   const { model, encoder, assumed } = await openDescribed(path, modelOptions(values), opened);
   using gpu = await Gpu.open(await tunedOptions(values));
+  compactWhereLarge(gpu, model.network);
   using pipelines = new Pipelines(gpu);
   const calls = callsToCompile(model, encoder, gpu.info, size);
 

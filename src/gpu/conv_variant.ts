@@ -81,10 +81,11 @@ function convChoice(gpu: KernelTarget, shape: ConvShape): ConvChoice {
   return asked;
 }
 
-/** What is forced, or was measured for a shape. */
+/** What is forced, or was measured for a shape and does not take memory that is scarce. */
 export function askedFor(gpu: KernelTarget, shape: ConvShape): ConvChoice | undefined {
   if (gpu.convVariant !== undefined) return { variant: gpu.convVariant };
-  return shape.whole ? undefined : gpu.tuned?.get(convKey(shape));
+  const tuned = shape.whole ? undefined : gpu.tuned?.get(convKey(shape));
+  return gpu.compact && tuned?.variant === "winograd" ? undefined : tuned;
 }
 
 /** Every choice that there is for a shape on a device and that could be the fastest. */

@@ -16,12 +16,17 @@ export interface GpuInfo {
   readonly timestamps: boolean;
   /** The way of convolving that is used wherever it can be; absent: the best. */
   readonly convVariant?: ConvVariantName;
+  /** Whether kernels are chosen that need less memory for weights, though they are slower. */
+  readonly compact?: boolean;
   /** Ways of convolving that were measured on it. */
   readonly tuned?: TunedConvs;
 }
 
 /** What is known of a device when kernels are chosen. */
-export type KernelTarget = Pick<GpuInfo, "deviceClass" | "subgroupSize" | "convVariant" | "tuned">;
+export type KernelTarget = Pick<
+  GpuInfo,
+  "deviceClass" | "subgroupSize" | "convVariant" | "compact" | "tuned"
+>;
 
 /** What may be asked of {@link Gpu.open}. */
 export interface GpuOptions {
@@ -55,7 +60,7 @@ export class Gpu implements Disposable {
 
   private constructor(
     readonly device: GPUDevice,
-    readonly info: GpuInfo,
+    private details: GpuInfo,
     readonly limits: GPUSupportedLimits,
   ) {
     device.addEventListener("uncapturederror", (event) => {
@@ -106,6 +111,15 @@ export class Gpu implements Disposable {
       ...options.convVariant && { convVariant: options.convVariant },
       ...tuned && { tuned: tuned.convolutions },
     }, device.limits);
+  }
+
+  get info(): GpuInfo {
+    return this.details;
+  }
+
+  /** Has kernels chosen that need less memory for weights; only before any weights are loaded. */
+  compact(): void {
+    this.details = { ...this.details, compact: true };
   }
 
   /** Throws what the device has reported since it was opened. */

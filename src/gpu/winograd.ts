@@ -24,13 +24,13 @@ const LARGE = 1 << 15;
 
 /** Whether a convolution is computed by Winograd's way: where it can be and wins. */
 export function usesWinograd(
-  { deviceClass, convVariant }: KernelTarget,
+  { deviceClass, convVariant, compact = false }: KernelTarget,
   { kernel, stride, pixels, inputs, outputs }: WinogradShape,
 ): boolean {
   if (String(kernel) !== "3,3" || String(stride) !== "1,1") return false;
   if (convVariant !== undefined) return convVariant === "winograd";
   const channels = Math.min(inputs, outputs);
-  return deviceClass === "software" && channels >= WIDE && pixels * channels >= LARGE;
+  return deviceClass === "software" && !compact && channels >= WIDE && pixels * channels >= LARGE;
 }
 
 /** What transformed weights need to be packed. */

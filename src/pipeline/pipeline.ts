@@ -2,7 +2,7 @@ import { InnerSchedule } from "../diffusion/inner_cache.ts";
 import type { SamplingPlan } from "../diffusion/plan.ts";
 import { Session } from "../diffusion/session.ts";
 import { SESSION_TENSORS, type SessionShape } from "../diffusion/session_graphs.ts";
-import { UsageError } from "../errors.ts";
+import { MdmError, UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { Weights } from "../gpu/weights.ts";
@@ -13,6 +13,7 @@ import { frameGrids } from "../model/frame_grids.ts";
 import { writeMicros, writeText } from "../model/network_inputs.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
+import { compactWhereLarge } from "./compact.ts";
 import type { PlannedEncoder } from "./estimate.ts";
 import { fitBatch } from "./fit_batch.ts";
 import { type ModelOptions, ModelSource } from "./model_source.ts";
@@ -102,6 +103,7 @@ export class Pipeline implements AsyncDisposable {
     const folder = opened.use(await ModelSource.open(path, options));
     onStage?.("device");
     const gpu = opened.use(await Gpu.open(options));
+    compactWhereLarge(gpu, folder.network);
     const pipelines = opened.use(new Pipelines(gpu));
     onStage?.("tokenizer");
     const text = opened.use(await openText(folder, pipelines));
@@ -141,12 +143,22 @@ export class Pipeline implements AsyncDisposable {
   resolve(request: GenerateRequest): ResolvedRequest {
     const resolved = resolveRequest(request, this.folder.config, this.folder.diffusion);
     const { memory, lowMemory = false } = this.options;
-    return fitBatch(resolved, this.folder, this.encoder, {
-      gpu: this.gpu,
-      memory,
-      // Weights stay once they are there: then the text encoder comes beside them.
-      lowMemory: lowMemory && this.#weights.bytes === 0,
-    });
+    const isNew = this.#weights.bytes === 0;
+    const fit = () =>
+      fitBatch(resolved, this.folder, this.encoder, {
+        gpu: this.gpu,
+        memory,
+        // Weights stay once they are there: then the text encoder comes beside them.
+        lowMemory: lowMemory && isNew,
+      });
+    if (memory === undefined || !isNew || this.gpu.info.compact) return fit();
+    try {
+      return fit();
+    } catch (error) {
+      if (!(error instanceof MdmError)) throw error;
+      this.gpu.compact();
+      return fit();
+    }
   }
 
   /**

@@ -53,7 +53,8 @@ Deno.test("mdm info plans the published models without their files", async () =>
     assert.equal(info.text.parameters, 1_223_527_424);
     assert.equal(info.plan.tokens, 128);
     const { weightBytes } = info.plan;
-    assert.ok(weightBytes > 2 * parameters && weightBytes < 2.05 * parameters, `${weightBytes}`);
+    // 16 bits each, or up to eight times as much where memory allows the form that is computed with fastest.
+    assert.ok(weightBytes > 2 * parameters && weightBytes < 16 * parameters, `${weightBytes}`);
     assert.ok(info.plan.gpuBytes > gpuBytes, "each takes more than the one before");
     gpuBytes = info.plan.gpuBytes;
   }

@@ -9,7 +9,7 @@ import probe from "../../shaders/compile_probe.wgsl" with { type: "text" };
 const ADDITION = {
   kernel: kernels.add,
   constants: { WORKGROUP },
-  params: { invocations: 64, activation: 0 },
+  params: { invocations: 64, activation: 0, vectors: 1, repeat: 1 },
 };
 
 Deno.test("what is compiled ahead is what is used after, once each, and nothing runs", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  askedFor,
   CONV_VARIANTS,
   convChoices,
   convKey,
@@ -116,6 +117,15 @@ Deno.test("what was measured is taken, for its shape and unless another is force
   assert.equal(convVariant(target, { ...ONE, half: true }).kernel, kernels.convSubgroup);
   const forced = { ...target, convVariant: "register" } as const;
   assert.equal(convVariant(forced, ONE).kernel, kernels.convRegister);
+});
+
+Deno.test("Winograd's way is not asked for where memory is scarce, nor for its own products", () => {
+  const tuned = new Map([[convKey(ONE), { variant: "winograd" } as const]]);
+  const target = { ...software, tuned };
+  assert.equal(askedFor(target, ONE)?.variant, "winograd");
+  assert.equal(askedFor({ ...target, compact: true }, ONE), undefined);
+  assert.equal(askedFor(target, { ...ONE, whole: true }), undefined);
+  assert.equal(convVariant(target, ONE).kernel, kernels.convSubgroup);
 });
 
 Deno.test("each choice is another variant that can be run", () => {
