@@ -242,6 +242,8 @@ function describePlan(
 interface PlanSummary {
   readonly dispatches: number;
   readonly flops: number;
+  /** Bytes that dispatches read and write. */
+  readonly traffic: number;
   readonly arenaBytes: number;
   readonly weightBytes: number;
   readonly pipelines: number;
@@ -251,6 +253,7 @@ function summary(part: Plan): PlanSummary {
   return {
     dispatches: part.calls.length,
     flops: part.flops,
+    traffic: part.traffic,
     arenaBytes: part.arenaBytes,
     weightBytes: weightBytes(part.weights),
     pipelines: pipelineCount([part]),
@@ -272,6 +275,7 @@ function planText(planned: ReturnType<typeof describePlan>): string {
       title,
       String(part.dispatches),
       formatFlops(part.flops),
+      formatBytes(part.traffic),
       formatBytes(part.arenaBytes),
       formatBytes(part.weightBytes),
       String(part.pipelines),
@@ -279,7 +283,7 @@ function planText(planned: ReturnType<typeof describePlan>): string {
   });
   return [
     `Planned for ${device}: batch ${batch}, guidance ${guidance}, ${size}x${size}, ${tokens} tokens`,
-    table([["", "dispatches", "work", "arena", "weights", "pipelines"], ...rows]),
+    table([["", "dispatches", "work", "traffic", "arena", "weights", "pipelines"], ...rows]),
     `Memory, the text encoder ${lowMemory ? "before" : "beside"} the model`,
     table([
       ["The model's weights", formatBytes(planned.weightBytes)],

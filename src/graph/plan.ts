@@ -19,6 +19,8 @@ export interface Plan {
   readonly unsharedBytes: number;
   /** Multiplications and additions of convolutions, linear layers and attention. */
   readonly flops: number;
+  /** Bytes that calls read and write, each piece of memory once a call. */
+  readonly traffic: number;
 }
 
 /** Bytes of an arena that plans share, of which one runs at a time. */
@@ -58,6 +60,8 @@ export function plan(graph: Graph, target: Target): Plan {
     weights: lowering.weights,
     arenaBytes: bytes,
     unsharedBytes: [...spans.values()].reduce((sum, span) => sum + span.bytes, 0),
+    traffic: lowering.calls.flatMap(({ buffers }) => Object.values(buffers))
+      .reduce((sum, memory) => sum + bytesOf(memory), 0),
     flops: lowering.calls.reduce((sum, call) => sum + (call.flops ?? 0), 0),
   };
 }
@@ -73,12 +77,20 @@ function extend(spans: Map<Memory, Span>, memory: Memory, time: number): void {
   const span = spans.get(memory);
   if (span !== undefined) span.last = time;
   else {
-    const bytes = memory.kind === "value"
-      ? byteLength(memory.value.shape)
-      : memory.kind === "scratch"
-      ? memory.bytes
-      : 0;
-    spans.set(memory, { first: time, last: time, bytes });
+    spans.set(memory, { first: time, last: time, bytes: bytesOf(memory) });
+  }
+}
+
+function bytesOf(memory: Memory): number {
+  switch (memory.kind) {
+    case "value":
+      return byteLength(memory.value.shape);
+    case "scratch":
+      return memory.bytes;
+    case "weight":
+      return memory.weight.packing.bytes;
+    case "constant":
+      return memory.data.byteLength;
   }
 }
 

@@ -35,7 +35,7 @@ Deno.test("mdm info says the same in words, and plans without an adapter", async
   const text = await succeed(["info"]);
   assert.match(text, /^ {2}Parameters +3,577,606$/m);
   assert.match(text, /^ {2}Resolutions +32x32, 16x16$/m);
-  assert.match(text, /^ {2}Step +\d+ +[\d.]+ MFLOP +[\d.]+ MiB +[\d.]+ MiB +\d+$/m);
+  assert.match(text, /^ {2}Step +\d+ +[\d.]+ MFLOP +[\d.]+ MiB +[\d.]+ MiB +[\d.]+ MiB +\d+$/m);
   const without = await succeed(["info"], { env: NO_GPU });
   assert.match(without, /^Planned for a software adapter, for none was found: batch 1, /m);
 });

@@ -260,3 +260,13 @@ Deno.test("scratch of Winograd's way is bounded by working piece by piece", () =
   assert.equal(lines.reduce((sum, n) => sum + n), 2 * 64);
   assert.ok(made.arenaBytes <= 2 * (16 << 20));
 });
+
+Deno.test("traffic counts each piece of memory once a call, weights as they are packed", () => {
+  const graph = new Graph();
+  const x = graph.input("x", [1, 4, 4, 8]);
+  const doubled = add(graph, x, x);
+  graph.output("y", linear(graph, doubled, { weight: { name: "w", shape: [32, 8] } }));
+  const { traffic } = plan(graph, { gpu, isHalf: () => true });
+  // Two reads and a write of 16 x 8 numbers; one read of them, 32 x 8 halves, a write of 16 x 32 numbers.
+  assert.equal(traffic, 3 * 512 + 512 + 512 + 2048);
+});
