@@ -7,11 +7,11 @@ import { formatBytes, formatFlops } from "../units.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
+  KERNEL_OPTIONS,
+  kernelOptions,
   LOW_MEMORY_OPTION,
   modelOptions,
   TEXT_OPTIONS,
-  TUNED_OPTION,
-  tunedOptions,
 } from "./model_option.ts";
 import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -41,7 +41,7 @@ export const COMMAND = {
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
     LOW_MEMORY_OPTION,
-    TUNED_OPTION,
+    ...KERNEL_OPTIONS,
     { long: "json", description: "Print one JSON document instead of tables" },
   ],
   examples: [
@@ -95,7 +95,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const path = positionals[0] ?? DEFAULT_MODEL;
   await using pipeline = await Pipeline.load(path, {
     ...modelOptions(values),
-    ...await tunedOptions(values),
+    ...await kernelOptions(values),
     lowMemory: values["low-memory"],
     onStage: (stage) => clock.begin(stage),
   });

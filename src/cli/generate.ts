@@ -20,6 +20,8 @@ import { levelOf } from "./level_files.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
+  KERNEL_OPTIONS,
+  kernelOptions,
   LOW_MEMORY_OPTION,
   MEMORY_OPTION,
   memoryOf,
@@ -27,8 +29,6 @@ import {
   modelOptions,
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
-  TUNED_OPTION,
-  tunedOptions,
 } from "./model_option.ts";
 import { type Command, integer, number, oneOf, parse, type Values } from "./options.ts";
 import { print, printJson, quoted, warn } from "./output.ts";
@@ -172,7 +172,7 @@ export const COMMAND = {
     TEXT_FEATURES_OPTION,
     MEMORY_OPTION,
     LOW_MEMORY_OPTION,
-    TUNED_OPTION,
+    ...KERNEL_OPTIONS,
     { long: "json", description: "Print one JSON document instead of the paths" },
     { long: "quiet", short: "q", description: "Show no progress" },
   ],
@@ -222,7 +222,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const loading = performance.now();
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
     ...modelOptions(values),
-    ...await tunedOptions(values),
+    ...await kernelOptions(values),
     lowMemory: values["low-memory"],
     ...values.memory !== undefined && { memory: memoryOf(values.memory) },
   });

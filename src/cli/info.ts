@@ -16,11 +16,11 @@ import { type Described, openDescribed } from "./described_model.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
+  KERNEL_OPTIONS,
+  kernelOptions,
   LOW_MEMORY_OPTION,
   modelOptions,
   TEXT_OPTIONS,
-  TUNED_OPTION,
-  tunedOptions,
 } from "./model_option.ts";
 import { type Command, integer, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -34,7 +34,7 @@ export const COMMAND = {
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
     LOW_MEMORY_OPTION,
-    TUNED_OPTION,
+    ...KERNEL_OPTIONS,
     {
       long: "batch",
       value: "N",
@@ -97,7 +97,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     batch,
     guidance,
     ...size !== undefined && { size },
-    gpu: await gpuInfo(model, await tunedOptions(values)),
+    gpu: await gpuInfo(model, await kernelOptions(values)),
     lowMemory: values["low-memory"],
   });
   if (values.json) printJson({ ...described, plan: planned });

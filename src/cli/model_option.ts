@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { PRESET_NAMES } from "../model/presets.ts";
 import { UsageError } from "../errors.ts";
+import { CONV_VARIANTS } from "../gpu/conv_variant.ts";
 import type { GpuOptions } from "../gpu/device.ts";
 import type { ModelOptions } from "../pipeline/model_source.ts";
 import { readTuned } from "../pipeline/tuned_file.ts";
@@ -61,18 +62,40 @@ export const LOW_MEMORY_OPTION = {
   description: "Take the text encoder off the GPU before pictures are made",
 } as const satisfies Option;
 
-/** Kernels that were measured. */
-export const TUNED_OPTION = {
-  long: "tuned",
-  value: "FILE",
-  description: 'Use the kernels that "mdm tune" found to be the fastest on this adapter',
-} as const satisfies Option;
+/** Which kernels compute, where that is not left to us. */
+export const KERNEL_OPTIONS = [
+  {
+    long: "tuned",
+    value: "FILE",
+    description: 'Use the kernels that "mdm tune" found to be the fastest on this adapter',
+  },
+  {
+    long: "kernels",
+    value: "NAME",
+    description: `Convolve in one way wherever it can be: ${
+      CONV_VARIANTS.join(", ")
+    }. For comparing them`,
+  },
+] as const satisfies readonly Option[];
 
-/** What {@linkcode TUNED_OPTION} names, as the library takes it. */
-export async function tunedOptions(
-  { tuned }: { readonly tuned: string | undefined },
-): Promise<Pick<GpuOptions, "tuned">> {
-  return tuned === undefined ? {} : { tuned: await readTuned(tuned) };
+/**
+ * What {@linkcode KERNEL_OPTIONS} say, as the library takes it.
+ *
+ * @throws {UsageError} When a name is not one of a kernel, or a file is not what "mdm tune" wrote.
+ */
+export async function kernelOptions(
+  { tuned, kernels }: Readonly<Record<"tuned" | "kernels", string | undefined>>,
+): Promise<Pick<GpuOptions, "tuned" | "convVariant">> {
+  const convVariant = CONV_VARIANTS.find((name) => name === kernels);
+  if (kernels !== undefined && convVariant === undefined) {
+    throw new UsageError(
+      `Option "--kernels" needs one of ${CONV_VARIANTS.join(", ")}, not ${quoted(kernels)}.`,
+    );
+  }
+  return {
+    ...tuned !== undefined && { tuned: await readTuned(tuned) },
+    ...convVariant && { convVariant },
+  };
 }
 
 /** Text that was encoded elsewhere. */

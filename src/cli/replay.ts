@@ -17,13 +17,13 @@ import { type Level, levelOf } from "./level_files.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
+  KERNEL_OPTIONS,
+  kernelOptions,
   LOW_MEMORY_OPTION,
   MODEL_OPTION,
   modelOptions,
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
-  TUNED_OPTION,
-  tunedOptions,
 } from "./model_option.ts";
 import { type Command, parse } from "./options.ts";
 import { print, quoted, warn } from "./output.ts";
@@ -49,7 +49,7 @@ export const COMMAND = {
     ...TEXT_OPTIONS,
     TEXT_FEATURES_OPTION,
     LOW_MEMORY_OPTION,
-    TUNED_OPTION,
+    ...KERNEL_OPTIONS,
     { long: "quiet", short: "q", description: "Show no progress" },
   ],
   examples: [
@@ -79,7 +79,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     : await chooseVideoOutput(values.output, 1, { fps, standard: "png" });
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
     ...modelOptions(values),
-    ...await tunedOptions(values),
+    ...await kernelOptions(values),
     lowMemory: values["low-memory"],
   });
   const { folder } = pipeline;

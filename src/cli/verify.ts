@@ -8,6 +8,7 @@ import type { Comparison } from "../verify/comparison.ts";
 import { type Runnable, verifyForward } from "../verify/forward.ts";
 import { verifySampling } from "../verify/sampling.ts";
 import { ModelSource } from "../pipeline/model_source.ts";
+import { KERNEL_OPTIONS, kernelOptions } from "./model_option.ts";
 import { type Command, number, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { table } from "./table.ts";
@@ -34,6 +35,7 @@ export const COMMAND = {
       description:
         `The largest relative L2 error that passes. Without it: ${FORWARD_TOLERANCE} for a forward pass and ${SAMPLING_TOLERANCE} for a sampling run`,
     },
+    ...KERNEL_OPTIONS,
     { long: "json", description: "Print one JSON document instead of a line a tensor" },
   ],
   examples: [
@@ -61,7 +63,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const cases: RecordedCase[] = [];
   for (const folder of folders) cases.push(...await findCases(folder));
 
-  using gpu = await Gpu.open();
+  using gpu = await Gpu.open(await kernelOptions(values));
   using pipelines = new Pipelines(gpu);
   const results: { model: string; tensors: Comparison[] }[] = [];
   for (const recorded of cases) {

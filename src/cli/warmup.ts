@@ -8,10 +8,10 @@ import { openDescribed } from "./described_model.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
+  KERNEL_OPTIONS,
+  kernelOptions,
   modelOptions,
   TEXT_OPTIONS,
-  TUNED_OPTION,
-  tunedOptions,
 } from "./model_option.ts";
 import { type Command, integer, parse } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -30,7 +30,7 @@ export const COMMAND = {
     },
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
-    TUNED_OPTION,
+    ...KERNEL_OPTIONS,
     { long: "quiet", short: "q", description: "Show no progress" },
     { long: "json", description: "Print one JSON document instead of a sentence" },
   ],
@@ -63,7 +63,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const path = positionals[0] ?? DEFAULT_MODEL;
   using opened = new DisposableStack();
   const { model, encoder, assumed } = await openDescribed(path, modelOptions(values), opened);
-  using gpu = await Gpu.open(await tunedOptions(values));
+  using gpu = await Gpu.open(await kernelOptions(values));
   compactWhereLarge(gpu, model.network);
   using pipelines = new Pipelines(gpu);
   const calls = callsToCompile(model, encoder, gpu.info, size);

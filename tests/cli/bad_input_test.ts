@@ -104,6 +104,13 @@ Deno.test("what the model cannot do", async () => {
   });
 });
 
+Deno.test("a kernel that is none", async () => {
+  const message =
+    `Option "--kernels" needs one of subgroup, register, workgroup, winograd, not "cuda".`;
+  await fail([...STAR, "--kernels", "cuda"], { code: 2, message });
+  await fail(["verify", SHAPES32, "--kernels", "cuda"], { code: 2, message });
+});
+
 Deno.test("tuned kernels that are none", async () => {
   await fail([...STAR, "--tuned", `${SHAPES32}/config.json`], {
     code: 1,
