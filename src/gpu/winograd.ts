@@ -19,7 +19,7 @@ export interface WinogradShape {
 }
 
 /** Channels, and pixels times channels, from which on the transforms cost less than they save: measured on a software adapter. */
-const WIDE = 64;
+const WIDE = 128;
 const LARGE = 1 << 15;
 
 /** Whether a convolution is computed by Winograd's way: where it can be and wins. */

@@ -2,28 +2,31 @@ import { MdmError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { formatBytes } from "../units.ts";
 import { type Estimate, estimate, gpuBytes, type PlannedEncoder } from "./estimate.ts";
-import type { ModelSource } from "./model_source.ts";
+import type { DescribedModel } from "./built_in.ts";
 import { type ResolvedRequest, sessionShape } from "./request.ts";
 
 /** What a request has to fit into. */
 export interface Room {
-  readonly gpu: Pick<Gpu, "info" | "limits">;
+  readonly gpu: Pick<Gpu, "info" | "limits" | "compact">;
   /** Bytes on the GPU; undefined: as many as it has. */
   readonly memory: number | undefined;
   /** Whether the text encoder is taken off the GPU before the model's weights come. */
   readonly lowMemory: boolean;
+  /** Whether other kernels may still be chosen: no weights are loaded yet. */
+  readonly isNew: boolean;
 }
 
 /**
  * Makes the batch of a request small enough for the memory that may be used and for the largest pieces that the GPU can
- * bind. Everything is planned for texts as long as the model reads them; nothing is loaded.
+ * bind. Everything is planned for texts as long as the model reads them; nothing is loaded. Where one picture is too much, kernels are made
+ * compact before it is refused.
  *
  * @param encoder Null where there is none.
  * @throws {MdmError} When one picture is too much.
  */
 export function fitBatch(
   resolved: ResolvedRequest,
-  model: ModelSource,
+  model: DescribedModel,
   encoder: PlannedEncoder | null,
   room: Room,
 ): ResolvedRequest {
@@ -39,6 +42,10 @@ export function fitBatch(
   const fits = (slots: number) => isRoom(estimateOf(slots), room);
   if (fits(most)) return resolved;
   const batch = lastThat(fits, 1, most);
+  if (batch === 0 && room.isNew && room.memory !== undefined && !room.gpu.info.compact) {
+    room.gpu.compact();
+    return fitBatch(resolved, model, encoder, room);
+  }
   if (batch === 0) checkMemory(estimateOf(1), resolved, model, room);
   return { ...resolved, batch: Math.max(1, batch) };
 }
@@ -47,7 +54,7 @@ export function fitBatch(
 function checkMemory(
   estimate: Estimate,
   { size }: ResolvedRequest,
-  { file }: ModelSource,
+  { file }: DescribedModel,
   { memory = Infinity, lowMemory }: Room,
 ): void {
   const total = gpuBytes(estimate, lowMemory);

@@ -2,7 +2,7 @@ import { InnerSchedule } from "../diffusion/inner_cache.ts";
 import type { SamplingPlan } from "../diffusion/plan.ts";
 import { Session } from "../diffusion/session.ts";
 import { SESSION_TENSORS, type SessionShape } from "../diffusion/session_graphs.ts";
-import { MdmError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { Weights } from "../gpu/weights.ts";
@@ -144,21 +144,13 @@ export class Pipeline implements AsyncDisposable {
     const resolved = resolveRequest(request, this.folder.config, this.folder.diffusion);
     const { memory, lowMemory = false } = this.options;
     const isNew = this.#weights.bytes === 0;
-    const fit = () =>
-      fitBatch(resolved, this.folder, this.encoder, {
-        gpu: this.gpu,
-        memory,
-        // Weights stay once they are there: then the text encoder comes beside them.
-        lowMemory: lowMemory && isNew,
-      });
-    if (memory === undefined || !isNew || this.gpu.info.compact) return fit();
-    try {
-      return fit();
-    } catch (error) {
-      if (!(error instanceof MdmError)) throw error;
-      this.gpu.compact();
-      return fit();
-    }
+    return fitBatch(resolved, this.folder, this.encoder, {
+      gpu: this.gpu,
+      memory,
+      // Weights stay once they are there: then the text encoder comes beside them.
+      lowMemory: lowMemory && isNew,
+      isNew,
+    });
   }
 
   /**

@@ -5,16 +5,16 @@ import { random } from "../graph/run.ts";
 
 const WIDE = {
   ...{ kernel: [3, 3], stride: [1, 1] } as const,
-  ...{ pixels: 1024, inputs: 64, outputs: 64 },
+  ...{ pixels: 256, inputs: 128, outputs: 128 },
 };
 const software = { deviceClass: "software", subgroupSize: 8 } as const;
 
 Deno.test("Winograd's way is taken by software where channels and pixels are many", () => {
   assert.ok(usesWinograd(software, WIDE));
-  assert.ok(usesWinograd(software, { ...WIDE, pixels: 256, inputs: 768, outputs: 128 }));
-  assert.ok(!usesWinograd(software, { ...WIDE, pixels: 256 }));
+  assert.ok(usesWinograd(software, { ...WIDE, pixels: 4096, inputs: 768 }));
+  assert.ok(!usesWinograd(software, { ...WIDE, pixels: 240 }));
   assert.ok(!usesWinograd(software, { ...WIDE, pixels: 64, inputs: 256, outputs: 256 }));
-  assert.ok(!usesWinograd(software, { ...WIDE, outputs: 60 }));
+  assert.ok(!usesWinograd(software, { ...WIDE, pixels: 4096, outputs: 124 }));
   assert.ok(!usesWinograd({ ...software, deviceClass: "gpu" }, WIDE));
 });
 

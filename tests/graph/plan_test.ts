@@ -207,11 +207,11 @@ function normalisedConvolutions(
   { stride = 1 as 1 | 2, activation = "silu" as const, kept = false } = {},
 ): string[] {
   const graph = new Graph();
-  const x = graph.input("x", [2, 32, 32, 64]);
-  const h = conv2d(graph, x, W("first", 64, 64));
-  const normed = groupNorm(graph, h, { ...NORM(64), activation });
+  const x = graph.input("x", [2, 16, 16, 128]);
+  const h = conv2d(graph, x, W("first", 128, 128));
+  const normed = groupNorm(graph, h, { ...NORM(128), activation });
   if (kept) graph.output("normed", normed);
-  graph.output("y", conv2d(graph, normed, { ...W("second", 64, 64), stride }));
+  graph.output("y", conv2d(graph, normed, { ...W("second", 128, 128), stride }));
   return plan(graph, { gpu, isHalf: () => false }).calls.map(({ kernel }) => kernel.name);
 }
 
@@ -222,7 +222,7 @@ Deno.test("a convolution keeps statistics for the GroupNorm behind it, and Winog
 
 Deno.test("a normalised value is stored where something else reads it", () => {
   const winograd = ["winograd_input", "conv_subgroup", "winograd_output"];
-  // Rows of 64 x 1024 numbers are normalised in one call, which takes statistics of its own.
+  // Rows of 128 x 256 numbers are normalised in one call, which takes statistics of its own.
   assert.deepEqual(normalisedConvolutions({ kept: true }), [
     ...winograd,
     "group_norm",
@@ -252,13 +252,14 @@ Deno.test("the weights of many channels are bound in pieces", () => {
 
 Deno.test("scratch of Winograd's way is bounded by working piece by piece", () => {
   const graph = new Graph();
-  const x = graph.input("x", [2, 256, 256, 64]);
-  graph.output("y", conv2d(graph, x, W("large", 64, 64)));
+  const x = graph.input("x", [2, 256, 256, 128]);
+  graph.output("y", conv2d(graph, x, W("large", 128, 128)));
   const made = plan(graph, { gpu, isHalf: () => false });
   const lines = made.calls.filter(({ kernel }) => kernel.name === "winograd_output")
     .map(({ params }) => params.tiles! / params.tileColumns!);
   assert.equal(lines.reduce((sum, n) => sum + n), 2 * 64);
-  assert.ok(made.arenaBytes <= 2 * (16 << 20));
+  assert.ok(Math.max(...lines) - Math.min(...lines) <= lines.length);
+  assert.ok(made.arenaBytes <= 2 * (32 << 20));
 });
 
 Deno.test("traffic counts each piece of memory once a call, weights as they are packed", () => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { GpuInfo } from "../../src/gpu/device.ts";
+import type { Gpu, GpuInfo, KernelTarget } from "../../src/gpu/device.ts";
 import { plan } from "../../src/graph/plan.ts";
 import { sessionGraphs } from "../../src/diffusion/session_graphs.ts";
 import { weightBytes } from "../../src/gpu/weights.ts";
 import { builtInModel, type DescribedModel } from "../../src/pipeline/built_in.ts";
 import { compactWhereLarge } from "../../src/pipeline/compact.ts";
 import { ModelSource } from "../../src/pipeline/model_source.ts";
-import { Pipeline } from "../../src/pipeline/pipeline.ts";
+import { fitBatch } from "../../src/pipeline/fit_batch.ts";
 import { resolveRequest, sessionShape } from "../../src/pipeline/request.ts";
 
 const SOFTWARE = { deviceClass: "software", subgroupSize: 8 } as const;
@@ -47,16 +47,24 @@ Deno.test("compact kernels take no more for weights than the file does", () => {
   assert.ok(bytes(false) > 4 * parameters);
 });
 
-Deno.test("a limit of memory makes kernels compact before it refuses", async () => {
-  await using fast = await Pipeline.load("weights/shapes32", { memory: 1 << 30 });
-  fast.resolve({ prompt: "a red circle", size: 128 });
-  assert.ok(!fast.gpu.info.compact);
-  await using compact = await Pipeline.load("weights/shapes32", { memory: 36 << 20 });
-  compact.resolve({ prompt: "a red circle", size: 128 });
-  assert.ok(compact.gpu.info.compact);
-  await using tiny = await Pipeline.load("weights/shapes32", { memory: 1 << 20 });
-  assert.throws(() => tiny.resolve({ prompt: "a red circle", size: 128 }), {
-    name: "MdmError",
-    message: /^Cannot make a picture of 128x128 in 1.0 MiB of the GPU/,
-  });
+Deno.test("a limit of memory makes kernels compact before it refuses", () => {
+  const model = builtInModel("cc12m_64x64");
+  const resolved = resolveRequest({ prompt: "" }, model.config, model.diffusion);
+  const fit = (memory: number, isNew = true) => {
+    let info: KernelTarget = SOFTWARE;
+    const gpu = {
+      get info() {
+        return info as GpuInfo;
+      },
+      limits: { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity } as Gpu["limits"],
+      compact: () => info = { ...info, compact: true },
+    };
+    fitBatch(resolved, model, null, { gpu, memory, lowMemory: false, isNew });
+    return info.compact === true;
+  };
+  assert.equal(fit(4 * 2 ** 30), false);
+  assert.equal(fit(2 ** 30), true);
+  const refused = { name: "MdmError", message: /^Cannot make a picture of 64x64 in 1\.0 GiB/ };
+  assert.throws(() => fit(2 ** 30, false), refused);
+  assert.throws(() => fit(2 ** 20), { name: "MdmError", message: /in 1\.0 MiB of the GPU/ });
 });

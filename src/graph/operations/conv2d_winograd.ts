@@ -48,8 +48,8 @@ export function keepStatistics(
   return memory;
 }
 
-/** Bytes of scratch that a piece of a convolution may take: what stays in a cache is read back fast. */
-const PIECE_BYTES = 16 << 20;
+/** Bytes of each scratch of a piece of a convolution: what stays in a cache is read back fast, but weights are read once a piece. */
+const PIECE_BYTES = 32 << 20;
 
 /** Three calls for each piece of the picture: tiles to 36 matrices, their products with the weights, products to pixels. */
 export function lowerWinograd(
@@ -82,9 +82,11 @@ export function lowerWinograd(
   }));
   const statistics = keepStatistics(call, TILE_SIDE * outputWidth, to);
   const lineBytes = PRODUCTS * tileColumns * Math.max(inputVectors, outputVectors) * 16;
-  const lines = Math.max(1, Math.floor(PIECE_BYTES / lineBytes));
-  for (let firstLine = 0; firstLine < rows * tileRows; firstLine += lines) {
-    const count = Math.min(lines, rows * tileRows - firstLine);
+  const allLines = rows * tileRows;
+  const pieces = Math.ceil(allLines / Math.max(1, Math.floor(PIECE_BYTES / lineBytes)));
+  const lines = Math.ceil(allLines / pieces);
+  for (let firstLine = 0; firstLine < allLines; firstLine += lines) {
+    const count = Math.min(lines, allLines - firstLine);
     const tiles = count * tileColumns;
     const transformed = to.scratch(PRODUCTS * tiles * inputVectors * 16);
     const products = to.scratch(PRODUCTS * tiles * outputVectors * 16);
@@ -129,7 +131,7 @@ export function lowerWinograd(
         buffers: { weight, input0: transformed, output: products },
         workgroups: spread((end - first) * Math.ceil(tiles / tile), Math.ceil(outputs / panel)),
         // As the convolution is written, of which this does a quarter: so speeds can be compared.
-        flops: call.flops * count / (rows * tileRows) * (end - first) / PRODUCTS,
+        flops: call.flops * count / allLines * (end - first) / PRODUCTS,
       });
     }
     to.emit(elementwise({
