@@ -122,9 +122,11 @@ Deno.test("what a GPU cannot bind makes batches smaller too", async () => {
       gpu: {
         info,
         limits: { maxBufferSize, maxStorageBufferBindingSize, ...given } as typeof limits,
+        compact: () => assert.fail("Memory is not limited"),
       },
       memory: undefined,
       lowMemory: false,
+      isNew: true,
     }).batch;
   assert.equal(batchIn({}), 8);
   assert.equal(batchIn({ maxBufferSize: largestBuffer }), 2);
