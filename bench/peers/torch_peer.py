@@ -74,8 +74,9 @@ def load_operation(operation, weights, inputs):
 
 
 def load_attention(attributes, queries, pairs):
-    """Attention as the reference writes it, over pictures or tokens."""
+    """Attention as the reference writes it, over pictures or tokens, to one set of keys."""
     heads, width = attributes["heads"], attributes["headWidth"]
+    (keys,) = attributes["sets"]
 
     def part(values, offset):
         """[rows * heads, width, positions]"""
@@ -87,8 +88,8 @@ def load_attention(attributes, queries, pairs):
 
     def compute():
         q = part(queries, attributes["queryOffset"])
-        k = part(pairs, attributes["keyOffset"])
-        v = part(pairs, attributes["valueOffset"])
+        k = part(pairs, keys["keyOffset"])
+        v = part(pairs, keys["valueOffset"])
         scale = 1 / math.sqrt(math.sqrt(width))
         scores = torch.einsum("bct,bcs->bts", q * scale, k * scale)
         result = torch.einsum("bts,bcs->bct", torch.softmax(scores, -1), v)
