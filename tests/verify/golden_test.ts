@@ -22,17 +22,16 @@ const FOLDERS = [
     .map((name) => `tests/fixtures/reference/${name}`),
 ];
 
-// All that software gets; then what GPUs get, and every way of convolving wherever it can be used, without sampling, which would only run
-// the same kernels again.
-const CHOICES: { options: GpuOptions; sampling: boolean }[] = [
-  { options: { deviceClass: "software" }, sampling: true },
-  { options: { deviceClass: "gpu" }, sampling: false },
-  ...CONV_VARIANTS.map((convVariant) => ({ options: { convVariant }, sampling: false })),
+/** All that software and GPUs get, and every way of convolving wherever it can be used. */
+const CHOICES: GpuOptions[] = [
+  { deviceClass: "software" },
+  { deviceClass: "gpu" },
+  ...CONV_VARIANTS.map((convVariant) => ({ convVariant })),
 ];
 
-for (const { options, sampling } of CHOICES) {
-  Deno.test(`the model agrees with the reference (${JSON.stringify(options)})`, async (t) => {
-    using gpu = await Gpu.open(options);
+for (const choice of CHOICES) {
+  Deno.test(`the model agrees with the reference (${JSON.stringify(choice)})`, async (t) => {
+    using gpu = await Gpu.open(choice);
     using pipelines = new Pipelines(gpu);
     for (const folder of FOLDERS) {
       using model = await ModelSource.open(folder);
@@ -42,7 +41,7 @@ for (const { options, sampling } of CHOICES) {
         using recorded = await Safetensors.open(`${folder}/forward.safetensors`);
         assertPassed(await verifyForward(runnable, recorded, FORWARD_TOLERANCE));
       });
-      for (const name of sampling ? sampleNames(folder) : []) {
+      for (const name of sampleNames(folder)) {
         await t.step(`${folder}: ${name}`, async () => {
           assertPassed(await verifySampling(runnable, folder, name, SAMPLING_TOLERANCE));
         });
