@@ -3,31 +3,7 @@
 
 #include "conv_common"
 
-alias Channels = vec4f;
-
-#if HALF
-@group(0) @binding(1) var<storage, read> weight: array<vec2u>;
-#else
-@group(0) @binding(1) var<storage, read> weight: array<vec4f>;
-#end
-@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input0: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> gate: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> residual: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> output: array<vec4f>;
-#if CONCAT
-@group(0) @binding(7) var<storage, read_write> input1: array<vec4f>;
-#end
-
-#if HALF
-fn weightAt(at: u32) -> vec4f {
-  let pair = weight[at];
-  return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y));
-}
-#else
-fn weightAt(at: u32) -> vec4f { return weight[at]; }
-#end
-
+#include "conv_buffers"
 #include "conv_epilogue"
 
 fn store(m: u32, end: u32, co: u32, sum: Channels) {
@@ -69,7 +45,7 @@ fn main(
         #end
         #for c in x y z w
         {
-          let row = weightAt(w);
+          let row = widened(weight[w]);
           #for p in 0..PIXELS
           sum${p} += value${p}.${c} * row;
           #end

@@ -7,40 +7,10 @@
 
 #include "conv_common"
 
-alias Channels = vec${WIDTH}f;
+#include "conv_buffers"
+@group(0) @binding(8) var<storage, read_write> statistics: array<Channels>;
+
 alias Weights = mat4x${WIDTH}f;
-
-#if HALF
-#if NARROW
-@group(0) @binding(1) var<storage, read> weight: array<u32>;
-#else
-@group(0) @binding(1) var<storage, read> weight: array<vec2u>;
-#end
-#else
-@group(0) @binding(1) var<storage, read> weight: array<Channels>;
-#end
-@group(0) @binding(2) var<storage, read> bias: array<Channels>;
-@group(0) @binding(3) var<storage, read_write> input0: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> gate: array<Channels>;
-@group(0) @binding(5) var<storage, read_write> residual: array<Channels>;
-@group(0) @binding(6) var<storage, read_write> output: array<Channels>;
-@group(0) @binding(7) var<storage, read_write> statistics: array<Channels>;
-#if CONCAT
-@group(0) @binding(8) var<storage, read_write> input1: array<vec4f>;
-#end
-
-fn weightAt(at: u32) -> Channels {
-  let stored = weight[at];
-  #if HALF
-  #if NARROW
-  return unpack2x16float(stored);
-  #else
-  return vec4f(unpack2x16float(stored.x), unpack2x16float(stored.y));
-  #end
-  #else
-  return stored;
-  #end
-}
 
 #include "conv_epilogue"
 
@@ -78,10 +48,10 @@ fn main(
       for (var ci = 0u; ci < params.vectors${s}; ci++) {
         #for v in 0..VECTORS
         let weights${v} = Weights(
-          weightAt(w + ${v}u * ${LANES}u),
-          weightAt(w + ${v}u * ${LANES}u + ${PANEL_VECTORS}u),
-          weightAt(w + ${v}u * ${LANES}u + 2u * ${PANEL_VECTORS}u),
-          weightAt(w + ${v}u * ${LANES}u + 3u * ${PANEL_VECTORS}u),
+          widened(weight[w + ${v}u * ${LANES}u]),
+          widened(weight[w + ${v}u * ${LANES}u + ${PANEL_VECTORS}u]),
+          widened(weight[w + ${v}u * ${LANES}u + 2u * ${PANEL_VECTORS}u]),
+          widened(weight[w + ${v}u * ${LANES}u + 3u * ${PANEL_VECTORS}u]),
         );
         #end
         #for g in 0..GROUPS

@@ -9,26 +9,7 @@
 
 #include "conv_common"
 
-alias Channels = vec4f;
-
-#if HALF
-alias Stored = vec2u;
-fn widened(stored: Stored) -> vec4f { return vec4f(unpack2x16float(stored.x), unpack2x16float(stored.y)); }
-#else
-alias Stored = vec4f;
-fn widened(stored: Stored) -> vec4f { return stored; }
-#end
-
-@group(0) @binding(1) var<storage, read> weight: array<Stored>;
-@group(0) @binding(2) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input0: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> gate: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> residual: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> output: array<vec4f>;
-#if CONCAT
-@group(0) @binding(7) var<storage, read_write> input1: array<vec4f>;
-#end
-
+#include "conv_buffers"
 #include "conv_epilogue"
 
 // Numbers of the sum that are in workgroup memory at a time, and vectors of them.

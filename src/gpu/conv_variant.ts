@@ -163,6 +163,7 @@ function registerVariant({ pixels }: ConvShape, source: TemplateValues): ConvVar
       PIXEL_LANES: pixelLanes,
       PIXELS: tile / pixelLanes,
       TILE: tile,
+      WIDTH: 4,
       NARROW: false,
     },
     panel: lanes * 4,

@@ -49,6 +49,7 @@ export function workgroupVariant(
       PIXELS: pixels,
       VECTORS: vectors,
       TILE: tile,
+      WIDTH: 4,
       NARROW: false,
       PANEL_VECTORS: lanes * vectors,
       INPUT_LOADS: pixels * STEP_VECTORS / lanes,

@@ -3,6 +3,7 @@ import add from "../../shaders/add.wgsl" with { type: "text" };
 import attention from "../../shaders/attention.wgsl" with { type: "text" };
 import attentionSubgroup from "../../shaders/attention_subgroup.wgsl" with { type: "text" };
 import averagePool from "../../shaders/average_pool.wgsl" with { type: "text" };
+import convBuffers from "../../shaders/conv_buffers.wgsl" with { type: "text" };
 import convCommon from "../../shaders/conv_common.wgsl" with { type: "text" };
 import convEpilogue from "../../shaders/conv_epilogue.wgsl" with { type: "text" };
 import convRegister from "../../shaders/conv_register.wgsl" with { type: "text" };
@@ -36,6 +37,7 @@ import type { TemplateValues } from "./template.ts";
 
 const includes = {
   activation,
+  conv_buffers: convBuffers,
   conv_common: convCommon,
   conv_epilogue: convEpilogue,
   elementwise: elementwiseMain,
