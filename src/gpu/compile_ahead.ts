@@ -8,9 +8,8 @@ export type CompiledCall = Pick<Dispatch<unknown>, "kernel" | "constants" | "par
  * Makes the pipelines that calls need, and has the driver compile the new ones; that is not waited for.
  *
  * Mesa's software driver compiles a pipeline when it is first dispatched, on a thread of its own: so each is dispatched here
- * over no workgroups, which runs nothing. With parameters of a real call, since Mesa puts their values into the shader where
- * that makes it much shorter, as zeros would, and then compiles it once more for others. All are one submit: the next one
- * waits for it. Other drivers have compiled by then, and do nothing.
+ * over no workgroups, which runs nothing. All are one submit: the next one waits for it. Other drivers have compiled by then, and
+ * do nothing.
  *
  * @throws {MdmError} When the device refuses a shader.
  */
