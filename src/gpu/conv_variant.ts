@@ -96,7 +96,8 @@ export function convChoices(gpu: KernelTarget, shape: ConvShape): ConvChoice[] {
   });
 }
 
-function hasLanes({ subgroupSize }: KernelTarget): boolean {
+/** Whether subgroups have as many lanes as kernels that broadcast within them are made for. */
+export function hasLanes({ subgroupSize }: KernelTarget): boolean {
   return SUBGROUP_TILES[subgroupSize] !== undefined;
 }
 

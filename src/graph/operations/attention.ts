@@ -1,3 +1,4 @@
+import { hasLanes } from "../../gpu/conv_variant.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import {
@@ -72,7 +73,7 @@ const operation: Operation<Attributes> = {
     const { gpu } = to.target;
     const offsets = sets.flatMap(({ keyOffset, valueOffset }) => [keyOffset, valueOffset]);
     const vector = [headWidth, queryOffset, ...offsets].every((n) => n % 4 === 0);
-    const broadcasts = gpu.deviceClass === "software" && [4, 8, 16].includes(gpu.subgroupSize);
+    const broadcasts = gpu.deviceClass === "software" && hasLanes(gpu);
     if (vector && broadcasts) lowerSubgroup(inputs, output, attributes, to);
     else lowerEach(inputs, output, attributes, vector, to);
   },
