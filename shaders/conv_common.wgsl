@@ -69,8 +69,10 @@ fn tapAt(pixel: Pixel, ky: u32, kx: u32) -> Tap {
 // The pixels of a tile: from `first` to before `end`.
 struct Tile { span: u32, first: u32, end: u32 }
 
+fn tilesOfSpan(size: u32) -> u32 { return (params.span + size - 1u) / size; }
+
 fn tileAt(index: u32, size: u32) -> Tile {
-  let tiles = (params.span + size - 1u) / size;
+  let tiles = tilesOfSpan(size);
   let span = index / tiles;
   let start = (params.firstSpan + span) * params.span;
   return Tile(span, start + index % tiles * size, start + params.span);

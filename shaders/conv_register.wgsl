@@ -20,7 +20,7 @@ fn main(
 ) {
   loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
-  if (index >= params.spans * ((params.span + ${TILE}u - 1u) / ${TILE}u)) { return; }
+  if (index >= params.spans * tilesOfSpan(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   let first = tile.first + local.y * ${PIXELS}u;
   var w = panelAt(tile.span, group.x, ${LANES}u) + local.x;

@@ -37,7 +37,7 @@ fn main(
 ) {
   loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
-  if (index >= params.spans * ((params.span + ${TILE}u - 1u) / ${TILE}u)) { return; }
+  if (index >= params.spans * tilesOfSpan(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   let panels = (params.outputVectors + ${PANEL_VECTORS}u - 1u) / ${PANEL_VECTORS}u;
   let panel = group.x % panels;

@@ -9,6 +9,11 @@ export interface TensorSource {
   readFloat32(name: string): Promise<Float32Array>;
 }
 
+/** Whether a tensor is kept in 16 bits: as it is in the file, so nothing is lost. */
+export function isHalf({ tensors }: Pick<TensorSource, "tensors">, name: string): boolean {
+  return tensors?.get(name)?.dtype === "F16";
+}
+
 /** Tensors to be laid out as one. */
 interface WeightRequest {
   readonly key: string;
@@ -46,9 +51,9 @@ export class Weights implements Disposable {
     return this.#bytes;
   }
 
-  /** Whether a tensor is kept in 16 bits: as it is in the file, so nothing is lost. */
+  /** Whether a tensor is kept in 16 bits. */
   isHalf(name: string): boolean {
-    return this.source.tensors?.get(name)?.dtype === "F16";
+    return isHalf(this.source, name);
   }
 
   /** Where a loaded weight is. */

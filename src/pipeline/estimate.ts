@@ -1,6 +1,6 @@
 import { sessionGraphs, type SessionShape } from "../diffusion/session_graphs.ts";
 import type { KernelTarget } from "../gpu/device.ts";
-import { LARGEST_UPLOAD, weightBytes } from "../gpu/weights.ts";
+import { isHalf, LARGEST_UPLOAD, weightBytes } from "../gpu/weights.ts";
 import { byteLength, type Graph } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
 import { arenaBytes, type Plan, plan } from "../graph/plan.ts";
@@ -58,8 +58,8 @@ export function estimate(
   gpu: KernelTarget,
 ): Estimate {
   const graphs = sessionGraphs(network, shape);
-  const planned = (graph: Graph, { tensors }: Types) =>
-    plan(graph, { gpu, isHalf: (name) => tensors.get(name)?.dtype === "F16" });
+  const planned = (graph: Graph, types: Types) =>
+    plan(graph, { gpu, isHalf: (name) => isHalf(types, name) });
   const session = {
     conditioning: planned(graphs.conditioning, file),
     films: planned(graphs.films, file),

@@ -4,7 +4,7 @@ import type { Gpu, KernelTarget } from "../gpu/device.ts";
 import { pipelineKey, Pipelines } from "../gpu/recording.ts";
 import { replayTime } from "../gpu/replay_time.ts";
 import { Tensor } from "../gpu/tensor.ts";
-import { type TensorSource, Weights } from "../gpu/weights.ts";
+import { isHalf, type TensorSource, Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
 import type { Graph, Node } from "../graph/graph.ts";
 import { isolate } from "../graph/isolate.ts";
@@ -112,8 +112,4 @@ async function replayMs(
   const first = await replayTime(recording, 1) / 1e6;
   if (first > limit || first > LONG_MS) return first;
   return await replayTime(recording, REPLAYS) / 1e6;
-}
-
-function isHalf({ tensors }: TensorSource, name: string): boolean {
-  return tensors?.get(name)?.dtype === "F16";
 }

@@ -15,7 +15,7 @@ import {
   type Value,
 } from "../graph.ts";
 import { elements, type Lowering, type Memory, sources, type Target } from "../lowering.ts";
-import { type ConvCall, keepStatistics, lowerWinograd } from "./conv2d_winograd.ts";
+import { type ConvCall, keepStatistics, lowerWinograd, NO_EPILOGUE } from "./conv2d_winograd.ts";
 
 /** What may follow the sum of a convolution or linear layer, in this order. */
 export interface Epilogue {
@@ -29,8 +29,6 @@ export interface Epilogue {
 type Pair = readonly [number, number];
 
 const ONE: Pair = [1, 1];
-
-const NO_EPILOGUE = { activation: ACTIVATIONS.none, useBias: 0, useGate: 0, useResidual: 0 };
 
 interface Attributes {
   /** [outputs, inputs, ...kernel]; several stand one after the other in the outputs. */
@@ -78,29 +76,30 @@ const conv: Operation<Attributes> = {
 
   lower(inputs, output, attributes, to: Lowering) {
     const call = describe(inputs, output, attributes, to);
-    if (isWinograd(inputs, output, attributes, to)) lowerWinograd(call, attributes.weights, to);
-    else lowerDirect(call, attributes, to);
+    const shape = shapeOf(inputs[0]!, output, attributes, to.target);
+    if (isWinograd(shape, inputs[0]!, attributes, to)) lowerWinograd(call, attributes.weights, to);
+    else lowerDirect(call, shape, attributes, to);
   },
 
-  normalises: ({ inputs, output, attributes }, to) =>
-    isWinograd(inputs, output, attributes as Attributes, to),
+  normalises({ inputs: [input], output, attributes }, to) {
+    const of = attributes as Attributes;
+    return isWinograd(shapeOf(input!, output, of, to.target), input!, of, to);
+  },
 };
 
 function isWinograd(
-  [input]: readonly Value[],
-  output: Value,
-  attributes: Attributes,
-  to: Lowering,
+  shape: ConvShape,
+  input: Value,
+  { kernel, stride }: Attributes,
+  { target: { gpu } }: Lowering,
 ): boolean {
-  const { kernel, stride } = attributes;
-  const { gpu } = to.target;
-  const asked = askedFor(gpu, shapeOf(input!, output, attributes, to.target));
+  const asked = askedFor(gpu, shape);
   return usesWinograd({ ...gpu, ...asked && { convVariant: asked.variant } }, {
     kernel,
     stride,
-    pixels: elements(output.shape.slice(1, -1)),
-    inputs: input!.shape.at(-1)!,
-    outputs: output.shape.at(-1)!,
+    pixels: shape.pixels,
+    inputs: input.shape.at(-1)!,
+    outputs: shape.outputs,
   });
 }
 
@@ -157,20 +156,14 @@ function describe(
 /** One call that computes what is written. */
 function lowerDirect(
   call: ConvCall,
+  shape: ConvShape,
   { weights, kernel, stride, upsample }: Attributes,
   to: Lowering,
 ): void {
   const { rows, inputs, outputs, outputHeight, outputWidth } = call;
-  const half = weights.every(({ name }) => to.target.isHalf(name));
-  const variant = convVariant(to.target.gpu, {
-    pixels: outputHeight * outputWidth,
-    outputs,
-    depth: elements(kernel) * inputs.reduce((sum, channels) => sum + Math.ceil(channels / 4), 0),
-    sources: inputs.length,
-    half,
-  });
+  const { half, pixels } = shape;
+  const variant = convVariant(to.target.gpu, shape);
   const packing = { outputs, inputs, taps: elements(kernel), panel: variant.panel, half };
-  const pixels = outputHeight * outputWidth;
   const statistics = variant.statistics ? keepStatistics(call, variant.tile, to) : null;
   // Parts of sums are stored as they are; the epilogue follows when they are added.
   const sums = variant.parts === 1

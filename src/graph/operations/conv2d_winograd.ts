@@ -164,6 +164,9 @@ function productGroups(shape: Parameters<typeof productBytes>[0]): [number, numb
   ]);
 }
 
+/** Sums are stored as they are. */
+export const NO_EPILOGUE = { activation: ACTIVATIONS.none, useBias: 0, useGate: 0, useResidual: 0 };
+
 /** A product of matrices is a 1x1 convolution without an epilogue. */
 const POINTWISE = {
   kernelHeight: 1,
@@ -172,9 +175,6 @@ const POINTWISE = {
   strideX: 1,
   upsampleY: 1,
   upsampleX: 1,
-  activation: 0,
-  useBias: 0,
-  useGate: 0,
-  useResidual: 0,
+  ...NO_EPILOGUE,
   useStatistics: 0,
 };
