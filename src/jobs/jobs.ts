@@ -1,0 +1,78 @@
+/** What front ends can do with jobs: the one core behind all protocols. */
+import type { Job, JobOptions, JobRequest } from "./job.ts";
+import type { Counts, JobEvent } from "./queue.ts";
+import type { StoredFile } from "./store.ts";
+
+/** What clients are told of the model. */
+export interface ModelCard {
+  /** The name of its folder. */
+  readonly name: string;
+  readonly makes: "pictures" | "videos";
+  /** Width and height of every resolution that a picture is made in, the outermost first. */
+  readonly levels: readonly { readonly width: number; readonly height: number }[];
+  /** 1 for pictures. */
+  readonly frames: number;
+}
+
+/** What a request may ask for. */
+export interface Limits {
+  /** Pictures of a job. */
+  readonly pictures: number;
+  readonly steps: number;
+  /** Letters of a prompt. */
+  readonly promptLength: number;
+  /** Width times height. */
+  readonly pixels: number;
+  /** Milliseconds that a job may wait, and run. */
+  readonly queueMs: number;
+  readonly runMs: number;
+  /** Milliseconds that a synchronous request is held at most. */
+  readonly waitMs: number;
+}
+
+/** How the worker is. */
+export interface Health {
+  /** "starting": not ready yet; "ready"; "draining": takes no more jobs; "failed": it cannot make pictures. "none": no worker here. */
+  readonly worker: "starting" | "ready" | "draining" | "failed" | "none";
+  /** Why it is not ready. */
+  readonly reason: string | null;
+  readonly slots: { readonly all: number; readonly busy: number };
+  readonly jobs: Counts;
+  /** Milliseconds of a step, the median of the last ones; null: none was made. */
+  readonly stepMs: number | null;
+}
+
+/** Jobs, as front ends see them. */
+export interface Jobs {
+  readonly model: ModelCard;
+  readonly limits: Limits;
+  /**
+   * Queues a job.
+   *
+   * @throws {UsageError} When the request asks for what cannot be, or is over a limit.
+   * @throws {QueueFull} When as many wait as may.
+   * @throws {JobConflict} When the id or the idempotency key belongs to another request.
+   */
+  submit(request: JobRequest, options?: JobOptions): Promise<Job>;
+  get(id: string): Promise<Job | null>;
+  list(filter?: { readonly origin?: string; readonly limit?: number }): Promise<Job[]>;
+  /** Jobs that come before it. */
+  position(id: string): Promise<number>;
+  /** Stops a job that has not ended; null where there is none. */
+  cancel(id: string): Promise<Job | null>;
+  /** Queues a job that failed or was canceled once more. */
+  retry(id: string): Promise<Job | null>;
+  /** Cancels all that wait of one front end; gives how many. */
+  purge(origin: string): Promise<number>;
+  /** Removes a job that has ended, and its files. */
+  remove(id: string): Promise<boolean>;
+  /** First the job as it is (change "state"), then every change until it has ended. Ends at once where there is no such job. */
+  events(id: string, signal: AbortSignal): AsyncIterableIterator<JobEvent>;
+  /** The job once it has ended, or as it is after so many milliseconds. */
+  wait(id: string, ms: number, signal?: AbortSignal): Promise<Job | null>;
+  /** A file of a job. */
+  read(id: string, name: string): Promise<StoredFile | null>;
+  /** An address of a file that needs no token of ours; null where the store has none. */
+  link(id: string, name: string): Promise<string | null>;
+  health(): Promise<Health>;
+}

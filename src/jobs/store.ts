@@ -1,0 +1,22 @@
+/** Where the files of jobs are. */
+
+/** A file to be read. */
+export interface StoredFile {
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly bytes: number;
+}
+
+/**
+ * Keeps files of jobs, by job and name. Names are ours: ids are letters, digits, "-" and "_"; names may have dots as well, but do not
+ * begin with one. Anything else is refused.
+ */
+export interface ResultStore extends AsyncDisposable {
+  /** Writes a file, all of it or nothing; over one that is there. */
+  put(job: string, name: string, content: Uint8Array<ArrayBuffer>, type: string): Promise<void>;
+  /** Null where there is none. */
+  get(job: string, name: string): Promise<StoredFile | null>;
+  /** An address that clients can fetch without us, for a while; null where the store has none. */
+  link(job: string, name: string): Promise<string | null>;
+  /** Removes all files of a job. */
+  remove(job: string): Promise<void>;
+}
