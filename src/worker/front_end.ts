@@ -1,0 +1,13 @@
+/** What every front end is given, and gives. */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Jobs } from "../jobs/jobs.ts";
+
+/** What front ends share. */
+export interface FrontEndOptions {
+  readonly jobs: Jobs;
+  /** Where clients reach this server, without a slash at the end; of a request where it is not configured: its own origin. */
+  publicUrl(request: Request): string;
+}
+
+/** One protocol: routes, and how its errors look. It knows nothing of the others. */
+export type FrontEnd = (options: FrontEndOptions) => OpenAPIHono;
