@@ -5,6 +5,7 @@ import { UsageError } from "../errors.ts";
 import { FASTEST } from "../media/animation.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { makesVideos } from "../model/frame_grids.ts";
+import { levelOf } from "../pipeline/level_files.ts";
 import { type GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
 import { type ModelIdentity, modelIdentity } from "../pipeline/recipe.ts";
 import {
@@ -16,7 +17,6 @@ import {
 } from "../pipeline/request.ts";
 import type { Truncation } from "../pipeline/prompts.ts";
 import { Interrupted } from "./interrupt.ts";
-import { levelOf } from "./level_files.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,

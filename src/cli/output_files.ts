@@ -6,7 +6,7 @@ import { MdmError, UsageError } from "../errors.ts";
 import { type AnimationFormat, animationFormatOf } from "../media/animation.ts";
 import { formatOf, type ImageFormat } from "../media/image.ts";
 import { checkWritable, writeAtomically, writeFolderAtomically } from "../media/write.ts";
-import { encodeLevel, type Files, type Level } from "./level_files.ts";
+import { encodeLevel, type Files, type Level } from "../pipeline/level_files.ts";
 
 /** A file that is written over, or a folder in which names are chosen. */
 interface Place {

@@ -3,6 +3,7 @@ import { openFile } from "../checkpoint/file.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { readText } from "../media/png_text.ts";
 import { frameGrids } from "../model/frame_grids.ts";
+import { type Level, levelOf } from "../pipeline/level_files.ts";
 import { type GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
 import {
   type ModelIdentity,
@@ -13,7 +14,6 @@ import {
   requestOf,
 } from "../pipeline/recipe.ts";
 import type { GenerateRequest } from "../pipeline/request.ts";
-import { type Level, levelOf } from "./level_files.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,

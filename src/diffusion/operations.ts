@@ -25,10 +25,10 @@ function slotSizes(shape: Shape): { slotVectors: number; invocations: number } {
   return { slotVectors, invocations: shape[0]! * slotVectors };
 }
 
-const noiseOperation: Operation<{ shape: Shape; level: number }> = {
+const noiseOperation: Operation<{ shape: Shape; level: number; first: boolean }> = {
   name: "noise",
   shape: (_, { shape }) => shape,
-  lower([slots], output, { level }, to) {
+  lower([slots], output, { level, first }, to) {
     const { slotVectors, invocations } = slotSizes(output.shape);
     to.emit(elementwise({
       kernel: kernels.noise,
@@ -38,6 +38,7 @@ const noiseOperation: Operation<{ shape: Shape; level: number }> = {
         vectors: vectors(output.shape),
         channels: output.shape.at(-1)!,
         level,
+        firstOnly: Number(first),
       },
       buffers: { slots: to.value(slots!), output: to.value(output) },
     }));
@@ -46,7 +47,12 @@ const noiseOperation: Operation<{ shape: Shape; level: number }> = {
 
 /** Normal noise [slots, height, width, channels], determined by each slot's seed and draw and by the level. */
 export function noise(graph: Graph, slots: Value, shape: Shape, level: number): Value {
-  return graph.apply(noiseOperation, [slots], { shape, level });
+  return graph.apply(noiseOperation, [slots], { shape, level, first: false });
+}
+
+/** The same for pictures that have drawn none before; what is there of the others stays. */
+export function firstNoise(graph: Graph, slots: Value, shape: Shape, level: number): Value {
+  return graph.apply(noiseOperation, [slots], { shape, level, first: true });
 }
 
 interface X0Attributes {

@@ -31,7 +31,7 @@ export interface SlotState {
 /** Memory, weights and recorded calls for sampling pictures of one shape, to be used again and again. */
 export class Session implements Disposable {
   /** The model's times, by row of the tables of runs. */
-  readonly #times: number[] = [];
+  readonly #times: number[];
   /** The first of the steps whose scales and shifts are there, of each slot. */
   readonly #filmsFrom: number[];
   /** Whether any picture is guided at the step that is next. */
@@ -50,6 +50,7 @@ export class Session implements Disposable {
       readonly steps: readonly (StepKind & { readonly executable: Executable })[];
     },
   ) {
+    this.#times = new Array(shape.steps).fill(0);
     this.#filmsFrom = new Array(shape.slots).fill(-Infinity);
   }
 
@@ -91,10 +92,13 @@ export class Session implements Disposable {
       [...this.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   }
 
-  /** Writes the tables of a run: a row for each of its steps, from `first` on. */
+  /** Writes the tables of a run: a row for each of its steps, from `first` on. Pictures may be at rows of several runs. */
   writeTables({ times, levels }: Pick<SamplingPlan, "times" | "levels">, first = 0): void {
     times.forEach((time, i) => this.#times[first + i] = time);
-    this.#filmsFrom.fill(-Infinity);
+    for (const [slot, from] of this.#filmsFrom.entries()) {
+      const isWritten = from < first + times.length && first < from + FILM_STEPS;
+      if (isWritten) this.#filmsFrom[slot] = -Infinity;
+    }
     const width = levels.length * COEFFICIENTS;
     const table = new Float32Array(times.length * width);
     for (const [level, { coefficients }] of levels.entries()) {
@@ -144,15 +148,19 @@ export class Session implements Disposable {
     if (missing.length > 0) this.executables.films.submit();
   }
 
-  /** Draws the first noise of every level. */
+  /** Draws the first noise of every level of the pictures that have drawn none. */
   start(): void {
     this.executables.start.submit();
   }
 
-  /** Makes keys, values and embeddings of the texts that were written. */
-  condition(): void {
+  /**
+   * Makes keys, values and embeddings of the texts that were written.
+   *
+   * @param changed The slots whose texts are others than before.
+   */
+  condition(changed: Iterable<number> = Array(this.shape.slots).keys()): void {
     this.executables.conditioning.submit();
-    this.#filmsFrom.fill(-Infinity);
+    for (const slot of changed) this.#filmsFrom[slot] = -Infinity;
   }
 
   /**

@@ -2,7 +2,14 @@ import { Graph, type Shape, type Value } from "../graph/graph.ts";
 import { repeatRows } from "../graph/operations/rows.ts";
 import type { Network, NetworkSizes } from "../model/network.ts";
 import { driftSince } from "./drift.ts";
-import { COEFFICIENTS, noise, SLOT_BYTES, stepLevel, stepReusing } from "./operations.ts";
+import {
+  COEFFICIENTS,
+  firstNoise,
+  noise,
+  SLOT_BYTES,
+  stepLevel,
+  stepReusing,
+} from "./operations.ts";
 import type { Threshold } from "./thresholds.ts";
 
 /** What a session is made for; all of it is fixed, for it decides what is recorded. */
@@ -60,7 +67,7 @@ export interface StepKind {
 
 /** The graphs of a session, for a device or for a report. */
 export interface SessionGraphs {
-  /** Once a run: the first noise of every level. */
+  /** Once a picture: the first noise of every level. */
   readonly start: Graph;
   /** Once a prompt. */
   readonly conditioning: Graph;
@@ -97,7 +104,7 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
   const start = new Graph();
   const seeds = start.input(SESSION_TENSORS.slots, tensors.get(SESSION_TENSORS.slots)!);
   for (const [level, picture] of pictures.entries()) {
-    start.output(SESSION_TENSORS.latent(level), noise(start, seeds, picture, level));
+    start.output(SESSION_TENSORS.latent(level), firstNoise(start, seeds, picture, level));
   }
   const steps = stepGraphs(network, shape, tensors);
   const { inputs, outputs } = steps[0]!.graph;

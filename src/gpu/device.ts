@@ -40,6 +40,15 @@ export interface GpuOptions {
   readonly tuned?: { readonly adapter: string; readonly convolutions: TunedConvs };
 }
 
+/** A piece of a buffer that goes into another buffer; offsets and size are multiples of four. */
+export interface BufferCopy {
+  readonly from: GPUBuffer;
+  readonly fromOffset: number;
+  readonly to: GPUBuffer;
+  readonly toOffset: number;
+  readonly bytes: number;
+}
+
 /** Said wherever no adapter is found; `mdm doctor` and the setup task say the same. */
 export const NO_ADAPTER =
   `No WebGPU adapter was found. Install a Vulkan driver: "deno task setup" does it, or on Debian run "sudo apt-get install -y mesa-vulkan-drivers libvulkan1".`;
@@ -139,6 +148,15 @@ export class Gpu implements Disposable {
       size: Math.max(16, Math.ceil(bytes / 4) * 4),
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
+  }
+
+  /** Copies pieces of buffers, after the work submitted before. */
+  copy(pieces: Iterable<BufferCopy>): void {
+    const encoder = this.device.createCommandEncoder();
+    for (const { from, fromOffset, to, toOffset, bytes } of pieces) {
+      encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
+    }
+    this.device.queue.submit([encoder.finish()]);
   }
 
   /** Waits until all submitted work is done, and throws what went wrong in it. */

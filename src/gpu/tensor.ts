@@ -20,12 +20,11 @@ export class Tensor implements Disposable, BufferRange {
   /** Writes numbers without padding, from row `first` on (rows of the first dimension). */
   write(data: Float32Array, first = 0): void {
     const rows = data.length / this.#width;
-    const rowsEach = this.bytes / (this.#stride * 4) / this.shape[0]!;
     const padded = new Float32Array(rows * this.#stride);
     for (let row = 0; row < rows; row++) {
       padded.set(data.subarray(row * this.#width, (row + 1) * this.#width), row * this.#stride);
     }
-    this.gpu.device.queue.writeBuffer(this.buffer, first * rowsEach * this.#stride * 4, padded);
+    this.gpu.device.queue.writeBuffer(this.buffer, first * this.rowBytes, padded);
   }
 
   /** Writes bytes as they are. */
@@ -33,9 +32,16 @@ export class Tensor implements Disposable, BufferRange {
     this.gpu.device.queue.writeBuffer(this.buffer, 0, data);
   }
 
-  /** Reads the numbers back, without padding. */
-  async read(): Promise<Float32Array<ArrayBuffer>> {
-    const padded = new Float32Array(await this.gpu.read(this.buffer, 0, this.bytes));
+  /** Bytes of a row of the first dimension. */
+  get rowBytes(): number {
+    return this.bytes / this.shape[0]!;
+  }
+
+  /** Reads numbers back, without padding: of so many rows of the first dimension, from row `first` on. */
+  async read(first = 0, count = this.shape[0]! - first): Promise<Float32Array<ArrayBuffer>> {
+    const { rowBytes } = this;
+    const bytes = await this.gpu.read(this.buffer, first * rowBytes, count * rowBytes);
+    const padded = new Float32Array(bytes);
     const rows = padded.length / this.#stride;
     const data = new Float32Array(rows * this.#width);
     for (let row = 0; row < rows; row++) {

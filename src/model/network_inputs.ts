@@ -7,13 +7,18 @@ import { microTime, timestepEmbedding } from "./timestep_embedding.ts";
 /** A network's tensors by name. */
 type Tensors = ReadonlyMap<string, Tensor>;
 
-/** Writes the rows' texts, where the network takes text. */
-export function writeText(network: Network, texts: readonly RowText[], tensors: Tensors): void {
+/** Writes texts, one row's after the other, from row `first` on, where the network takes text. */
+export function writeText(
+  network: Network,
+  texts: readonly RowText[],
+  tensors: Tensors,
+  first = 0,
+): void {
   if (!network.takesText) return;
   const [, tokens = 0] = tensors.get(TENSORS.mask)!.shape;
   const numbers = textNumbers(network.config, texts, tokens);
   for (const name of ["features", "mask", "pool"] as const) {
-    tensors.get(TENSORS[name])!.write(numbers[name]);
+    tensors.get(TENSORS[name])!.write(numbers[name], first);
   }
 }
 

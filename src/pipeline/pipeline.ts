@@ -1,18 +1,15 @@
 import { InnerSchedule } from "../diffusion/inner_cache.ts";
 import type { SamplingPlan } from "../diffusion/plan.ts";
-import { Session } from "../diffusion/session.ts";
-import { SESSION_TENSORS, type SessionShape } from "../diffusion/session_graphs.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { Weights } from "../gpu/weights.ts";
 import { framesOf } from "../media/mosaic.ts";
 import type { Picture } from "../media/picture.ts";
-import { toPicture } from "../media/pixels.ts";
 import { frameGrids } from "../model/frame_grids.ts";
-import { writeMicros, writeText } from "../model/network_inputs.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
+import { Batch, type Sampled } from "./batch.ts";
 import { compactWhereLarge } from "./compact.ts";
 import type { PlannedEncoder } from "./estimate.ts";
 import { fitBatch } from "./fit_batch.ts";
@@ -20,12 +17,13 @@ import { type ModelOptions, ModelSource } from "./model_source.ts";
 import { readTextFeatures, type TextFeatures } from "./text_features.ts";
 import { openText, padded, type TextSource, type Truncation } from "./prompts.ts";
 import {
+  type BatchKind,
+  batchKind,
   type GenerateRequest,
   guidedSteps,
   type PictureJob,
   type ResolvedRequest,
   resolveRequest,
-  sessionShape,
 } from "./request.ts";
 
 /** A picture or video that was made. */
@@ -74,8 +72,7 @@ const STEPS_IN_FLIGHT = 2;
 export class Pipeline implements AsyncDisposable {
   readonly #pipelines: Pipelines;
   readonly #weights: Weights;
-  #session: Session | null = null;
-  #sessionKey = "";
+  #batch: Batch | null = null;
 
   private constructor(
     readonly gpu: Gpu,
@@ -118,14 +115,14 @@ export class Pipeline implements AsyncDisposable {
   get bytes(): { readonly weights: number; readonly run: number; readonly text: number } {
     return {
       weights: this.#weights.bytes,
-      run: this.#session?.bytes ?? 0,
+      run: this.#batch?.bytes ?? 0,
       text: this.text.bytes,
     };
   }
 
   /** Multiplications and additions of one step of the last run. */
   get stepFlops(): number {
-    return this.#session?.executables.steps[0]?.executable.plan.flops ?? 0;
+    return this.#batch?.stepFlops ?? 0;
   }
 
   /** Distinct compiled pipelines. */
@@ -163,32 +160,34 @@ export class Pipeline implements AsyncDisposable {
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, void> {
     const resolved = this.resolve(request);
-    const { jobs, batch, plan } = resolved;
-    const steps = Math.ceil(jobs.length / batch) * plan.times.length;
-    const grids = frameGrids(this.folder.config);
-    const features = request.textFeatures === undefined ? null : await readTextFeatures(
-      request.textFeatures,
+    const { jobs, batch: size, plan } = resolved;
+    const { textFeatures, signal } = request;
+    const steps = Math.ceil(jobs.length / size) * plan.times.length;
+    const features = textFeatures === undefined ? null : await readTextFeatures(
+      textFeatures,
       [request.prompt].flat().length,
       this.folder.config.conditioningFeatureDim,
     );
     // All at once, so that the encoder is loaded once and never beside the weights.
-    if (this.options.lowMemory) {
-      this.options.onStage?.("text");
-      await this.#rows(jobs, plan, features);
-    }
-    for (let first = 0; first < jobs.length; first += batch) {
-      const group = jobs.slice(first, first + batch);
-      const done = first / batch * plan.times.length;
-      for await (const step of this.#sample(resolved, group, features, request.signal)) {
-        if (typeof step !== "number") yield step;
-        else yield { kind: "progress", step: done + step, steps };
-      }
-      this.options.onStage?.("reading");
-      const levels = await this.#read(resolved, group.length);
-      for (const [slot, job] of group.entries()) {
-        const pictures = levels.map((slots) => slots[slot]!);
-        const frames = pictures.map((picture, level) => framesOf(picture, grids[level]!));
-        yield { kind: "picture", picture: { ...job, levels: pictures, frames } };
+    if (this.options.lowMemory) await this.prepare(resolved, jobs, features);
+    for (let first = 0; first < jobs.length; first += size) {
+      const group = jobs.slice(first, first + size);
+      const done = first / size * plan.times.length;
+      signal?.throwIfAborted();
+      const pictures = await this.prepare(resolved, group, features);
+      for (const truncation of this.takeTruncations()) yield { kind: "truncated", truncation };
+      try {
+        for await (const step of this.#sample(resolved, pictures, signal)) {
+          yield { kind: "progress", step: done + step, steps };
+        }
+        this.options.onStage?.("reading");
+        // Waited for together: a wait takes 11 ms.
+        const levels = await Promise.all(pictures.map((picture) => this.#batch!.read(picture)));
+        for (const [i, job] of group.entries()) {
+          yield { kind: "picture", picture: this.finished(job, levels[i]!) };
+        }
+      } finally {
+        for (const picture of pictures) this.#batch?.remove(picture);
       }
     }
   }
@@ -196,38 +195,23 @@ export class Pipeline implements AsyncDisposable {
   /** Samples a group of pictures; yields the number of steps done. */
   async *#sample(
     resolved: ResolvedRequest,
-    group: readonly PictureJob[],
-    features: TextFeatures | null,
+    pictures: readonly Sampled[],
     signal?: AbortSignal,
-  ): AsyncGenerator<number | GenerateEvent & { kind: "truncated" }> {
-    signal?.throwIfAborted();
+  ): AsyncGenerator<number> {
     const { plan, cache } = resolved;
-    this.options.onStage?.("text");
-    const rows = await this.#rows(group, plan, features);
-    for (const truncation of this.text.truncations.values()) {
-      yield { kind: "truncated", truncation };
-    }
-    this.text.truncations.clear();
     this.options.onStage?.("weights");
-    const session = await this.#prepare(resolved, group.length, rows);
-    const states = (step: number, draw: number) =>
-      group.map(({ seed }) => {
-        return { tableRow: step, draw, seed, guidance: plan.guidances[step]! };
-      });
+    const batch = this.batch(batchKind(resolved, this.folder));
+    await batch.add(pictures);
     this.options.onStage?.("sampling");
-    session.condition();
-    session.writeSlots(states(0, 0));
-    session.start();
     const inFlight: Promise<number | void>[] = [];
     const schedule = new InnerSchedule(cache ?? { every: 1 }, plan.guidances);
-    const measures = session.shape.inner === "measured";
+    const measures = batch.kind.inner === "measured";
     try {
       for (const step of plan.times.keys()) {
         signal?.throwIfAborted();
         const inner = schedule.next();
-        session.writeSlots(states(step, step + 1));
-        session.step({ inner });
-        inFlight.push(inner && measures ? session.readDrift() : this.gpu.finish());
+        batch.step({ inner });
+        inFlight.push(inner && measures ? batch.readDrift() : this.gpu.finish());
         if (inFlight.length >= STEPS_IN_FLIGHT) {
           const drift = await inFlight.shift();
           // Taken when it is waited for, not when it is there: decisions must not hang on how fast the GPU is.
@@ -240,13 +224,48 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** The text of each row of the model: with guidance what stands for no prompt last. */
-  async #rows(
+  /** Pictures of a request, ready for a batch: their prompts are encoded. */
+  async prepare(
+    { plan }: Pick<ResolvedRequest, "plan">,
+    jobs: readonly PictureJob[],
+    features: TextFeatures | null = null,
+  ): Promise<Sampled[]> {
+    this.options.onStage?.("text");
+    const texts = await this.#texts(jobs, plan, features);
+    return jobs.map(({ seed }, i) => ({ seed, plan, texts: texts[i]! }));
+  }
+
+  /** The batch of a kind, whose session is kept until another kind is asked for. */
+  batch(kind: BatchKind): Batch {
+    const key = JSON.stringify(kind);
+    if (this.#batch === null || JSON.stringify(this.#batch.kind) !== key) {
+      this.#batch?.[Symbol.dispose]();
+      const runnable = { pipelines: this.#pipelines, weights: this.#weights };
+      this.#batch = new Batch(this.folder.network, runnable, kind);
+    }
+    return this.#batch;
+  }
+
+  /** The pictures of every level, with their frames. */
+  finished(job: PictureJob, levels: readonly Picture[]): GeneratedPicture {
+    const grids = frameGrids(this.folder.config);
+    return { ...job, levels, frames: levels.map((picture, i) => framesOf(picture, grids[i]!)) };
+  }
+
+  /** Prompts that were cut since the last look. */
+  takeTruncations(): Truncation[] {
+    const taken = [...this.text.truncations.values()];
+    this.text.truncations.clear();
+    return taken;
+  }
+
+  /** The texts of each picture: what it shows and, with guidance, what stands for no prompt. */
+  async #texts(
     group: readonly PictureJob[],
     plan: SamplingPlan,
     features: TextFeatures | null,
-  ): Promise<RowText[]> {
-    if (!this.folder.network.takesText) return [];
+  ): Promise<RowText[][]> {
+    if (!this.folder.network.takesText) return group.map(() => []);
     const guided = guidedSteps(plan) !== "never";
     if (guided && !this.text.guides) {
       throw new UsageError("The model has classes and no guidance: give guidance 1.");
@@ -257,72 +276,19 @@ export class Pipeline implements AsyncDisposable {
     ]);
     const rows = await this.text.rows(new Set(missing));
     if (this.options.lowMemory) this.text.release();
-    const withText = group.map(({ prompt, promptIndex }) =>
-      features?.prompts[promptIndex] ?? rows.get(prompt)!
-    );
-    if (!guided) return withText;
-    const without = group.map(({ negative, promptIndex }) =>
-      features?.negative?.[promptIndex] ?? rows.get(negative)!
-    );
-    // In the reference both are padded to one length, which a model that attends to padding sees.
-    const lengths = withText.map((text, i) => Math.max(text.length, without[i]!.length));
-    return [...withText, ...without].map((text, i) => padded(text, lengths[i % group.length]!));
-  }
-
-  /** A session of the right shape, with the tables and texts of a run in it. */
-  async #prepare(
-    resolved: ResolvedRequest,
-    slots: number,
-    rows: readonly RowText[],
-  ): Promise<Session> {
-    const longest = Math.max(1, ...rows.map(({ length }) => length));
-    const session = await this.#sessionOf(
-      sessionShape(resolved, this.folder, { slots, tokens: longest }),
-    );
-    session.writeTables(resolved.plan);
-    const { network } = this.folder;
-    writeText(network, rows, session.tensors);
-    writeMicros(network, session.tensors);
-    return session;
-  }
-
-  /** The session of the run before, if it has the shape; one is kept. */
-  async #sessionOf(shape: SessionShape): Promise<Session> {
-    const key = JSON.stringify(shape);
-    if (this.#session === null || this.#sessionKey !== key) {
-      this.#session?.[Symbol.dispose]();
-      this.#session = null;
-      this.#session = await Session.make(this.folder.network, shape, {
-        pipelines: this.#pipelines,
-        weights: this.#weights,
-      });
-      this.#sessionKey = key;
-    }
-    return this.#session;
-  }
-
-  /** Reads the pictures of every level back. */
-  async #read({ plan }: ResolvedRequest, slots: number): Promise<Picture[][]> {
-    const tensors = plan.levels.map((_, level) =>
-      this.#session!.tensor(SESSION_TENSORS.latent(level))
-    );
-    // Waited for together: a wait takes 11 ms.
-    const read = await Promise.all(tensors.map((tensor) => tensor.read()));
-    return read.map((latents, level) => {
-      const [, height = 1, width = 1, channels = 3] = tensors[level]!.shape;
-      const values = latents.map((x) => x * plan.levels[level]!.outputScale);
-      const size = height * width * channels;
-      return Array.from(
-        { length: slots },
-        (_, slot) =>
-          toPicture(values.subarray(slot * size, (slot + 1) * size), width, height, channels),
-      );
+    return group.map(({ prompt, negative, promptIndex }) => {
+      const shown = features?.prompts[promptIndex] ?? rows.get(prompt)!;
+      if (!guided) return [shown];
+      const none = features?.negative?.[promptIndex] ?? rows.get(negative)!;
+      // In the reference both are padded to one length, which a model that attends to padding sees.
+      const length = Math.max(shown.length, none.length);
+      return [padded(shown, length), padded(none, length)];
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.gpu.finish().catch(() => {});
-    this.#session?.[Symbol.dispose]();
+    this.#batch?.[Symbol.dispose]();
     this.#weights[Symbol.dispose]();
     this.text[Symbol.dispose]();
     this.#pipelines[Symbol.dispose]();

@@ -17,6 +17,9 @@ export interface Truncation {
 /** Prompts that are encoded before they are waited for: their features are in memory twice until then. */
 const TOGETHER = 16;
 
+/** Prompts whose features are kept beyond those that are asked for: a worker sees ever new ones. */
+const KEPT = 256;
+
 /** What gives a model its text. */
 export interface TextSource extends Disposable {
   /** Whether there is a text for no prompt, so that a prompt can be made to count more. */
@@ -86,7 +89,17 @@ class Prompts implements TextSource {
     for (let first = 0; first < missing.length; first += TOGETHER) {
       await this.#encode(missing.slice(first, first + TOGETHER));
     }
-    return this.#features;
+    const rows = new Map([...prompts].map((prompt) => [prompt, this.#features.get(prompt)!]));
+    // Those that were asked for last are forgotten last.
+    for (const [prompt, row] of rows) {
+      this.#features.delete(prompt);
+      this.#features.set(prompt, row);
+    }
+    for (const prompt of this.#features.keys()) {
+      if (this.#features.size <= KEPT) break;
+      this.#features.delete(prompt);
+    }
+    return rows;
   }
 
   async #encode(prompts: readonly string[]): Promise<void> {

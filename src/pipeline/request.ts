@@ -157,24 +157,45 @@ export function resolveRequest(
   };
 }
 
-/** What a session has to be made for to run a request: so many pictures at a time, with texts of so many tokens. */
-export function sessionShape(
+/** What decides how pictures are computed: those that agree in it can be denoised together. */
+export type BatchKind = Omit<SessionShape, "slots" | "tokens" | "steps">;
+
+/** The kind of batch that a request's pictures need. */
+export function batchKind(
   { cache, plan, size }: ResolvedRequest,
   { config, diffusion }: { config: ModelConfig; diffusion: DiffusionConfig | null },
-  { slots, tokens }: { slots: number; tokens: number },
-): SessionShape {
+): BatchKind {
   return {
-    slots,
     guided: guidedSteps(plan),
     inner: cache === undefined ? "always" : "every" in cache ? "sometimes" : "measured",
-    tokens: Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP,
-    steps: plan.times.length,
     size,
     threshold: plan.threshold,
     imageScales: plan.levels.map(({ imageScale }) => imageScale),
     outputScale: config.kind === "unet" ? diffusion!.modelOutputScale : 0,
     noise: plan.usesNoise ? "seeded" : "none",
   };
+}
+
+/**
+ * What a session has to be made for to run a batch: so many pictures at a time, with texts of so many tokens, each with a table of
+ * so many steps.
+ */
+export function batchShape(
+  kind: BatchKind,
+  { slots, tokens, steps }: { slots: number; tokens: number; steps: number },
+): SessionShape {
+  const room = Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP;
+  return { ...kind, slots, tokens: room, steps: slots * steps };
+}
+
+/** What a session has to be made for to run a request: so many pictures at a time, with texts of so many tokens. */
+export function sessionShape(
+  resolved: ResolvedRequest,
+  model: { config: ModelConfig; diffusion: DiffusionConfig | null },
+  sizes: { slots: number; tokens: number },
+): SessionShape {
+  const steps = resolved.plan.times.length;
+  return batchShape(batchKind(resolved, model), { ...sizes, steps });
 }
 
 /** @throws {UsageError} When there is nothing to cache, or that not as asked for. */

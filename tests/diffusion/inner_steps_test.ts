@@ -49,7 +49,7 @@ async function makeSession(
 }
 
 const slots = (step: number, guidance = 3) =>
-  [1n, 2n].map((seed) => ({ tableRow: step, draw: step + 1, seed, guidance }));
+  [1n, 2n].map((seed) => ({ tableRow: step, draw: step, seed, guidance }));
 
 /** The latents of every level. */
 async function read(session: Session): Promise<Float32Array[]> {

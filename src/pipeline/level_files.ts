@@ -1,17 +1,22 @@
 /** What is written of a picture or video: a level as a file, or as a folder of frames. */
 
-import { encodeAnimation, frameNames } from "../media/animation.ts";
-import { encodeImage } from "../media/image.ts";
+import { type AnimationFormat, encodeAnimation, frameNames } from "../media/animation.ts";
+import { encodeImage, type ImageFormat } from "../media/image.ts";
 import type { Picture } from "../media/picture.ts";
-import type { GeneratedPicture } from "../pipeline/pipeline.ts";
-import {
-  type ModelIdentity,
-  RECIPE_KEYWORD,
-  recipeOf,
-  type RecipePart,
-} from "../pipeline/recipe.ts";
-import type { ResolvedRequest } from "../pipeline/request.ts";
-import type { Output } from "./output_files.ts";
+import type { GeneratedPicture } from "./pipeline.ts";
+import { type ModelIdentity, RECIPE_KEYWORD, recipeOf, type RecipePart } from "./recipe.ts";
+import type { ResolvedRequest } from "./request.ts";
+
+/** How levels are written: each as a picture, as a video, or as a folder of frames. */
+export type Encoding =
+  | { readonly medium: "picture"; readonly format: ImageFormat; readonly extension: string }
+  | {
+    readonly medium: "video";
+    readonly format: AnimationFormat;
+    readonly fps: number;
+    readonly extension: string;
+  }
+  | { readonly medium: "frames" };
 
 /** One resolution of a picture or video, to be written. */
 export interface Level {
@@ -35,7 +40,7 @@ export function levelOf(
   { resolved, model, medium }: {
     readonly resolved: ResolvedRequest;
     readonly model: ModelIdentity;
-    readonly medium: Output["medium"];
+    readonly medium: Encoding["medium"];
   },
 ): Level {
   return {
@@ -46,10 +51,10 @@ export function levelOf(
   };
 }
 
-/** Encodes a level for its place. A video's level of one frame is a PNG. */
+/** Encodes a level. A video's level of one frame is a PNG. */
 export async function encodeLevel(
   { frames, textOf }: Level,
-  output: Output,
+  output: Encoding,
 ): Promise<{ extension: string; content: Uint8Array | Files }> {
   const [picture] = frames;
   if (output.medium === "picture") {
