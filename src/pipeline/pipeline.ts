@@ -125,6 +125,11 @@ export class Pipeline implements AsyncDisposable {
     return this.#batch?.stepFlops ?? 0;
   }
 
+  /** Whether there is something that stands for no text, so that a prompt can be made to count more. */
+  get guides(): boolean {
+    return this.text.guides;
+  }
+
   /** Distinct compiled pipelines. */
   get pipelineCount(): number {
     return this.#pipelines.count;
@@ -248,8 +253,12 @@ export class Pipeline implements AsyncDisposable {
 
   /** The pictures of every level, with their frames. */
   finished(job: PictureJob, levels: readonly Picture[]): GeneratedPicture {
-    const grids = frameGrids(this.folder.config);
-    return { ...job, levels, frames: levels.map((picture, i) => framesOf(picture, grids[i]!)) };
+    return { ...job, levels, frames: levels.map((picture, level) => this.frames(picture, level)) };
+  }
+
+  /** The frames of one level's mosaic; a picture is one. */
+  frames(picture: Picture, level: number): Picture[] {
+    return framesOf(picture, frameGrids(this.folder.config)[level]!);
   }
 
   /** Prompts that were cut since the last look. */
