@@ -139,6 +139,9 @@ export interface JobQueue extends AsyncDisposable {
 
   settleDelivery(id: string, settlement: Settlement): Promise<void>;
 
+  /** Forgets a job that has ended; false where there is none. */
+  remove(id: string): Promise<boolean>;
+
   /** Forgets jobs that ended before a time; gives their ids. */
   forget(endedBefore: number): Promise<string[]>;
 }

@@ -1,11 +1,12 @@
-import { MdmError, UsageError } from "../errors.ts";
-import type { Batch, Sampled } from "../pipeline/batch.ts";
+import { pictureShapes } from "../diffusion/session_graphs.ts";
+import { elements } from "../graph/lowering.ts";
+import type { Batch, Sampled, SavedPicture } from "../pipeline/batch.ts";
 import type { Encoding } from "../pipeline/level_files.ts";
 import type { GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
 import type { ModelIdentity } from "../pipeline/recipe.ts";
 import { type BatchKind, batchKind, type ResolvedRequest } from "../pipeline/request.ts";
 import { encodeLevels, encodingOf, previewEncoding } from "./encode_levels.ts";
-import type { JobError } from "./job.ts";
+import { jobError } from "./job_error.ts";
 import type { PictureEvent, PictureTask, PictureTimings, StepEvent } from "./picture_task.ts";
 
 /** What the scheduler is given. */
@@ -330,14 +331,22 @@ export class StepScheduler {
   }
 
   /** @throws {MdmError} When the task cannot be. */
-  #plan(task: PictureTask): Planned {
-    const resolved = this.pipeline.resolve({ ...task.request, batch: 1 });
+  #plan({ saved, ...rest }: PictureTask): Planned {
+    const resolved = this.pipeline.resolve({ ...rest.request, batch: 1 });
+    const task = saved !== undefined && this.#fits(saved, resolved) ? { ...rest, saved } : rest;
     const encoding = encodingOf(task.output, this.pipeline.folder.config);
     const kind = batchKind(resolved, this.pipeline.folder);
     if (kind.inner !== "always") return { task, resolved, encoding, kind };
     // One kind for pictures with and without guidance and noise: neither changes the bits of a picture that has none.
     const guided = this.pipeline.guides ? "sometimes" : "never";
     return { task, resolved, encoding, kind: { ...kind, guided, noise: "seeded" } };
+  }
+
+  /** Whether a picture can go on from a state: one of another model begins again. */
+  #fits({ step, latents }: SavedPicture, { plan, size }: ResolvedRequest): boolean {
+    const shapes = pictureShapes(this.pipeline.folder.network, 1, size);
+    return step < plan.times.length && latents.length === shapes.length &&
+      shapes.every((shape, level) => elements(shape) === latents[level]!.length);
   }
 
   #runningOf(sampled: Sampled): Running {
@@ -354,12 +363,4 @@ function at<T>(index: number, value: T): T[] {
   const list: T[] = [];
   list[index] = value;
   return list;
-}
-
-/** What a client is told of an error: a defect of ours does not speak for itself. */
-function jobError(error: unknown): JobError {
-  if (error instanceof UsageError) return { code: "request", message: error.message };
-  if (error instanceof MdmError) return { code: "failed", message: error.message };
-  console.error(error);
-  return { code: "failed", message: "The picture could not be made: the worker has a defect." };
 }

@@ -1,0 +1,357 @@
+import type { SavedPicture } from "../pipeline/batch.ts";
+import type { DescribedModel } from "../pipeline/built_in.ts";
+import {
+  CHECKPOINT_TYPE,
+  checkpointName,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  pictureOf,
+} from "./checkpoint.ts";
+import type { PictureEnd, PictureNews } from "./engine.ts";
+import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
+import { jobError, JobFailed } from "./job_error.ts";
+import type { Moderator } from "./moderation.ts";
+import type { EncodedLevel, PictureTask, PictureTimings } from "./picture_task.ts";
+import { planJob, seedOf } from "./pictures.ts";
+import type { Heartbeat, JobQueue, Lease } from "./queue.ts";
+import type { ResultStore } from "./store.ts";
+
+/** What makes pictures: an `Engine`. */
+export interface PictureMaker {
+  make(
+    task: Omit<PictureTask, "id">,
+    options: { readonly signal: AbortSignal; readonly onNews: (news: PictureNews) => void },
+  ): Promise<PictureEnd>;
+}
+
+/** What running a job takes. */
+export interface JobRunOptions {
+  readonly queue: JobQueue;
+  readonly store: ResultStore;
+  readonly maker: PictureMaker;
+  readonly model: Pick<DescribedModel, "config" | "diffusion">;
+  readonly moderator: Moderator;
+  /** Milliseconds after which a job that the queue has not heard of counts as lost. */
+  readonly leaseMs: number;
+  /** Milliseconds that a job may run. */
+  readonly runMs: number;
+}
+
+/** How a run came to its end; "lost": somebody else has the job by now. */
+export type RunEnd = JobOutcome["state"] | "released" | "lost";
+
+/** Milliseconds between two notes of how far a job is. */
+const NOTE_MS = 250;
+
+/** Milliseconds within which a job that is canceled should know it, however long its steps are. */
+const LISTEN_MS = 1000;
+
+/** How far one picture is. */
+interface PictureState {
+  /** Steps done before it began here, and now. */
+  first: number;
+  step: number;
+  beganAt: number | null;
+  timings: PictureTimings | null;
+}
+
+/**
+ * One job's run: has its pictures made, keeps their files, and tells the queue. Whatever happens to this process on the way, the queue
+ * gives the job to somebody again, who makes what is missing.
+ */
+export class JobRun {
+  readonly #abort = new AbortController();
+  readonly #files: JobFile[];
+  readonly #previews = new Map<string, JobFile>();
+  #pictures: PictureState[] = [];
+  /** Of each picture. */
+  #steps = 0;
+  #notedAt = 0;
+  #heardAt = Date.now();
+  /** What is written and told, one after the other. */
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(private readonly lease: Lease, private readonly options: JobRunOptions) {
+    this.#files = [...lease.job.files];
+  }
+
+  get job(): Job {
+    return this.lease.job;
+  }
+
+  /** Pictures that are still to be made. */
+  get open(): number {
+    const { prompts, count } = this.job.request;
+    const isPlanned = this.#pictures.length > 0;
+    return isPlanned
+      ? this.#pictures.filter(({ timings }) => timings === null).length
+      : prompts.length * count;
+  }
+
+  /** Works until the job has ended, or is given back since the maker was told to stop. */
+  async run(): Promise<RunEnd> {
+    using _timers = this.#startTimers();
+    try {
+      const checkpoints = await this.#makeAll();
+      if (checkpoints !== null) return await this.#release(checkpoints);
+      return await this.#finish({ state: "succeeded", error: null });
+    } catch (error) {
+      this.#abort.abort(error);
+      if (error === LOST) return "lost";
+      if (error === CANCELED) return await this.#finish({ state: "canceled", error: null });
+      return await this.#finish({ state: "failed", error: jobError(error) });
+    }
+  }
+
+  /** @returns Null when all pictures are made; else the names of the checkpoints of those that were stopped. */
+  async #makeAll(): Promise<string[] | null> {
+    const { job } = this.lease;
+    const { moderator, model } = this.options;
+    const { pictures, output, steps } = planJob(job.request, model);
+    this.#steps = steps;
+    const made = new Set(this.#files.map(({ picture }) => picture));
+    this.#pictures = pictures.map((_, i) => {
+      const first = made.has(i) ? steps : 0;
+      return { first, step: first, beganAt: null, timings: made.has(i) ? NOTHING : null };
+    });
+    allow(await moderator.before(job));
+    const saved = await this.#readCheckpoints();
+    const ends = await Promise.all(pictures.map(async (request, i) => {
+      if (made.has(i)) return null;
+      const state = saved.get(i);
+      return await this.#make(i, {
+        request,
+        output,
+        priority: job.priority,
+        createdAt: job.createdAt,
+        ...state !== undefined && { saved: state },
+      });
+    }));
+    await this.#tail;
+    const stopped = ends.entries().filter(([, end]) => end !== null).toArray();
+    return stopped.length === 0 ? null : await this.#writeCheckpoints(stopped);
+  }
+
+  /** @returns Null when it is made, or where it was stopped. */
+  async #make(
+    i: number,
+    task: Omit<PictureTask, "id">,
+  ): Promise<{ saved: SavedPicture | null } | null> {
+    const end = await this.options.maker.make(task, {
+      signal: this.#abort.signal,
+      onNews: (news) => this.#hear(i, news),
+    });
+    if (end.kind === "failed") throw new JobFailed(end.error);
+    if (end.kind === "saved") return { saved: end.saved };
+    await this.#inOrder(() => this.#keep(i, end.files, end.timings));
+    return null;
+  }
+
+  #hear(i: number, news: PictureNews): void {
+    const picture = this.#pictures[i]!;
+    if (news.kind === "preview") {
+      const { file } = news;
+      return void this.#inOrder(() => this.#keepPreview(i, picture.step, file)).catch(() => {});
+    }
+    if (news.kind === "began" || picture.beganAt === null) {
+      picture.first = news.step;
+      picture.beganAt = Date.now();
+    }
+    picture.step = news.step;
+    if (Date.now() - this.#notedAt >= NOTE_MS) this.#noteSoon();
+  }
+
+  /** Keeps a picture's files, and tells of them once they are there. */
+  async #keep(i: number, levels: readonly EncodedLevel[], timings: PictureTimings): Promise<void> {
+    const files = levels.map((level) => this.#fileOf(i, level, `${i}`, level.level > 0));
+    allow(await this.options.moderator.after(this.job, files[0]!, levels[0]!.bytes));
+    for (const [at, file] of files.entries()) await this.#put(file, levels[at]!);
+    this.#files.push(...files);
+    const picture = this.#pictures[i]!;
+    picture.timings = timings;
+    picture.step = this.#steps;
+    await this.#note();
+  }
+
+  async #keepPreview(i: number, step: number, level: EncodedLevel): Promise<void> {
+    const file = this.#fileOf(i, level, `preview-${i}-${step}`, true);
+    await this.#put(file, level);
+    this.#previews.set(`${i} ${level.level}`, file);
+    await this.#note();
+  }
+
+  #fileOf(picture: number, encoded: EncodedLevel, name: string, sized: boolean): JobFile {
+    const { level, type, width, height, frames, extension, bytes } = encoded;
+    const size = sized ? `-${width}x${height}` : "";
+    return {
+      name: `${name}${size}${extension}`,
+      picture,
+      level,
+      seed: seedOf(this.job.request, picture),
+      type,
+      width,
+      height,
+      frames,
+      bytes: bytes.length,
+    };
+  }
+
+  async #put({ name, type }: JobFile, { bytes }: EncodedLevel): Promise<void> {
+    await this.options.store.put(this.job.id, name, bytes, type);
+  }
+
+  /** A checkpoint that is not there, or no good, is none: the picture begins again, to the same result. */
+  async #readCheckpoints(): Promise<Map<number, SavedPicture>> {
+    const saved = new Map<number, SavedPicture>();
+    for (const name of this.lease.checkpoints) {
+      const picture = pictureOf(name);
+      const file = await this.options.store.get(this.job.id, name);
+      if (picture === null || file === null) continue;
+      const bytes = new Uint8Array(await new Response(file.body).arrayBuffer());
+      try {
+        saved.set(picture, decodeCheckpoint(bytes, name));
+      } catch (error) {
+        console.error(error);
+      }
+    }
+    return saved;
+  }
+
+  async #writeCheckpoints(
+    stopped: readonly [number, { saved: SavedPicture | null } | null][],
+  ): Promise<string[]> {
+    const names: string[] = [];
+    for (const [picture, end] of stopped) {
+      if (!end?.saved) continue;
+      const name = checkpointName(picture);
+      const content = encodeCheckpoint(end.saved);
+      await this.options.store.put(this.job.id, name, content, CHECKPOINT_TYPE);
+      names.push(name);
+    }
+    return names;
+  }
+
+  /** Does something after what was begun before; nothing more once the job is stopped. */
+  async #inOrder(work: () => Promise<void>): Promise<void> {
+    const done = this.#tail.then(async () => {
+      this.#abort.signal.throwIfAborted();
+      await work();
+    });
+    this.#tail = done.catch((error) => this.#abort.abort(error));
+    await done;
+  }
+
+  #noteSoon(): void {
+    this.#notedAt = Date.now();
+    this.#inOrder(() => this.#note()).catch(() => {});
+  }
+
+  /** Tells the queue how far the job is; hears whether to go on. A queue that cannot be reached is told later. */
+  async #note(): Promise<void> {
+    this.#notedAt = Date.now();
+    const seen = { progress: this.#progress, files: this.#files };
+    const heard = await this.options.queue.heartbeat(this.lease, seen).then(
+      (heartbeat): Heartbeat => {
+        this.#heardAt = Date.now();
+        return heartbeat;
+      },
+      (error): Heartbeat => {
+        if (Date.now() - this.#heardAt < this.options.leaseMs) return "alive";
+        throw error;
+      },
+    );
+    if (heard === "lost") throw LOST;
+    if (heard === "canceled") throw CANCELED;
+  }
+
+  get #progress(): JobProgress {
+    const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+    const step = sum(this.#pictures.map((picture) => picture.step));
+    const steps = this.#steps * this.#pictures.length;
+    const began = this.#begunAt;
+    const here = step - sum(this.#pictures.map(({ first }) => first));
+    return {
+      step,
+      steps,
+      etaMs: began === null || here === 0
+        ? null
+        : Math.round((Date.now() - began) / here * (steps - step)),
+      previews: [...this.#previews.values()],
+    };
+  }
+
+  /** When the first picture got a slot. */
+  get #begunAt(): number | null {
+    const times = this.#pictures.map(({ beganAt }) => beganAt).filter((time) => time !== null);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  async #release(checkpoints: readonly string[]): Promise<RunEnd> {
+    return await this.options.queue.release(this.lease, checkpoints) ? "released" : "lost";
+  }
+
+  async #finish({ state, error }: Pick<JobOutcome, "state" | "error">): Promise<RunEnd> {
+    await this.#tail;
+    const outcome = { state, error, files: this.#files, timings: this.#timings };
+    return await this.options.queue.finish(this.lease, outcome) ? state : "lost";
+  }
+
+  get #timings(): JobTimings | null {
+    const began = this.#begunAt;
+    if (began === null) return null;
+    const parts = this.#pictures.flatMap(({ timings }) => timings ?? []);
+    const sum = (part: keyof PictureTimings) =>
+      parts.reduce((all, timings) => all + timings[part], 0);
+    return {
+      queueMs: began - this.job.createdAt,
+      textMs: sum("textMs"),
+      stepsMs: Date.now() - began,
+      encodeMs: sum("encodeMs"),
+      gpuSeconds: sum("gpuMs") / 1000,
+    };
+  }
+
+  /** Keeps the lease, and stops the job when its time is over. */
+  #startTimers(): Disposable {
+    const timers = new DisposableStack();
+    const { leaseMs, runMs } = this.options;
+    const beat = setInterval(() => this.#noteSoon(), Math.min(LISTEN_MS, leaseMs / 3));
+    timers.defer(() => clearInterval(beat));
+    const stopAfter = (ms: number, error: JobFailed) => {
+      const timer = setTimeout(() => this.#abort.abort(error), Math.min(ms, LONGEST_TIMER));
+      timers.defer(() => clearTimeout(timer));
+    };
+    stopAfter(
+      runMs,
+      new JobFailed({
+        code: "timeout",
+        message: `The job ran longer than ${
+          Math.round(runMs / 1000)
+        } seconds: ask for fewer pictures or steps.`,
+      }),
+    );
+    if (this.job.deadline !== null) {
+      stopAfter(
+        Math.max(0, this.job.deadline - Date.now()),
+        new JobFailed({ code: "expired", message: "The job was not done by its deadline." }),
+      );
+    }
+    return timers;
+  }
+}
+
+/** Milliseconds that timers can wait: 32 bits. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+const NOTHING: PictureTimings = { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 };
+
+/** Reasons for which a run is stopped from outside. */
+const LOST = new Error("Another worker has the job");
+const CANCELED = new Error("The job was canceled");
+
+/** @throws {JobFailed} When moderation refuses what it was asked about. */
+function allow(verdict: { readonly allow: boolean; readonly reason?: string }): void {
+  if (verdict.allow) return;
+  const message = verdict.reason ?? "The request was refused by moderation.";
+  throw new JobFailed({ code: "refused", message });
+}

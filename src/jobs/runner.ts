@@ -1,0 +1,98 @@
+import type { Job } from "./job.ts";
+import { JobRun, type JobRunOptions, type PictureMaker, type RunEnd } from "./job_run.ts";
+
+/** A maker that can be told to stop. */
+export interface StoppableMaker extends PictureMaker {
+  /** Pictures that it makes at a time; 0: it is not ready. */
+  readonly slots: number;
+  /** Has all pictures end as "saved". */
+  save(): void;
+}
+
+export interface RunnerOptions extends JobRunOptions {
+  readonly maker: StoppableMaker;
+  /** A name by which the queue knows this worker. */
+  readonly worker: string;
+  /** Is told how each run ended. */
+  readonly onEnd?: (job: Job, end: RunEnd) => void;
+}
+
+/** Milliseconds after which the queue is asked again: it may not tell of jobs that others have added. */
+const ASK_MS = 500;
+
+/** Takes jobs from the queue whenever there is a slot for them, and runs each to its end. */
+export class Runner {
+  readonly #runs = new Map<JobRun, Promise<void>>();
+  #isStopped = false;
+  #wake = () => {};
+  readonly #loop: Promise<void>;
+  readonly #unlisten: () => void;
+
+  /** Begins at once. */
+  constructor(private readonly options: RunnerOptions) {
+    this.#unlisten = options.queue.listen(({ job }) => job.state === "queued" && this.wake());
+    this.#loop = this.#takeJobs();
+  }
+
+  /** Looks at the queue now: something has changed. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Takes no more jobs. */
+  stop(): void {
+    this.#isStopped = true;
+    this.wake();
+  }
+
+  /** Stops; jobs that are not done after so many milliseconds are given back, with how far they are. */
+  async drain(graceMs: number): Promise<void> {
+    this.stop();
+    await this.#loop;
+    const timer = setTimeout(() => this.options.maker.save(), graceMs);
+    await Promise.all(this.#runs.values());
+    clearTimeout(timer);
+    this.#unlisten();
+  }
+
+  async #takeJobs(): Promise<void> {
+    while (!this.#isStopped) {
+      if (!await this.#takeJob()) await this.#change();
+    }
+  }
+
+  /** @returns Whether there was a job and a slot for it. */
+  async #takeJob(): Promise<boolean> {
+    const { queue, worker, maker } = this.options;
+    const open = this.#runs.keys().reduce((sum, run) => sum + run.open, 0);
+    if (open >= maker.slots) return false;
+    const alike = [...this.#runs.keys()].map(({ job }) => job.request);
+    const lease = await queue.claim(worker, alike).catch((error) => {
+      console.error(error);
+      return null;
+    });
+    if (lease === null) return false;
+    const run = new JobRun(lease, this.options);
+    this.#runs.set(run, this.#follow(run));
+    return true;
+  }
+
+  async #follow(run: JobRun): Promise<void> {
+    try {
+      this.options.onEnd?.(run.job, await run.run());
+    } catch (error) {
+      // The queue could not be told: when the lease is over, it gives the job to somebody again.
+      console.error(error);
+    }
+    this.#runs.delete(run);
+    this.wake();
+  }
+
+  async #change(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = setTimeout(resolve, ASK_MS);
+    await promise;
+    clearTimeout(timer);
+  }
+}

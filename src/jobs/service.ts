@@ -1,0 +1,164 @@
+import { UsageError } from "../errors.ts";
+import type { DescribedModel } from "../pipeline/built_in.ts";
+import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
+import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
+import { planJob } from "./pictures.ts";
+import type { JobEvent, JobQueue } from "./queue.ts";
+import type { ResultStore, StoredFile } from "./store.ts";
+
+/** How the worker of this process is; see {@linkcode Health}. */
+export type WorkerHealth = Omit<Health, "jobs">;
+
+/** What jobs need. */
+export interface JobServiceOptions {
+  readonly queue: JobQueue;
+  readonly store: ResultStore;
+  readonly model: Pick<DescribedModel, "config" | "diffusion">;
+  readonly card: ModelCard;
+  readonly limits: Limits;
+  readonly worker: () => WorkerHealth;
+}
+
+/** Jobs of a queue and a store, within limits. */
+export class JobService implements Jobs {
+  constructor(private readonly options: JobServiceOptions) {}
+
+  get model(): ModelCard {
+    return this.options.card;
+  }
+
+  get limits(): Limits {
+    return this.options.limits;
+  }
+
+  async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
+    this.#check(request);
+    const createdAt = Date.now();
+    return await this.options.queue.add({
+      ...options,
+      id: options.id ?? crypto.randomUUID(),
+      request,
+      createdAt,
+      beginBy: createdAt + this.limits.queueMs,
+    });
+  }
+
+  get(id: string): Promise<Job | null> {
+    return this.options.queue.get(id);
+  }
+
+  list(filter: { readonly origin?: string; readonly limit?: number } = {}): Promise<Job[]> {
+    return this.options.queue.list(filter);
+  }
+
+  position(id: string): Promise<number> {
+    return this.options.queue.position(id);
+  }
+
+  cancel(id: string): Promise<Job | null> {
+    return this.options.queue.cancel(id);
+  }
+
+  retry(id: string): Promise<Job | null> {
+    return this.options.queue.retry(id);
+  }
+
+  purge(origin: string): Promise<number> {
+    return this.options.queue.purge(origin);
+  }
+
+  async remove(id: string): Promise<boolean> {
+    if (!await this.options.queue.remove(id)) return false;
+    await this.options.store.remove(id);
+    return true;
+  }
+
+  async *events(id: string, signal: AbortSignal): AsyncIterableIterator<JobEvent> {
+    const coming: JobEvent[] = [];
+    let wake = () => {};
+    const unlisten = this.options.queue.listen((event) => {
+      if (event.job.id !== id) return;
+      // Of progress only the newest counts: a slow reader must not make memory grow.
+      if (coming.at(-1)?.change === "progress" && event.change === "progress") coming.pop();
+      coming.push(event);
+      wake();
+    });
+    const stop = () => wake();
+    signal.addEventListener("abort", stop);
+    try {
+      const job = await this.get(id);
+      if (job === null) return;
+      yield { change: "state", job };
+      if (isEnded(job)) return;
+      while (!signal.aborted) {
+        const event = coming.shift();
+        if (event === undefined) {
+          await new Promise<void>((resolve) => wake = resolve);
+          continue;
+        }
+        yield event;
+        if (isEnded(event.job)) return;
+      }
+    } finally {
+      unlisten();
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  async wait(id: string, ms: number, signal?: AbortSignal): Promise<Job | null> {
+    const over = new AbortController();
+    const timer = setTimeout(() => over.abort(), ms);
+    const until = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
+    let last: Job | null = null;
+    try {
+      for await (const { job } of this.events(id, until)) last = job;
+    } finally {
+      clearTimeout(timer);
+    }
+    return last;
+  }
+
+  async read(id: string, name: string): Promise<StoredFile | null> {
+    return await this.options.store.get(id, name);
+  }
+
+  async link(id: string, name: string): Promise<string | null> {
+    return await this.options.store.link(id, name);
+  }
+
+  async health(): Promise<Health> {
+    return { ...this.options.worker(), jobs: await this.options.queue.counts() };
+  }
+
+  /** @throws {UsageError} When the model cannot do what is asked for, or it is over a limit. */
+  #check(request: JobRequest): void {
+    const { prompts, negative = "", count } = request;
+    const { promptLength, pictures, steps, pixels } = this.limits;
+    const longest = Math.max(negative.length, ...prompts.map(({ length }) => length));
+    if (longest > promptLength) {
+      throw new UsageError(
+        `The prompt has ${longest} letters: ${promptLength} are the most that this server takes.`,
+      );
+    }
+    if (prompts.length * count > pictures) {
+      throw new UsageError(
+        `The job asks for ${
+          prompts.length * count
+        } pictures: ${pictures} are the most that this server makes of one job.`,
+      );
+    }
+    const planned = planJob(request, this.options.model);
+    if (planned.steps > steps) {
+      throw new UsageError(
+        `The job asks for ${planned.steps} steps: ${steps} are the most that this server takes.`,
+      );
+    }
+    if (planned.size ** 2 > pixels) {
+      throw new UsageError(
+        `The job asks for a size of ${planned.size}: ${
+          Math.floor(Math.sqrt(pixels))
+        } is the most that this server makes.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import { Engine, type EngineNews } from "./engine.ts";
+import type { EngineOptions } from "./engine_protocol.ts";
+import type { JobRunOptions } from "./job_run.ts";
+import { Runner, type RunnerOptions } from "./runner.ts";
+import type { WorkerHealth } from "./service.ts";
+
+export interface WorkerOptions
+  extends Omit<JobRunOptions, "maker">, Pick<RunnerOptions, "worker" | "onEnd"> {
+  readonly engine: EngineOptions;
+  /** Is told of steps, and of the parts of the start. */
+  readonly onNews?: (news: EngineNews) => void;
+  /** Is told once that pictures can be made, and when they cannot any more. */
+  readonly onState?: (health: WorkerHealth) => void;
+}
+
+/** Steps whose median is told. */
+const REMEMBERED = 32;
+
+/** Makes pictures for a queue: an engine, and who brings it jobs. */
+export class Worker {
+  readonly #engine: Engine;
+  readonly #runner: Runner;
+  readonly #steps: number[] = [];
+  #isDraining = false;
+
+  /** Begins to load the model at once. */
+  constructor(private readonly options: WorkerOptions) {
+    const engine = this.#engine = new Engine(options.engine);
+    engine.onNews = (news) => {
+      if (news.kind === "step") this.#remember(news.ms);
+      options.onNews?.(news);
+    };
+    this.#runner = new Runner({
+      ...options,
+      maker: {
+        make: (task, ways) => engine.make(task, ways),
+        save: () => engine.save(),
+        get slots() {
+          return engine.state.kind === "ready" ? engine.state.slots : 0;
+        },
+      },
+    });
+    engine.onState = () => {
+      this.#runner.wake();
+      options.onState?.(this.health());
+    };
+  }
+
+  health(): WorkerHealth {
+    const { state, busy } = this.#engine;
+    return {
+      worker: this.#isDraining ? "draining" : state.kind === "closed" ? "draining" : state.kind,
+      reason: "reason" in state ? state.reason : null,
+      slots: { all: this.options.engine.slots, busy },
+      stepMs: this.#steps.length === 0 ? null : this.#steps.toSorted((a, b) => a - b)[
+        Math.floor(this.#steps.length / 2)
+      ]!,
+    };
+  }
+
+  /** Takes no more jobs, and ends; those that are not done after so many milliseconds are given back, with how far they are. */
+  async drain(graceMs: number): Promise<void> {
+    this.#isDraining = true;
+    await this.#runner.drain(graceMs);
+    await this.#engine[Symbol.asyncDispose]();
+  }
+
+  #remember(ms: number): void {
+    this.#steps.push(ms);
+    if (this.#steps.length > REMEMBERED) this.#steps.shift();
+  }
+}
