@@ -35,6 +35,13 @@ interface Entry {
   breaks: number;
 }
 
+/** What an engine needs of its thread. */
+export type EngineThread = Pick<Worker, "onmessage" | "onerror" | "postMessage">;
+
+function startThread(): EngineThread {
+  return new Worker(new URL("./engine_thread.ts", import.meta.url), { type: "module" });
+}
+
 /** A picture that broke the engine as often is not tried again. */
 const MOST_BREAKS = 2;
 
@@ -51,14 +58,17 @@ export class Engine implements AsyncDisposable {
   /** Is called when the state changes. */
   onState: (state: EngineState) => void = () => {};
   #state: EngineState = { kind: "starting", reason: null };
-  #thread: Worker;
+  #thread: EngineThread;
   readonly #entries = new Map<string, Entry>();
   readonly #byKey = new Map<string, Entry>();
   #restart: ReturnType<typeof setTimeout> | undefined;
   #ended = Promise.withResolvers<void>();
 
   /** Begins to load; pictures may be asked for at once. */
-  constructor(private readonly options: EngineOptions) {
+  constructor(
+    private readonly options: EngineOptions,
+    private readonly newThread: () => EngineThread = startThread,
+  ) {
     this.#thread = this.#start();
   }
 
@@ -121,9 +131,9 @@ export class Engine implements AsyncDisposable {
     this.#turn({ kind: "closed" });
   }
 
-  #start(): Worker {
+  #start(): EngineThread {
     this.#restart = undefined;
-    const thread = new Worker(new URL("./engine_thread.ts", import.meta.url), { type: "module" });
+    const thread = this.newThread();
     thread.onmessage = ({ data }: MessageEvent<EngineReport>) => this.#hear(data);
     thread.onerror = (event) => {
       event.preventDefault();
