@@ -50,13 +50,13 @@ const SCHEMA = `
  *
  * @throws {MdmError} When it cannot be opened, is no queue's, or is damaged.
  */
-export function openFile(path: string): DatabaseSync {
+export async function openFile(path: string): Promise<DatabaseSync> {
   if (path === "" || path === ":memory:") {
     throw new MdmError(`Cannot keep a queue in "${path}": give the path of a file.`);
   }
   const database = open(path);
   try {
-    prepare(database, path);
+    await prepare(database, path);
     return database;
   } catch (error) {
     database.close();
@@ -66,22 +66,30 @@ export function openFile(path: string): DatabaseSync {
 
 /** Turns what SQLite says about the file into a sentence for the user. */
 export function asFileError(path: string, error: unknown): unknown {
-  if (!(error instanceof Error) || !("errcode" in error)) return error;
-  // The lowest eight bits are the kind of error, whatever its details are.
-  const reason = REASONS[Number(error.errcode) & 0xff];
+  const reason = REASONS[codeOf(error)];
   return reason === undefined ? error : new MdmError(`Cannot use the queue "${path}": ${reason}`);
 }
 
-/** By SQLite's code. What is not here is a defect of ours. */
+const BUSY = 5;
+const DAMAGED = 11;
+const NO_FILE = 14;
+const FOREIGN = 26;
+
+/** By SQLite's codes of errors. What is not here is a defect of ours. */
 const REASONS: Readonly<Record<number, string>> = {
-  5: "another process keeps it locked. Stop that one.",
+  [BUSY]: "another process keeps it locked. Stop that one.",
   8: "it cannot be written to. Check its mode and its folder's.",
   10: "reading or writing it failed. Check the disk.",
-  11: "it is damaged. Move it away and start anew.",
+  [DAMAGED]: "it is damaged. Move it away and start anew.",
   13: "the disk is full. Make room.",
-  14: "it cannot be opened. Check that its folder exists and may be written to.",
-  26: "it is not a file of a queue. Give another path.",
+  [NO_FILE]: "it cannot be opened. Check that its folder exists and may be written to.",
+  [FOREIGN]: "it is not a file of a queue. Give another path.",
 };
+
+/** The kind of an error of SQLite, which has details in its higher bits; 0 of another error. */
+function codeOf(error: unknown): number {
+  return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
+}
 
 function open(path: string): DatabaseSync {
   try {
@@ -89,34 +97,50 @@ function open(path: string): DatabaseSync {
   } catch (error) {
     const reason = error instanceof Deno.errors.NotCapable
       ? "reading and writing it is not permitted. Start mdm with other permissions."
-      : REASONS[14];
+      : REASONS[NO_FILE];
     throw new MdmError(`Cannot use the queue "${path}": ${reason}`);
   }
 }
 
-function prepare(database: DatabaseSync, path: string): void {
-  const read = (sql: string) => Object.values(database.prepare(sql).get()!)[0];
+async function prepare(database: DatabaseSync, path: string): Promise<void> {
+  const read = (sql: string) => Object.values(database.prepare(sql).get() ?? {})[0];
   // Nothing may be written before it is known whose file it is.
   const isEmpty = () => read("SELECT count(*) FROM sqlite_schema") === 0;
   if (!isEmpty()) checkOwner();
-  // With a log, readers and a writer do not wait for each other, and a commit is one write.
-  database.exec("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE");
+  await keepLog(database);
+  // One process makes the tables; `exec` is for several statements, but does not say what went wrong.
+  read("BEGIN IMMEDIATE");
   if (isEmpty()) database.exec(SCHEMA);
-  database.exec("COMMIT");
-  checkOwner(); // Another process may have been quicker.
+  read("COMMIT");
+  checkOwner();
   if (read("PRAGMA quick_check(1)") !== "ok") {
-    throw new MdmError(`Cannot use the queue "${path}": ${REASONS[11]}`);
+    throw new MdmError(`Cannot use the queue "${path}": ${REASONS[DAMAGED]}`);
   }
 
   function checkOwner(): void {
     if (read("PRAGMA application_id") !== APPLICATION) {
-      throw new MdmError(`Cannot use the queue "${path}": ${REASONS[26]}`);
+      throw new MdmError(`Cannot use the queue "${path}": ${REASONS[FOREIGN]}`);
     }
     const version = read("PRAGMA user_version");
     if (version !== VERSION) {
       throw new MdmError(
         `Cannot use the queue "${path}": it has version ${version}, and this mdm reads version ${VERSION}. Let the mdm that made it finish its jobs, then give another path.`,
       );
+    }
+  }
+}
+
+/** With a log, readers and a writer do not wait for each other, and a commit is one write. */
+async function keepLog(database: DatabaseSync): Promise<void> {
+  const end = Date.now() + BUSY_MS;
+  while (true) {
+    try {
+      database.prepare("PRAGMA journal_mode = WAL").get();
+      return;
+    } catch (error) {
+      // SQLite does not wait by itself where another process is doing the same.
+      if (codeOf(error) !== BUSY || Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 }

@@ -73,8 +73,8 @@ export class SqliteQueue implements JobQueue {
    *
    * @throws {MdmError} When the file cannot be opened, is no queue's, or is damaged.
    */
-  static open(path: string, options: QueueOptions): Promise<SqliteQueue> {
-    return Promise.try(() => new SqliteQueue(openFile(path), path, options));
+  static async open(path: string, options: QueueOptions): Promise<SqliteQueue> {
+    return new SqliteQueue(await openFile(path), path, options);
   }
 
   add(job: NewJob): Promise<Job> {
@@ -386,14 +386,15 @@ export class SqliteQueue implements JobQueue {
   }
 
   #transaction<T>(work: () => T, durability: Durability): T {
-    this.#database.exec(`PRAGMA synchronous = ${durability}; BEGIN IMMEDIATE`);
+    this.#run(`PRAGMA synchronous = ${durability}`);
+    this.#run("BEGIN IMMEDIATE");
     try {
       const result = work();
-      this.#database.exec("COMMIT");
+      this.#run("COMMIT");
       return result;
     } finally {
       // A full disk may have rolled it back already.
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      if (this.#database.isTransaction) this.#run("ROLLBACK");
     }
   }
 

@@ -749,7 +749,7 @@ export function testQueue(
     for (const id of ids) {
       await queue.add({ id, request: requestOf(id), createdAt: fixture.now(), webhook: WEBHOOK });
     }
-    const children = ["work", "work", "work"].map((task) => start(fixture, task));
+    const children = [1, 2, 3].map(() => start(fixture, "work"));
     const outputs = children.map(linesOf);
     for (const output of outputs) assert.equal((await output.next()).value, "ready");
     for (const child of children) await child.stdin.close();
@@ -792,7 +792,11 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
-function start({ address, permissions }: QueueFixture, task: string): Deno.ChildProcess {
+/** Starts another process; see queue_process.ts. */
+export function start(
+  { address, permissions }: Pick<QueueFixture, "address" | "permissions">,
+  task: "hold" | "work",
+): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", ...permissions],
@@ -806,7 +810,7 @@ function start({ address, permissions }: QueueFixture, task: string): Deno.Child
 }
 
 /** What a process says, line by line. */
-async function* linesOf({ stdout }: Deno.ChildProcess): AsyncGenerator<string, undefined> {
+export async function* linesOf({ stdout }: Deno.ChildProcess): AsyncGenerator<string, undefined> {
   let rest = "";
   for await (const text of stdout.pipeThrough(new TextDecoderStream())) {
     const lines = (rest + text).split("\n");

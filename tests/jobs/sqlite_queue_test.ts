@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { MdmError } from "../../src/errors.ts";
 import { SqliteQueue } from "../../src/jobs/sqlite_queue.ts";
-import { OPTIONS, testQueue } from "./queue_conformance.ts";
+import { linesOf, OPTIONS, start, testQueue } from "./queue_conformance.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -22,6 +22,10 @@ async function refuses(path: string, reason: string): Promise<void> {
   );
 }
 
+function permissionsFor(folder: string): string[] {
+  return [`--allow-read=${folder}`, `--allow-write=${folder}`];
+}
+
 testQueue("SQLite", (use) =>
   inFolder((folder) => {
     let time = Date.now();
@@ -30,7 +34,7 @@ testQueue("SQLite", (use) =>
     return use({
       open: (options) => SqliteQueue.open(address, { ...OPTIONS, now, ...options }),
       address,
-      permissions: [`--allow-read=${folder}`, `--allow-write=${folder}`],
+      permissions: permissionsFor(folder),
       now,
       pass: (ms) => void (time += ms),
     });
@@ -98,4 +102,17 @@ Deno.test("a path that can be no file is refused", () =>
         new MdmError(`Cannot keep a queue in "${path}": give the path of a file.`),
       );
     }
+  }));
+
+Deno.test("several processes may make the file at once", () =>
+  inFolder(async (folder) => {
+    const place = { address: `${folder}/jobs.db`, permissions: permissionsFor(folder) };
+    const children = [1, 2, 3, 4].map(() => start(place, "work"));
+    for (const child of children) {
+      assert.equal((await linesOf(child).next()).value, "ready");
+      child.kill("SIGKILL");
+      await Promise.all([child.status, child.stdin.close()]);
+    }
+    await using queue = await SqliteQueue.open(place.address, OPTIONS);
+    assert.equal(await queue.claim("worker"), null);
   }));
