@@ -1,0 +1,12 @@
+import type { JobQueue } from "./queue.ts";
+import type { QueueOptions } from "./queue_options.ts";
+
+/**
+ * Opens a queue by its address: redis://... or rediss://..., for many machines, or else the path of a file.
+ *
+ * @throws {MdmError} When it cannot be reached or used.
+ */
+export async function openQueue(address: string, options: QueueOptions): Promise<JobQueue> {
+  const { SqliteQueue } = await import("./sqlite_queue.ts");
+  return await SqliteQueue.open(address, options);
+}
