@@ -70,6 +70,11 @@ export function invalid({ issues }: Pick<z.ZodError, "issues">): HttpError {
   return new HttpError(422, `${where}${first?.message ?? "The request is wrong."}`, { fields });
 }
 
+/** Whether an error is a defect of ours, of which clients are told nothing. */
+export function isDefect(error: unknown): boolean {
+  return asHttpError(error).status === 500;
+}
+
 /** What an error is to the client. What is not a person's mistake says nothing of itself. */
 export function asHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
@@ -79,10 +84,15 @@ export function asHttpError(error: unknown): HttpError {
     const headers = { "Retry-After": String(Math.max(1, Math.ceil(error.retryAfter))) };
     return new HttpError(429, error.message, { headers });
   }
-  // What hono and its validators throw about a body that is no JSON, and the like.
+  // What hono and its validators throw about a body that they cannot read.
+  if (error instanceof HTTPException && error.status === 415) {
+    return new HttpError(
+      415,
+      "Send a body of a Content-Type that this route takes: see /openapi.json.",
+    );
+  }
   if (error instanceof HTTPException && error.status < 500) {
-    const status = error.status in CODES ? error.status as keyof typeof CODES : 400;
-    return new HttpError(status, error.message);
+    return new HttpError(400, "The body is not what its Content-Type says: it cannot be read.");
   }
   return new HttpError(500, "The server failed, and it is not the request's fault: try again.");
 }
