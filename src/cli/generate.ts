@@ -3,7 +3,7 @@ import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
 import { UsageError } from "../errors.ts";
-import { FASTEST } from "../media/animation.ts";
+import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { makesVideos } from "../model/frame_grids.ts";
 import { type GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
@@ -43,9 +43,6 @@ import {
 } from "./output_files.ts";
 import { Progress } from "./progress.ts";
 import { readPrompts } from "./prompts_file.ts";
-
-/** Frames a second, which models do not say. */
-const DEFAULT_FPS = 8;
 
 const SAMPLER_NAMES = Object.keys(SAMPLERS) as SamplerName[];
 

@@ -30,25 +30,24 @@ const CODES = {
 /** An answer that is not what was asked for. */
 export class HttpError extends MdmError {
   override name = "HttpError";
+  /** One word for programs. */
+  readonly code: string;
   readonly fields: readonly FieldError[];
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     readonly status: keyof typeof CODES,
     message: string,
-    { fields = [], headers = {} }: {
+    { code = CODES[status], fields = [], headers = {} }: {
+      readonly code?: string;
       readonly fields?: readonly FieldError[];
       readonly headers?: Readonly<Record<string, string>>;
     } = {},
   ) {
     super(message);
+    this.code = code;
     this.fields = fields;
     this.headers = headers;
-  }
-
-  /** One word for programs. */
-  get code(): string {
-    return CODES[this.status];
   }
 }
 
@@ -72,7 +71,7 @@ export function invalid({ issues }: Pick<z.ZodError, "issues">): HttpError {
 
 /** Whether an error is a defect of ours, of which clients are told nothing. */
 export function isDefect(error: unknown): boolean {
-  return asHttpError(error).status === 500;
+  return !(error instanceof HttpError) && asHttpError(error).status === 500;
 }
 
 /** What an error is to the client. What is not a person's mistake says nothing of itself. */

@@ -5,7 +5,7 @@ import { SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
 import type { JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
-import { FASTEST } from "../media/animation.ts";
+import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
 import { DEFAULT_GUIDANCE } from "../pipeline/request.ts";
 
 const SEEDS = 1n << 64n;
@@ -66,7 +66,9 @@ export function optionFields({ model, limits }: Pick<Jobs, "model" | "limits">) 
         : "How pictures are written. Without it: PNG, " +
           "which keeps every pixel and holds prompt, seed and settings.",
     ),
-    fps: z.int().min(1).max(FASTEST).describe("Of videos: frames a second. Without it: 8."),
+    fps: z.int().min(1).max(FASTEST).describe(
+      `Of videos: frames a second. Without it: ${DEFAULT_FPS}.`,
+    ),
   };
 }
 
