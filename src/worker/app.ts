@@ -166,7 +166,8 @@ function logs(
   return async (c, next) => {
     const start = performance.now();
     await next();
-    const request = `${c.req.method} ${c.req.path}`;
+    // As it was sent: what hono decodes may have line breaks in it.
+    const request = `${c.req.method} ${new URL(c.req.url).pathname}`;
     if (c.error !== undefined && isDefect(c.error) && !c.req.raw.signal.aborted) {
       logDefect(`${request} failed (request ${c.get("requestId")}): ${c.error.stack}`);
     }
