@@ -68,7 +68,7 @@ export function images(app: OpenAPIHono, jobs: Jobs): void {
       const data = inOrder(ended.files).map(async (file) =>
         asUrl
           ? { url: await fileAddress(jobs, job.id, file) ?? gone() }
-          : { b64_json: await content(jobs, job.id, file) }
+          : { b64_json: await content(jobs, job.id, file) ?? gone() }
       );
       return c.json({
         created: seconds(ended.createdAt),
@@ -152,12 +152,16 @@ function failureOf(job: Job | null): HttpError {
 /** Gives what sends a job's changes as OpenAI's API tells them: so many partial images of each picture, evenly among the steps. */
 function imageEvents(jobs: Jobs, partials: number) {
   const sent = new Map<number, number>();
+  const completed = new Set<string>();
   const size = sizeOf(jobs.model.levels[0]!);
   return async ({ change, job, file }: JobEvent, stream: SSEStreamingApi): Promise<void> => {
     const tell = async (type: string, shown: JobFile, more: object) => {
+      const b64_json = await content(jobs, job.id, shown);
+      // The job was removed while it was read.
+      if (b64_json === null) return;
       const event = {
         type,
-        b64_json: await content(jobs, job.id, shown),
+        b64_json,
         created_at: seconds(Date.now()),
         size,
         quality: "auto",
@@ -170,12 +174,18 @@ function imageEvents(jobs: Jobs, partials: number) {
     if (change === "preview" && file?.level === 1) {
       const index = sent.get(file.picture) ?? 0;
       const { step, steps } = job.progress;
-      if (index >= partials || step * (partials + 1) < steps * (index + 1)) return;
-      sent.set(file.picture, index + 1);
-      await tell("image_generation.partial_image", file, { partial_image_index: index });
-    } else if (change === "file" && file?.level === 0) {
-      await tell("image_generation.completed", file, { usage: NO_USAGE });
-    } else if (change === "state" && isEnded(job) && job.state !== "succeeded") {
+      if (index < partials && step * (partials + 1) >= steps * (index + 1)) {
+        sent.set(file.picture, index + 1);
+        await tell("image_generation.partial_image", file, { partial_image_index: index });
+      }
+    }
+    // Of a job that was quicker than its events, the first one tells all.
+    for (const result of inOrder(job.files)) {
+      if (result.level !== 0 || completed.has(result.name)) continue;
+      completed.add(result.name);
+      await tell("image_generation.completed", result, { usage: NO_USAGE });
+    }
+    if (change === "state" && isEnded(job) && job.state !== "succeeded") {
       const data = JSON.stringify(openAiError(failureOf(job)));
       await stream.writeSSE({ event: "error", data });
     }
@@ -190,9 +200,9 @@ const NO_USAGE = {
   input_tokens_details: { text_tokens: 0, image_tokens: 0 },
 };
 
-async function content(jobs: Jobs, id: string, { name }: JobFile): Promise<string> {
-  const file = await jobs.read(id, name) ?? gone();
-  return (await new Response(file.body).bytes()).toBase64();
+async function content(jobs: Jobs, id: string, { name }: JobFile): Promise<string | null> {
+  const file = await jobs.read(id, name);
+  return file && (await new Response(file.body).bytes()).toBase64();
 }
 
 function gone(): never {

@@ -12,7 +12,12 @@ const FOREVER = 1 << 30;
 Deno.test("a slow reader gets the newest of each kind, and what it has not read does not grow", async () => {
   const jobs = new FakeJobs();
   const { id } = await jobs.submit(REQUEST);
-  const events = newest(jobs.events(id, new AbortController().signal), FOREVER);
+  const all = Promise.withResolvers<void>();
+  async function* told() {
+    yield* jobs.events(id, new AbortController().signal);
+    all.resolve();
+  }
+  const events = newest(told(), FOREVER);
   await events.next();
   jobs.begin(id);
   for (let step = 1; step <= 10_000; step++) jobs.progress(id, step, 10_000);
@@ -20,6 +25,7 @@ Deno.test("a slow reader gets the newest of each kind, and what it has not read 
   await jobs.picture(id);
   await jobs.picture(id);
   jobs.finish(id);
+  await all.promise;
   const rest: string[] = [];
   for await (const event of events) {
     assert.notEqual(event, "quiet");
