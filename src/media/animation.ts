@@ -22,6 +22,9 @@ const FORMATS: readonly AnimationFormat[] = ["mp4", "gif", "webp", "png"];
 /** Frames a second at most. */
 export const FASTEST = 120;
 
+/** Frames a second unless a person says: models do not. */
+export const DEFAULT_FPS = 8;
+
 /**
  * The format that a path asks for by its extension.
  *

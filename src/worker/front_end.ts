@@ -9,5 +9,8 @@ export interface FrontEndOptions {
   publicUrl(request: Request): string;
 }
 
-/** One protocol: routes, and how its errors look. It knows nothing of the others. */
+/**
+ * One protocol: routes, and with `onError` how its errors look: those that its handlers throw, and what is refused before any handler,
+ * such as a request without the token. `asHttpError` says what an error is. It knows nothing of the others.
+ */
 export type FrontEnd = (options: FrontEndOptions) => OpenAPIHono;

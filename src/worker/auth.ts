@@ -1,0 +1,28 @@
+/** Who may use the server: whoever has its token. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { HttpError } from "./http_error.ts";
+
+/**
+ * Refuses requests without the token.
+ *
+ * @returns What throws where a request has not `Authorization: Bearer` and the token. It takes as long for one that is nearly right as for
+ * any other, for hashes are compared.
+ */
+export function tokenCheck(token: string): (request: Request) => void {
+  const wanted = hash(token);
+  return ({ headers }) => {
+    const [, given] = /^Bearer +(\S+) *$/i.exec(headers.get("Authorization") ?? "") ?? [];
+    if (given !== undefined && timingSafeEqual(hash(given), wanted)) return;
+    throw new HttpError(
+      401,
+      given === undefined
+        ? "The token is missing: send it as Authorization: Bearer TOKEN."
+        : "The token is not the server's.",
+      { headers: { "WWW-Authenticate": "Bearer" } },
+    );
+  };
+}
+
+function hash(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}

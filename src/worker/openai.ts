@@ -1,0 +1,80 @@
+/** What programs made for OpenAI's API ask for. */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import type { FrontEnd } from "./front_end.ts";
+import { invalid } from "./http_error.ts";
+import { answerOpenAiError, OpenAiError } from "./openai_error.ts";
+import { checkModel, seconds } from "./openai_fields.ts";
+import { images } from "./openai_images.ts";
+import { videos } from "./openai_videos.ts";
+
+const ModelJson = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.int().describe("When the server began to offer it."),
+  owned_by: z.string(),
+}).openapi("Model");
+
+/** `/v1/images/generations`, `/v1/videos` and `/v1/models`. */
+export const openai: FrontEnd = ({ jobs }) => {
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  });
+  app.onError(answerOpenAiError);
+  images(app, jobs);
+  videos(app, jobs);
+
+  const model = {
+    id: jobs.model.name,
+    object: "model" as const,
+    created: seconds(Date.now()),
+    owned_by: "mdm",
+  };
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/models",
+      tags: ["OpenAI"],
+      summary: "List the models: there is one",
+      responses: {
+        200: {
+          description: "Models.",
+          content: {
+            "application/json": {
+              schema: z.object({ object: z.literal("list"), data: z.array(ModelJson) }),
+            },
+          },
+        },
+      },
+    }),
+    (c) => c.json({ object: "list" as const, data: [model] }, 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/models/{model}",
+      tags: ["OpenAI"],
+      summary: "See a model",
+      request: { params: z.object({ model: z.string() }) },
+      responses: {
+        200: {
+          description: "The model.",
+          content: { "application/json": { schema: ModelJson } },
+        },
+        404: {
+          description: "There is none of that name.",
+          content: { "application/json": { schema: OpenAiError } },
+        },
+      },
+    }),
+    (c) => {
+      checkModel(jobs.model, c.req.valid("param").model);
+      return c.json(model, 200);
+    },
+  );
+
+  return app;
+};

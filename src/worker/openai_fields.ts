@@ -1,0 +1,51 @@
+/** What requests for images and for videos have in common. */
+import { z } from "@hono/zod-openapi";
+import type { Jobs, ModelCard } from "../jobs/jobs.ts";
+import { HttpError } from "./http_error.ts";
+import { optionFields } from "./input.ts";
+
+/** The names of OpenAI's own models, which programs that cannot be told another name send. */
+const ALIASES = /^(gpt-image|chatgpt-image|dall-e|sora)-/;
+
+/** Fields that OpenAI's API has not, and ours has. */
+export function extraFields(jobs: Pick<Jobs, "model" | "limits">) {
+  const fields = optionFields(jobs);
+  return {
+    negative_prompt: fields.negative.nullish(),
+    seed: fields.seed.nullish(),
+    steps: fields.steps.nullish(),
+    guidance: fields.guidance.nullish(),
+    sampler: fields.sampler.nullish(),
+  };
+}
+
+/** What a request says of the model and the size, which have one value each. */
+export function modelFields({ name, levels: [outermost] }: ModelCard) {
+  const size = sizeOf(outermost!);
+  return {
+    model: z.string().max(200).nullish().describe(
+      `"${name}", or the name of a model of OpenAI, which stands for it.`,
+    ),
+    size: z.string().max(20).refine((given) => given === size || given === "auto", {
+      error: `The model makes one size: give "${size}" or "auto".`,
+    }).nullish().describe(`"${size}" or "auto".`),
+  };
+}
+
+/** @throws {HttpError} When the model is another one. */
+export function checkModel({ name }: ModelCard, asked: string | null | undefined): void {
+  if (asked == null || asked === name || ALIASES.test(asked)) return;
+  throw new HttpError(404, `There is no model of that name: the model here is "${name}".`, {
+    code: "model_not_found",
+    fields: [{ path: ["model"], message: `Give "${name}".` }],
+  });
+}
+
+export function sizeOf({ width, height }: { readonly width: number; readonly height: number }) {
+  return `${width}x${height}`;
+}
+
+/** A time as OpenAI's API has it. */
+export function seconds(ms: number): number {
+  return Math.floor(ms / 1000);
+}

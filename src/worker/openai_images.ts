@@ -1,0 +1,210 @@
+/** Pictures as OpenAI's API makes them: whoever asks waits for them. */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { SSEStreamingApi } from "hono/streaming";
+import { isEnded, type Job, type JobFile, type JobRequest } from "../jobs/job.ts";
+import type { Jobs } from "../jobs/jobs.ts";
+import type { JobEvent } from "../jobs/queue.ts";
+import { fileAddress, inOrder } from "./file_address.ts";
+import { HttpError } from "./http_error.ts";
+import { jobRequest, optionFields } from "./input.ts";
+import { streamJob } from "./job_events.ts";
+import { failure, OpenAiError, openAiError } from "./openai_error.ts";
+import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_fields.ts";
+
+const ImagesJson = z.object({
+  created: z.int(),
+  background: z.literal("opaque"),
+  output_format: z.enum(["png", "jpeg", "webp"]),
+  size: z.string(),
+  data: z.array(z.object({ b64_json: z.string().optional(), url: z.string().optional() })),
+}).openapi("Images");
+
+/** `POST /v1/images/generations`. */
+export function images(app: OpenAPIHono, jobs: Jobs): void {
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v1/images/generations",
+      tags: ["OpenAI"],
+      summary: "Make pictures, and wait for them",
+      description:
+        "As OpenAI's own. With `stream` the answer is events: `image_generation.partial_image`, which are the inner resolutions as they " +
+        "sharpen (small PNGs, whatever `output_format` says), and `image_generation.completed` for each picture. Whoever goes away " +
+        "cancels what it asked for. What failed for its request, or was refused (`moderation_blocked`), is 400; what waited too long, ran " +
+        "too long or was not there when the server stops waiting 503; all else 500.",
+      request: {
+        body: { required: true, content: { "application/json": { schema: imagesBody(jobs) } } },
+      },
+      responses: {
+        200: {
+          description: "The pictures.",
+          content: {
+            "application/json": { schema: ImagesJson },
+            "text/event-stream": { schema: z.string() },
+          },
+        },
+        default: {
+          description: "What went wrong.",
+          content: { "application/json": { schema: OpenAiError } },
+        },
+      },
+    }),
+    async (c) => {
+      const body = c.req.valid("json");
+      checkModel(jobs.model, body.model);
+      if (jobs.model.makes !== "pictures") {
+        throw new HttpError(400, "The model makes videos: ask for them at /v1/videos.");
+      }
+      const partials = body.stream ? body.partial_images ?? 0 : 0;
+      const job = await jobs.submit(requestOf(body, partials > 0), { origin: "openai" });
+      if (body.stream) {
+        const send = imageEvents(jobs, partials);
+        const onLeave = () => jobs.cancel(job.id);
+        return streamJob(c, { jobs, id: job.id, send, onLeave });
+      }
+      const ended = await outcome(jobs, job, c.req.raw.signal);
+      const asUrl =
+        (body.response_format ?? (body.model?.startsWith("dall-e") ? "url" : null)) === "url";
+      const data = inOrder(ended.files).map(async (file) =>
+        asUrl
+          ? { url: await fileAddress(jobs, job.id, file) ?? gone() }
+          : { b64_json: await content(jobs, job.id, file) ?? gone() }
+      );
+      return c.json({
+        created: seconds(ended.createdAt),
+        background: "opaque" as const,
+        output_format: body.output_format ?? "png",
+        size: sizeOf(jobs.model.levels[0]!),
+        data: await Promise.all(data),
+      }, 200);
+    },
+  );
+}
+
+function imagesBody(jobs: Jobs) {
+  const { prompt } = optionFields(jobs);
+  const ignored = (...values: [string, ...string[]]) =>
+    z.enum(values).nullish().describe("Changes nothing.");
+  return z.strictObject({
+    prompt,
+    ...modelFields(jobs.model),
+    n: z.int().min(1).max(Math.min(10, jobs.limits.pictures)).nullish().describe("Pictures."),
+    response_format: z.enum(["url", "b64_json"]).nullish().describe(
+      `"b64_json" unless the model's name is one of dall-e; an address is a data: URL where the server's store has none of its own.`,
+    ),
+    output_format: z.enum(["png", "jpeg", "webp"]).nullish(),
+    stream: z.boolean().nullish(),
+    partial_images: z.int().min(0).max(3).nullish().describe(
+      "Of each picture, how often its inner resolutions are shown on the way, with `stream`.",
+    ),
+    ...extraFields(jobs),
+    background: ignored("opaque", "auto"),
+    quality: ignored("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"),
+    style: ignored("vivid", "natural"),
+    moderation: ignored("low", "auto"),
+    output_compression: z.int().min(0).max(100).nullish().describe("Changes nothing."),
+    user: z.string().max(1000).nullish().describe("Changes nothing."),
+    safety_identifier: z.string().max(1000).nullish().describe("Changes nothing."),
+  }).openapi("ImageRequest");
+}
+
+type Body = z.infer<ReturnType<typeof imagesBody>>;
+
+function requestOf(body: Body, preview: boolean): JobRequest {
+  return jobRequest([body.prompt], {
+    count: body.n ?? undefined,
+    negative: body.negative_prompt ?? undefined,
+    seed: body.seed ?? undefined,
+    steps: body.steps ?? undefined,
+    guidance: body.guidance ?? undefined,
+    sampler: body.sampler ?? undefined,
+    format: body.output_format ?? undefined,
+    preview,
+  });
+}
+
+/**
+ * The job when it has succeeded. When it has not by the time that a request is held at most, or nobody waits any more, it is canceled.
+ *
+ * @throws {HttpError} When there is nothing to show.
+ */
+async function outcome(jobs: Jobs, { id }: Job, signal: AbortSignal): Promise<Job> {
+  let seen: Job | null = null;
+  try {
+    seen = await jobs.wait(id, jobs.limits.waitMs, signal);
+  } finally {
+    if (seen === null || !isEnded(seen)) await jobs.cancel(id);
+  }
+  if (seen?.state === "succeeded") return seen;
+  throw failureOf(seen);
+}
+
+function failureOf(job: Job | null): HttpError {
+  if (job?.error) return failure(job.error);
+  if (job?.state === "canceled") {
+    return new HttpError(400, "The job was canceled.", { code: "canceled" });
+  }
+  const message =
+    "The pictures were not there in time: ask for fewer, or at /jobs, which does not wait.";
+  return new HttpError(503, message, { code: "timeout", headers: { "x-should-retry": "false" } });
+}
+
+/** Gives what sends a job's changes as OpenAI's API tells them: so many partial images of each picture, evenly among the steps. */
+function imageEvents(jobs: Jobs, partials: number) {
+  const sent = new Map<number, number>();
+  const completed = new Set<string>();
+  const size = sizeOf(jobs.model.levels[0]!);
+  return async ({ change, job, file }: JobEvent, stream: SSEStreamingApi): Promise<void> => {
+    const tell = async (type: string, shown: JobFile, more: object) => {
+      const b64_json = await content(jobs, job.id, shown);
+      // The job was removed while it was read.
+      if (b64_json === null) return;
+      const event = {
+        type,
+        b64_json,
+        created_at: seconds(Date.now()),
+        size,
+        quality: "auto",
+        background: "opaque",
+        output_format: shown.type.replace("image/", ""),
+        ...more,
+      };
+      await stream.writeSSE({ event: type, data: JSON.stringify(event) });
+    };
+    if (change === "preview" && file?.level === 1) {
+      const index = sent.get(file.picture) ?? 0;
+      const { step, steps } = job.progress;
+      if (index < partials && step * (partials + 1) >= steps * (index + 1)) {
+        sent.set(file.picture, index + 1);
+        await tell("image_generation.partial_image", file, { partial_image_index: index });
+      }
+    }
+    // Of a job that was quicker than its events, the first one tells all.
+    for (const result of inOrder(job.files)) {
+      if (result.level !== 0 || completed.has(result.name)) continue;
+      completed.add(result.name);
+      await tell("image_generation.completed", result, { usage: NO_USAGE });
+    }
+    if (change === "state" && isEnded(job) && job.state !== "succeeded") {
+      const data = JSON.stringify(openAiError(failureOf(job)));
+      await stream.writeSSE({ event: "error", data });
+    }
+  };
+}
+
+/** Nothing here is counted in tokens, but clients expect to be told. */
+const NO_USAGE = {
+  total_tokens: 0,
+  input_tokens: 0,
+  output_tokens: 0,
+  input_tokens_details: { text_tokens: 0, image_tokens: 0 },
+};
+
+async function content(jobs: Jobs, id: string, { name }: JobFile): Promise<string | null> {
+  const file = await jobs.read(id, name);
+  return file && (await new Response(file.body).bytes()).toBase64();
+}
+
+function gone(): never {
+  throw new HttpError(404, "The picture was removed before it could be sent.");
+}

@@ -1,0 +1,258 @@
+/** Our own protocol: jobs as they are. */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { isEnded, type Job, type JobOptions } from "../jobs/job.ts";
+import type { JobEvent } from "../jobs/queue.ts";
+import { findFile, findJob } from "./find_job.ts";
+import type { FrontEnd } from "./front_end.ts";
+import { invalid } from "./http_error.ts";
+import { jobRequest, optionFields } from "./input.ts";
+import { streamJob } from "./job_events.ts";
+import { fileJson, JobJson, jobJson } from "./job_json.ts";
+import { PlainError, plainError } from "./plain_error.ts";
+
+/** Jobs of a list at most. */
+const LIST_LIMIT = 1000;
+
+const JOB = { content: { "application/json": { schema: JobJson } } };
+const Id = z.object({ id: z.string() });
+
+/** `/jobs` and what is below. */
+export const plain: FrontEnd = ({ jobs, publicUrl }) => {
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  });
+  app.onError(plainError);
+
+  const json = async (job: Job, c: Context) => {
+    const position = job.state === "queued" ? await jobs.position(job.id) : null;
+    return jobJson(job, position, publicUrl(c.req.raw));
+  };
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/jobs",
+      tags: ["Jobs"],
+      summary: "Ask for pictures or videos",
+      description:
+        "Answers at once with the job as it is; `GET /jobs/{id}/events` tells what becomes of it. With `Prefer: wait=n` the answer " +
+        "comes when the job has ended, or after n seconds.",
+      request: {
+        headers: z.object({
+          "idempotency-key": z.string().min(1).max(255).optional().describe(
+            "The same key gives the job that was asked for with it before: repeat a request of which the answer was lost with its key.",
+          ),
+          prefer: z.string().optional().describe(
+            "`wait` or `wait=n`: answer when the job has ended, or after n seconds.",
+          ),
+        }),
+        body: { required: true, content: { "application/json": { schema: jobBody(jobs) } } },
+      },
+      responses: {
+        201: { description: "The job has ended.", ...JOB },
+        202: { description: "The job waits or runs.", ...JOB },
+        ...errors(400, 409, 413, 415, 422, 429),
+      },
+    }),
+    async (c) => {
+      const { prefer, "idempotency-key": key } = c.req.valid("header");
+      const { request, options } = jobOf(c.req.valid("json"), key);
+      const job = await jobs.submit(request, options);
+      const ms = Math.min(waitOf(prefer), jobs.limits.waitMs);
+      const seen = ms > 0 ? await jobs.wait(job.id, ms, c.req.raw.signal) ?? job : job;
+      c.header("Location", `${publicUrl(c.req.raw)}/jobs/${job.id}`);
+      return c.json(await json(seen, c), ms > 0 && isEnded(seen) ? 201 : 202);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/jobs",
+      tags: ["Jobs"],
+      summary: "List jobs, the newest first, by whatever protocol they came",
+      request: {
+        query: z.object({
+          limit: z.coerce.number().int().min(1).max(LIST_LIMIT).default(20),
+        }),
+      },
+      responses: {
+        200: {
+          description: "Jobs.",
+          content: { "application/json": { schema: z.object({ jobs: z.array(JobJson) }) } },
+        },
+        ...errors(422),
+      },
+    }),
+    async (c) => {
+      const listed = await jobs.list({ limit: c.req.valid("query").limit });
+      return c.json({ jobs: await Promise.all(listed.map((job) => json(job, c))) }, 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/jobs/{id}",
+      tags: ["Jobs"],
+      summary: "See how a job is",
+      request: { params: Id },
+      responses: { 200: { description: "The job.", ...JOB }, ...errors(404) },
+    }),
+    async (c) => c.json(await json(await findJob(jobs, c.req.valid("param").id), c), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: "delete",
+      path: "/jobs/{id}",
+      tags: ["Jobs"],
+      summary: "Cancel a job, or remove one that has ended and its files",
+      request: { params: Id },
+      responses: { 204: { description: "It is canceled, or removed." }, ...errors(404) },
+    }),
+    async (c) => {
+      const job = await findJob(jobs, c.req.valid("param").id);
+      await (isEnded(job) ? jobs.remove(job.id) : jobs.cancel(job.id));
+      return c.body(null, 204);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/jobs/{id}/events",
+      tags: ["Jobs"],
+      summary: "Be told what becomes of a job",
+      description:
+        "Server-sent events: `state` first and at every change, `progress`, `preview` and `file` (with the new one as `file`), and `end` " +
+        "when the job has ended, which is the last. The data of each is the job. Whoever reads slowly misses what newer events say anyway.",
+      request: { params: Id },
+      responses: {
+        200: { description: "Events.", content: { "text/event-stream": { schema: z.string() } } },
+        ...errors(404),
+      },
+    }),
+    async (c) => {
+      const { id } = await findJob(jobs, c.req.valid("param").id);
+      return streamJob(c, {
+        jobs,
+        id,
+        send: async ({ change, job, file }: JobEvent, stream) => {
+          const event = change === "state" && isEnded(job) ? "end" : change;
+          const added = file && { file: fileJson(id, file, publicUrl(c.req.raw)) };
+          await stream.writeSSE({
+            event,
+            data: JSON.stringify({ ...await json(job, c), ...added }),
+          });
+        },
+      });
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/jobs/{id}/files/{name}",
+      tags: ["Jobs"],
+      summary: "Fetch a result or a preview",
+      request: { params: Id.extend({ name: z.string() }) },
+      responses: {
+        200: {
+          description: "The file.",
+          content: { "image/*": { schema: z.string() }, "video/mp4": { schema: z.string() } },
+        },
+        ...errors(404),
+      },
+    }),
+    async (c) => {
+      const { id, name } = c.req.valid("param");
+      const job = await findJob(jobs, id);
+      const { file, content } = await findFile(jobs, job, name);
+      return c.body(content.body, 200, {
+        "Content-Type": file.type,
+        "Content-Length": String(content.bytes),
+        "Content-Disposition": `inline; filename="${job.id}-${file.name}"`,
+        // A preview is written over by the next one.
+        "Cache-Control": job.files.includes(file)
+          ? "private, max-age=31536000, immutable"
+          : "no-store",
+      });
+    },
+  );
+
+  return app;
+};
+
+type Body = z.infer<ReturnType<typeof jobBody>>;
+
+function jobBody(jobs: Parameters<typeof optionFields>[0]) {
+  const { prompt, count, ...fields } = optionFields(jobs);
+  return z.strictObject({
+    prompt: prompt.optional(),
+    prompts: z.array(prompt).min(1).max(jobs.limits.pictures).optional().describe(
+      "Several prompts, instead of one.",
+    ),
+    n: count.optional(),
+    ...z.object(fields).partial().shape,
+    priority: z.int().min(-100).max(100).optional().describe(
+      "Jobs with a higher one come first. Without it: 0.",
+    ),
+    deadline: z.union([z.iso.datetime({ offset: true }), z.int().min(0).max(8.64e15)], {
+      error: "Give a time as in ISO 8601, or in milliseconds since 1970.",
+    }).optional().describe(
+      "When it has to have ended, as in ISO 8601 or in milliseconds since 1970: later it fails.",
+    ),
+    webhook: z.strictObject({
+      url: z.url({ protocol: /^https?$/ }).max(2000),
+      events: z.array(z.enum(["start", "output", "logs", "completed"])).min(1).max(4)
+        .default(["completed"]).describe("What it is told of."),
+    }).optional().describe("Whom to tell of the job, by POST."),
+    id: z.string().regex(/^[\w-]{1,64}$/).optional().describe(
+      `The job's id: letters, digits, "-" and "_". Without it: one of ours.`,
+    ),
+  }).refine(({ prompt, prompts }) => (prompt === undefined) !== (prompts === undefined), {
+    path: ["prompt"],
+    error: `Give either "prompt" or "prompts".`,
+  }).openapi("JobRequest");
+}
+
+function jobOf({ prompt, prompts, n, ...body }: Body, key: string | undefined) {
+  const { priority, deadline, webhook, id, ...fields } = body;
+  const options: JobOptions = {
+    origin: "plain",
+    ...priority !== undefined && { priority },
+    ...deadline !== undefined && { deadline: new Date(deadline).getTime() },
+    ...webhook !== undefined && { webhook },
+    ...id !== undefined && { id },
+    ...key !== undefined && { idempotencyKey: key },
+  };
+  const request = jobRequest(prompts ?? [prompt!], { ...fields, count: n }, key ?? id);
+  return { request, options };
+}
+
+/** Milliseconds that a client will wait, as in RFC 7240; 0: not at all. */
+function waitOf(prefer = ""): number {
+  const wait = /(?:^|[,;\s])wait(?:=(\d{1,9}))?\s*(?:$|[,;])/.exec(prefer);
+  return wait === null ? 0 : Number(wait[1] ?? Infinity) * 1000;
+}
+
+function errors(...statuses: readonly (keyof typeof ERRORS)[]) {
+  const content = { "application/json": { schema: PlainError } };
+  return Object.fromEntries(
+    statuses.map((status) => [status, { description: ERRORS[status], content }]),
+  );
+}
+
+const ERRORS = {
+  400: "The body is no JSON.",
+  404: "There is no such job or file.",
+  409: "The id or the idempotency key belongs to another request.",
+  413: "The body is too large.",
+  415: "The body is of another type than JSON.",
+  422: "Something asked for cannot be.",
+  429: "The queue is full: `Retry-After` says when to try again.",
+} as const;

@@ -1,0 +1,234 @@
+/** What is the same for all front ends. */
+import assert from "node:assert/strict";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { FrontEnd } from "../../src/worker/front_end.ts";
+import { openai } from "../../src/worker/openai.ts";
+import { plain } from "../../src/worker/plain.ts";
+import { probes } from "../../src/worker/probes.ts";
+import { FakeJobs } from "./fake_jobs.ts";
+import { appOf, listening, posted } from "./server.ts";
+
+const ALL = [plain, probes, openai] as const;
+const TOKEN = "secret";
+
+async function message(response: Response): Promise<string> {
+  return (await response.json()).error.message;
+}
+
+Deno.test("without the token nothing is answered but probes, each front end in its own way", async () => {
+  const app = appOf(new FakeJobs(), ALL, { token: TOKEN });
+  for (const path of ["/jobs", "/jobs/x/files/y", "/openapi.json", "/nowhere"]) {
+    const response = await app.request(path);
+    assert.equal(response.status, 401);
+    assert.equal(response.headers.get("WWW-Authenticate"), "Bearer");
+    assert.deepEqual(await response.json(), {
+      error: {
+        code: "unauthorized",
+        message: "The token is missing: send it as Authorization: Bearer TOKEN.",
+      },
+    });
+  }
+  const response = await app.request("/v1/nothing");
+  assert.equal((await response.json()).error.type, "authentication_error");
+  for (const path of ["/livez", "/readyz", "/ping"]) {
+    assert.equal((await app.request(path)).status, 200, path);
+  }
+});
+
+Deno.test("the token opens, another one or another scheme does not", async () => {
+  const app = appOf(new FakeJobs(), ALL, { token: TOKEN });
+  for (
+    const [value, expected] of [
+      ["Bearer secret", 200],
+      ["bearer secret", 200],
+      ["Bearer secre", 401],
+      ["Bearer secret2", 401],
+      ["Bearer", 401],
+      ["Basic secret", 401],
+      ["secret", 401],
+    ] as const
+  ) {
+    const response = await app.request("/jobs", { headers: { Authorization: value } });
+    assert.equal(response.status, expected, value);
+    await response.body?.cancel();
+  }
+});
+
+Deno.test("what is not there is 404, in the shape of the front end that it looks like", async () => {
+  const app = appOf(new FakeJobs(), ALL);
+  const plainly = await app.request("/nowhere");
+  assert.equal(plainly.status, 404);
+  assert.equal((await plainly.json()).error.code, "not_found");
+  const theirs = await app.request("/v1/chat/completions", posted({}));
+  assert.equal(theirs.status, 404);
+  assert.deepEqual(await theirs.json(), {
+    error: {
+      message: "There is nothing here: /openapi.json lists what there is.",
+      type: "invalid_request_error",
+      param: null,
+      code: "not_found",
+    },
+  });
+});
+
+Deno.test("a method that does nothing is 405 and told which ones would", async () => {
+  const app = appOf(new FakeJobs(), ALL);
+  const response = await app.request("/jobs/x", { method: "PATCH" });
+  assert.equal(response.status, 405);
+  assert.equal(response.headers.get("Allow"), "GET, HEAD, DELETE");
+  assert.equal(await message(response), "PATCH does nothing here: GET, HEAD, DELETE would.");
+  const theirs = await app.request("/v1/models", { method: "DELETE" });
+  assert.equal(theirs.status, 405);
+  assert.equal((await theirs.json()).error.type, "invalid_request_error");
+});
+
+Deno.test("a job that is not there is 404, not 405", async () => {
+  const app = appOf(new FakeJobs(), ALL);
+  assert.equal((await app.request("/jobs/x", { method: "DELETE" })).status, 404);
+});
+
+Deno.test("a body that is too large is 413, whether it says so or not", async () => {
+  const jobs = new FakeJobs();
+  const app = appOf(jobs, ALL);
+  await listening(app, async (url) => {
+    const told = await fetch(`${url}/jobs`, posted({ prompt: "x".repeat(1 << 20) }));
+    assert.equal(told.status, 413);
+    assert.equal(await message(told), "The body is too large: 1048576 bytes are the most.");
+  });
+  let sent = 0;
+  const endless = new ReadableStream({
+    pull(controller) {
+      sent += 1 << 16;
+      controller.enqueue(new Uint8Array(1 << 16));
+    },
+  });
+  const headers = { "Content-Type": "application/json" };
+  const response = await app.request("/v1/videos", { method: "POST", headers, body: endless });
+  assert.equal(response.status, 413);
+  assert.equal((await response.json()).error.type, "invalid_request_error");
+  assert.ok(sent <= (1 << 20) + (1 << 18), `${sent} bytes were taken`);
+  assert.deepEqual(await jobs.list(), []);
+});
+
+Deno.test("HEAD gives what GET would but no body, and leaves no stream behind", async () => {
+  const jobs = new FakeJobs();
+  const app = appOf(jobs, ALL);
+  const { id } = await (await app.request("/jobs", posted({ prompt: "a star" }))).json();
+  const head = await app.request(`/jobs/${id}/events`, { method: "HEAD" });
+  assert.equal(head.status, 200);
+  assert.equal(head.headers.get("Content-Type"), "text/event-stream");
+  assert.equal(head.body, null);
+  await jobs.make(id);
+  const file = await app.request(`/jobs/${id}/files/0.png`, { method: "HEAD" });
+  assert.ok(Number(file.headers.get("Content-Length")) > 0);
+  assert.equal(await file.text(), "");
+});
+
+Deno.test("answers say what browsers may do with them", async () => {
+  const { headers } = await appOf(new FakeJobs(), ALL).request("/jobs");
+  assert.match(
+    headers.get("Content-Security-Policy")!,
+    /^default-src 'none';.*frame-ancestors 'none'/,
+  );
+  assert.equal(headers.get("X-Content-Type-Options"), "nosniff");
+  assert.equal(headers.get("X-Frame-Options"), "DENY");
+  assert.equal(headers.get("Referrer-Policy"), "no-referrer");
+  assert.equal(headers.get("Access-Control-Allow-Origin"), null);
+  assert.match(headers.get("X-Request-Id")!, /^[\da-f-]{36}$/);
+});
+
+Deno.test("a front end's own policy stays", async () => {
+  const page: FrontEnd = () => {
+    const app = new OpenAPIHono();
+    app.get("/page", (c) => c.text("", 200, { "Content-Security-Policy": "img-src 'self'" }));
+    return app;
+  };
+  const { headers } = await appOf(new FakeJobs(), [plain, page]).request("/page");
+  assert.equal(headers.get("Content-Security-Policy"), "img-src 'self'");
+});
+
+Deno.test("a request keeps the id that it came with, where it is one", async () => {
+  const app = appOf(new FakeJobs(), ALL);
+  const idOf = async (id: string) => {
+    const { headers } = await app.request("/jobs", { headers: { "X-Request-Id": id } });
+    return headers.get("X-Request-Id");
+  };
+  assert.equal(await idOf("abc-1"), "abc-1");
+  assert.notEqual(await idOf("<script>"), "<script>");
+});
+
+Deno.test("only pages of configured origins may read answers", async () => {
+  const app = appOf(new FakeJobs(), ALL, { cors: ["https://a.example"], token: "secret" });
+  const preflight = async (origin: string) => {
+    const { headers } = await app.request("/jobs", {
+      method: "OPTIONS",
+      headers: { Origin: origin, "Access-Control-Request-Method": "POST" },
+    });
+    return headers.get("Access-Control-Allow-Origin");
+  };
+  assert.equal(await preflight("https://a.example"), "https://a.example");
+  assert.equal(await preflight("https://b.example"), null);
+  const refused = await app.request("/jobs", { headers: { Origin: "https://a.example" } });
+  assert.equal(refused.status, 401);
+  assert.equal(refused.headers.get("Access-Control-Allow-Origin"), "https://a.example");
+});
+
+Deno.test("where there is no token, pages of other servers change nothing", async () => {
+  const jobs = new FakeJobs();
+  const app = appOf(jobs, ALL, { publicUrl: "https://mdm.example", cors: ["https://a.example"] });
+  const status = async (origin: string) => {
+    return (await app.request("/jobs", posted({ prompt: "a star" }, { Origin: origin }))).status;
+  };
+  assert.equal(await status("https://evil.example"), 403);
+  assert.equal(await status("null"), 403);
+  assert.equal((await jobs.list()).length, 0);
+  assert.equal(await status("https://mdm.example"), 202);
+  assert.equal(await status("https://a.example"), 202);
+});
+
+Deno.test("a request for another host is refused where hosts are named", async () => {
+  const app = appOf(new FakeJobs(), ALL, { allowedHosts: ["localhost"] });
+  assert.equal((await app.request("http://localhost:8000/jobs")).status, 200);
+  const other = await app.request("http://evil.example/jobs");
+  assert.equal(other.status, 421);
+  assert.equal(await message(other), "The server does not go by the name of evil.example.");
+});
+
+Deno.test("a defect is told once to the log, with its stack, and clients learn nothing of it", async () => {
+  const jobs = new FakeJobs();
+  jobs.list = () => Promise.reject(new TypeError("the disk is on fire"));
+  const log: string[] = [];
+  const app = appOf(jobs, ALL, { logDefect: (line) => log.push(line) });
+  for (const path of ["/jobs", "/v1/models"]) await (await app.request(path)).body?.cancel();
+  const response = await app.request("/jobs", { headers: { "X-Request-Id": "r1" } });
+  assert.equal(response.status, 500);
+  const text = await response.text();
+  assert.doesNotMatch(text, /fire|\.ts/);
+  assert.match(text, /"code":"internal"/);
+  assert.equal(log.length, 2);
+  assert.match(log[1]!, /^GET \/jobs failed \(request r1\): TypeError: the disk is on fire\n +at /);
+});
+
+Deno.test("requests are logged where that is asked for", async () => {
+  const log: string[] = [];
+  const app = appOf(new FakeJobs(), ALL, { logRequest: (line) => log.push(line) });
+  await app.request("/jobs?limit=1");
+  await app.request("/nowhere%0a");
+  assert.match(log[0]!, /^GET \/jobs 200 \d+ ms$/);
+  assert.match(log[1]!, /^GET \/nowhere%0a 404 \d+ ms$/);
+});
+
+Deno.test("the document describes what is mounted, and what needs the token", async () => {
+  const app = appOf(new FakeJobs(), ALL, { token: "secret", publicUrl: "https://mdm.example" });
+  const document = await (await app.request("/openapi.json", {
+    headers: { Authorization: "Bearer secret" },
+  })).json();
+  assert.equal(document.openapi, "3.1.0");
+  assert.deepEqual(document.servers, [{ url: "https://mdm.example" }]);
+  assert.deepEqual(document.security, [{ token: [] }]);
+  assert.deepEqual(document.paths["/livez"].get.security, []);
+  assert.equal(document.paths["/jobs"].post.security, undefined);
+  assert.ok(document.paths["/v1/videos/{id}/content"].get);
+  const { properties } = document.components.schemas.JobRequest;
+  assert.equal(properties.n.maximum, 16, "limits are the server's own");
+});

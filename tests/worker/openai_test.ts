@@ -1,0 +1,343 @@
+/** What the official client and others of OpenAI's API get. */
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+import type { JobError } from "../../src/jobs/job.ts";
+import { openai } from "../../src/worker/openai.ts";
+import { plain } from "../../src/worker/plain.ts";
+import { FakeJobs, type FakeOptions, MODEL } from "./fake_jobs.ts";
+import { appOf, eventsOf, listening, posted } from "./server.ts";
+
+const VIDEOS = { ...MODEL, name: "balloons", makes: "videos", frames: 16 } as const;
+const PNG = "iVBORw0KGgo";
+
+/** Lets the official client talk to a server. */
+async function withClient(
+  options: FakeOptions,
+  use: (client: OpenAI, jobs: FakeJobs, url: string) => Promise<void>,
+): Promise<void> {
+  const jobs = new FakeJobs(options);
+  await listening(appOf(jobs, [plain, openai], { token: "secret" }), async (url) => {
+    await use(new OpenAI({ apiKey: "secret", baseURL: `${url}/v1`, maxRetries: 0 }), jobs, url);
+  });
+}
+
+Deno.test("the official client gets pictures", async () => {
+  await withClient({ finishAtOnce: true }, async (client, jobs) => {
+    const { data, created, output_format, size } = await client.images.generate({
+      model: "gpt-image-1.5",
+      prompt: "a star",
+      n: 2,
+      size: "32x32",
+      quality: "high",
+      user: "somebody",
+    });
+    assert.equal(data!.length, 2);
+    assert.ok(data!.every(({ b64_json, url }) => b64_json!.startsWith(PNG) && url === undefined));
+    assert.ok(Math.abs(created - Date.now() / 1000) < 10);
+    assert.deepEqual([output_format, size], ["png", "32x32"]);
+    const [{ origin, request }] = await jobs.list() as [Awaited<ReturnType<typeof jobs.submit>>];
+    assert.deepEqual([origin, request.prompts, request.count], ["openai", ["a star"], 2]);
+  });
+});
+
+Deno.test("the official client gets addresses of pictures that it can fetch", async () => {
+  await withClient({ finishAtOnce: true }, async (client, jobs) => {
+    const asked = { prompt: "a star", size: "auto", output_format: "webp" } as const;
+    const explicit = await client.images.generate({ ...asked, response_format: "url" });
+    const legacy = await client.images.generate({ ...asked, model: "dall-e-3" });
+    for (const { data } of [explicit, legacy]) {
+      assert.equal(data![0]!.b64_json, undefined);
+      const response = await fetch(data![0]!.url!);
+      assert.equal(response.headers.get("Content-Type"), "image/webp");
+      assert.ok((await response.bytes()).length > 0);
+    }
+    jobs.link = ((id: string, name: string) =>
+      Promise.resolve(`https://store.example/${id}/${name}`)) as unknown as typeof jobs.link;
+    const stored = await client.images.generate({ ...asked, response_format: "url" });
+    assert.equal(stored.data![0]!.url, "https://store.example/job-3/0.webp");
+  });
+});
+
+Deno.test("extras of ours are passed on", async () => {
+  await withClient({ finishAtOnce: true }, async (client, jobs) => {
+    const extras = { seed: 7, steps: 30, guidance: 6, negative_prompt: "a ring", sampler: "ddim" };
+    await client.images.generate({ prompt: "a star", ...extras });
+    const [{ request }] = await jobs.list() as [Awaited<ReturnType<typeof jobs.submit>>];
+    assert.deepEqual(request, {
+      prompts: ["a star"],
+      count: 1,
+      seed: "7",
+      steps: 30,
+      guidance: 6,
+      sampler: "ddim",
+      negative: "a ring",
+      levels: false,
+      preview: false,
+    });
+  });
+});
+
+Deno.test("the official client sees pictures form", async () => {
+  await withClient({}, async (client, jobs) => {
+    const submitted = jobs.next;
+    const stream = await client.images.generate({
+      model: "shapes32",
+      prompt: "a star",
+      stream: true,
+      partial_images: 2,
+    });
+    const { id, request } = await submitted;
+    assert.equal(request.preview, true);
+    jobs.begin(id);
+    const events = stream[Symbol.asyncIterator]();
+    // A third and two thirds of the way; what is shown in between is left out.
+    for (const [index, steps] of [[1, 6, 7], [8, 12, 14]].entries()) {
+      for (const step of steps) {
+        jobs.progress(id, step);
+        await jobs.preview(id);
+        if (step !== (index === 0 ? 7 : 14)) continue;
+        const { value: event } = await events.next();
+        assert.equal(event!.type, "image_generation.partial_image");
+        assert.equal((event as OpenAI.ImageGenPartialImageEvent).partial_image_index, index);
+        assert.ok(event!.b64_json.startsWith(PNG));
+      }
+    }
+    await jobs.picture(id);
+    const { value: completed } = await events.next();
+    assert.equal(completed!.type, "image_generation.completed");
+    assert.ok(completed!.b64_json.startsWith(PNG));
+    assert.equal((completed as OpenAI.ImageGenCompletedEvent).usage.total_tokens, 0);
+    jobs.finish(id);
+    assert.equal((await events.next()).done, true);
+  });
+});
+
+Deno.test("a stream whose job fails ends with an error that the official client throws", async () => {
+  await withClient({}, async (client, jobs) => {
+    const submitted = jobs.next;
+    const stream = await client.images.generate({ prompt: "a star", stream: true });
+    const { id } = await submitted;
+    jobs.finish(id, { code: "refused", message: "No stars." });
+    await assert.rejects(async () => {
+      for await (const _ of stream);
+    }, { code: "moderation_blocked", message: "No stars." });
+  });
+});
+
+Deno.test("a client that leaves cancels its pictures", async () => {
+  await withClient({}, async (client, jobs) => {
+    const leave = new AbortController();
+    const waiting = client.images.generate({ prompt: "a star" }, { signal: leave.signal });
+    const { id } = await jobs.next;
+    const canceled = jobs.wait(id, 10_000);
+    leave.abort();
+    await assert.rejects(waiting, OpenAI.APIUserAbortError);
+    assert.equal((await canceled)!.state, "canceled");
+
+    const submitted = jobs.next;
+    const stream = await client.images.generate({ prompt: "a star", stream: true });
+    const streamed = jobs.wait((await submitted).id, 10_000);
+    stream.controller.abort();
+    assert.equal((await streamed)!.state, "canceled");
+    assert.equal(jobs.listeners, 0);
+  });
+});
+
+Deno.test("what becomes of a failed job is said by status and code", async () => {
+  const cases: [JobError["code"], number, string, string][] = [
+    ["request", 400, "invalid_request_error", "invalid"],
+    ["refused", 400, "invalid_request_error", "moderation_blocked"],
+    ["expired", 503, "server_error", "expired"],
+    ["timeout", 503, "server_error", "timeout"],
+    ["lost", 500, "server_error", "lost"],
+    ["failed", 500, "server_error", "failed"],
+  ];
+  await withClient({}, async (client, jobs) => {
+    for (const [code, status, type, theirs] of cases) {
+      jobs.next.then(({ id }) => jobs.finish(id, { code, message: "It is so." }));
+      const error = await rejection(client.images.generate({ prompt: "a star" }));
+      assert.deepEqual([error.status, error.type, error.code], [status, type, theirs]);
+      assert.equal(error.message, `${status} It is so.`);
+    }
+    jobs.next.then(({ id }) => jobs.cancel(id));
+    const { status, code } = await rejection(client.images.generate({ prompt: "a star" }));
+    assert.deepEqual([status, code], [400, "canceled"]);
+  });
+});
+
+Deno.test("pictures that are not there in time are canceled", async () => {
+  await withClient({ limits: { waitMs: 5 } }, async (client, jobs) => {
+    const { status, code } = await rejection(client.images.generate({ prompt: "a star" }));
+    assert.deepEqual([status, code], [503, "timeout"]);
+    assert.equal((await jobs.get("job-1"))!.state, "canceled");
+  });
+});
+
+Deno.test("wrong requests are told what would be right", async () => {
+  await withClient({}, async (client, _, url) => {
+    const wrong = async (fields: object) => {
+      const asked = { prompt: "a star", ...fields } as OpenAI.ImageGenerateParamsNonStreaming;
+      const { status, type, param, message } = await rejection(client.images.generate(asked));
+      assert.deepEqual([status, type], [400, "invalid_request_error"]);
+      return [param, message];
+    };
+    assert.deepEqual(await wrong({ size: "1024x1024" }), [
+      "size",
+      `400 "size": The model makes one size: give "32x32" or "auto".`,
+    ]);
+    for (
+      const [name, value] of Object.entries({
+        n: 11,
+        prompt: "",
+        response_format: "png",
+        output_format: "svg",
+        background: "transparent",
+        partial_images: 4,
+        seed: -1,
+        steps: 0,
+        images: 3,
+      })
+    ) assert.equal((await wrong({ [name]: value }))[0], name);
+
+    const missing = await rejection(client.images.generate({ prompt: "a", model: "flux" }));
+    assert.ok(missing instanceof OpenAI.NotFoundError);
+    assert.deepEqual([missing.code, missing.param], ["model_not_found", "model"]);
+    const other = new OpenAI({ apiKey: "no", baseURL: `${url}/v1`, maxRetries: 0 });
+    const refused = await rejection(other.images.generate({ prompt: "a star" }));
+    assert.ok(refused instanceof OpenAI.AuthenticationError);
+    assert.equal(refused.type, "authentication_error");
+    const unused = await rejection(client.videos.create({ prompt: "a star" }));
+    assert.equal(unused.message, "400 The model makes pictures: ask at /v1/images/generations.");
+  });
+});
+
+Deno.test("when the queue is full the official client is told when to come again", async () => {
+  await withClient({ capacity: 0 }, async (client) => {
+    const error = await rejection(client.images.generate({ prompt: "a star" }));
+    assert.ok(error instanceof OpenAI.RateLimitError);
+    assert.equal(error.type, "rate_limit_error");
+    assert.equal(error.headers!.get("Retry-After"), "7");
+  });
+});
+
+Deno.test("the official client makes a video, waits for it and fetches it", async () => {
+  await withClient({ model: VIDEOS }, async (client, jobs) => {
+    const video = await client.videos.create({
+      model: "sora-2",
+      prompt: "a balloon rises",
+      seconds: "4",
+      ...{ seed: 7, steps: 30 },
+    });
+    const { id } = video;
+    const { created_at, ...rest } = video;
+    assert.ok(Math.abs(created_at - Date.now() / 1000) < 10);
+    assert.deepEqual(rest, {
+      id,
+      object: "video",
+      model: "balloons",
+      status: "queued",
+      progress: 0,
+      completed_at: null,
+      expires_at: null,
+      prompt: "a balloon rises",
+      seconds: "4",
+      size: "32x32",
+      remixed_from_video_id: null,
+      error: null,
+    });
+    const { request } = (await jobs.get(id))!;
+    assert.deepEqual([request.fps, request.seed, request.steps], [4, "7", 30]);
+    assert.equal((await rejection(client.videos.downloadContent(id))).code, "video_not_ready");
+    jobs.begin(id);
+    jobs.progress(id, 5);
+    const running = await client.videos.retrieve(id);
+    assert.deepEqual([running.status, running.progress], ["in_progress", 25]);
+    await jobs.picture(id, new TextEncoder().encode("a video"));
+    jobs.finish(id);
+    const done = await client.videos.retrieve(id);
+    assert.deepEqual([done.status, done.progress], ["completed", 100]);
+    assert.ok(done.completed_at! >= created_at);
+    const content = await client.videos.downloadContent(id);
+    assert.equal(content.headers.get("Content-Type"), "video/mp4");
+    assert.equal(await content.text(), "a video");
+    const thumbnail = await rejection(client.videos.downloadContent(id, { variant: "thumbnail" }));
+    assert.equal(thumbnail.status, 400);
+    const gone = { id, object: "video.deleted", deleted: true };
+    assert.deepEqual(await client.videos.delete(id), gone);
+    assert.ok(await rejection(client.videos.retrieve(id)) instanceof OpenAI.NotFoundError);
+  });
+});
+
+Deno.test("videos are listed page by page", async () => {
+  await withClient({ model: VIDEOS }, async (client) => {
+    for (let k = 0; k < 5; k++) await client.videos.create({ prompt: `balloon ${k}` });
+    const prompts = async (query: OpenAI.VideoListParams) => {
+      const seen = [];
+      for await (const { prompt } of client.videos.list(query)) seen.push(prompt?.at(-1));
+      return seen.join("");
+    };
+    assert.equal(await prompts({ limit: 2 }), "43210");
+    assert.equal(await prompts({ limit: 2, order: "asc" }), "01234");
+    assert.equal(await prompts({ after: "job-2" }), "0");
+  });
+});
+
+Deno.test("a video may be asked for by JSON as well, and once for each idempotency key", async () => {
+  const jobs = new FakeJobs({ model: VIDEOS });
+  const app = appOf(jobs, [openai]);
+  const ask = async () => {
+    const body = { prompt: "a balloon rises", fps: 12 };
+    const response = await app.request("/v1/videos", posted(body, { "Idempotency-Key": "k" }));
+    return (await response.json()).id;
+  };
+  assert.equal(await ask(), await ask());
+  assert.equal((await jobs.list()).length, 1);
+  assert.equal((await jobs.get("job-1"))!.request.fps, 12);
+});
+
+Deno.test("a video that is not ready is canceled, and says why it failed", async () => {
+  await withClient({ model: VIDEOS }, async (client, jobs) => {
+    const { id } = await client.videos.create({ prompt: "a balloon rises" });
+    assert.equal((await client.videos.delete(id)).deleted, false);
+    const canceled = await client.videos.retrieve(id);
+    assert.deepEqual([canceled.status, canceled.error!.code], ["failed", "canceled"]);
+    const other = await client.videos.create({ prompt: "a balloon rises" });
+    jobs.finish(other.id, { code: "timeout", message: "It ran too long." });
+    const failed = await client.videos.retrieve(other.id);
+    assert.deepEqual(failed.error, { code: "timeout", message: "It ran too long." });
+    const content = await rejection(client.videos.downloadContent(other.id));
+    assert.equal(content.message, "400 The video was not made.");
+    const pictures = await rejection(client.images.generate({ prompt: "a balloon" }));
+    assert.equal(pictures.message, "400 The model makes videos: ask for them at /v1/videos.");
+  });
+});
+
+Deno.test("the official client finds the model", async () => {
+  await withClient({}, async (client) => {
+    const ids = [];
+    for await (const { id, object } of client.models.list()) ids.push([id, object]);
+    assert.deepEqual(ids, [["shapes32", "model"]]);
+    assert.equal((await client.models.retrieve("shapes32")).owned_by, "mdm");
+    assert.equal((await rejection(client.models.retrieve("flux"))).code, "model_not_found");
+  });
+});
+
+Deno.test("plain events of a stream can be read without a client", async () => {
+  const jobs = new FakeJobs({ finishAtOnce: true });
+  const app = appOf(jobs, [openai]);
+  const asked = posted({ prompt: "a star", stream: true, n: 2 });
+  const response = await app.request("/v1/images/generations", asked);
+  assert.equal(response.headers.get("Content-Type"), "text/event-stream");
+  const events = await Array.fromAsync(eventsOf(response));
+  assert.deepEqual(events.map(({ event }) => event), [
+    "image_generation.completed",
+    "image_generation.completed",
+  ]);
+});
+
+/** The error of the official client that a call ends with. */
+async function rejection(call: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
+  const error = await call.then(() => null, (error: unknown) => error);
+  assert.ok(error instanceof OpenAI.APIError, String(error));
+  return error;
+}

@@ -1,0 +1,59 @@
+/** What tests of the server have in common. */
+import { type AppOptions, createApp } from "../../src/worker/app.ts";
+import type { FrontEnd } from "../../src/worker/front_end.ts";
+import type { FakeJobs } from "./fake_jobs.ts";
+
+export type App = ReturnType<typeof createApp>;
+
+/** A server without a token, unless a test wants one; a defect fails the test that caused it. */
+export function appOf(
+  jobs: FakeJobs,
+  frontEnds: readonly [FrontEnd, ...FrontEnd[]],
+  options: Partial<AppOptions> = {},
+): App {
+  const logDefect = (line: string) => {
+    throw new Error(line);
+  };
+  return createApp({ jobs, frontEnds, token: null, logDefect, ...options });
+}
+
+/** A request with a body of JSON. */
+export function posted(body: unknown, headers: Record<string, string> = {}): RequestInit {
+  return {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  };
+}
+
+/** Lets a server listen on this machine while a test uses it, and waits until its last request has ended. */
+export async function listening(app: App, use: (url: string) => Promise<void>): Promise<void> {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, app.fetch);
+  try {
+    await use(`http://127.0.0.1:${server.addr.port}`);
+  } finally {
+    await server.shutdown();
+  }
+}
+
+/** One server-sent event. */
+export interface SentEvent {
+  readonly event: string;
+  // deno-lint-ignore no-explicit-any
+  readonly data: any;
+}
+
+/** The events of an answer, as they come. */
+export async function* eventsOf({ body }: Response): AsyncGenerator<SentEvent> {
+  let text = "";
+  for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const blocks = text.split("\n\n");
+    text = blocks.pop()!;
+    for (const block of blocks) {
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+      const [event, data] = [field("event"), field("data")];
+      if (event !== undefined && data !== undefined) yield { event, data: JSON.parse(data) };
+    }
+  }
+}
