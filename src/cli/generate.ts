@@ -1,6 +1,7 @@
 import type { ThresholdType } from "../diffusion/config.ts";
 import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
+import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
 import { UsageError } from "../errors.ts";
 import { FASTEST } from "../media/animation.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -47,14 +48,6 @@ import { readPrompts } from "./prompts_file.ts";
 const DEFAULT_FPS = 8;
 
 const SAMPLER_NAMES = Object.keys(SAMPLERS) as SamplerName[];
-
-/** What people type, and the reference's names. */
-const THRESHOLDS = {
-  none: "NONE",
-  clip: "CLIP",
-  dynamic: "DYNAMIC",
-  "dynamic-if": "DYNAMIC_IF",
-} as const satisfies Record<string, ThresholdType>;
 
 export const COMMAND = {
   name: "mdm generate",
@@ -119,7 +112,7 @@ export const COMMAND = {
       long: "threshold",
       value: "NAME",
       description: `How each step's estimate is kept in the range of colours: ${
-        Object.keys(THRESHOLDS).join(", ")
+        Object.keys(THRESHOLD_NAMES).join(", ")
       }. Without it: the model's own`,
     },
     {
@@ -347,8 +340,8 @@ function cacheOf(
 }
 
 function thresholdOf(value: string): ThresholdType {
-  const names = Object.keys(THRESHOLDS) as (keyof typeof THRESHOLDS)[];
-  return THRESHOLDS[oneOf(value, { name: "--threshold", names })];
+  const names = Object.keys(THRESHOLD_NAMES) as (keyof typeof THRESHOLD_NAMES)[];
+  return THRESHOLD_NAMES[oneOf(value, { name: "--threshold", names })];
 }
 
 async function chooseOutput(

@@ -19,3 +19,11 @@ export const THRESHOLDS: Readonly<Record<ThresholdType, Threshold>> = {
   DYNAMIC: { kind: "dynamic", quantile: 0.995, max: 100 },
   DYNAMIC_IF: { kind: "dynamic", quantile: 0.95, max: 1.5 },
 };
+
+/** What people type for each of the reference's names. */
+export const THRESHOLD_NAMES = {
+  none: "NONE",
+  clip: "CLIP",
+  dynamic: "DYNAMIC",
+  "dynamic-if": "DYNAMIC_IF",
+} as const satisfies Record<string, ThresholdType>;
