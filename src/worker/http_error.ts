@@ -1,0 +1,88 @@
+/** What goes wrong, as front ends tell it: a status, a code for programs and a sentence for people. */
+import type { z } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { MdmError, UsageError } from "../errors.ts";
+import { JobConflict, QueueFull } from "../jobs/queue.ts";
+
+/** What is wrong with one field of a body. */
+export interface FieldError {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+const CODES = {
+  400: "malformed",
+  401: "unauthorized",
+  403: "forbidden",
+  404: "not_found",
+  405: "method_not_allowed",
+  409: "conflict",
+  413: "too_large",
+  415: "unsupported_media_type",
+  421: "wrong_host",
+  422: "invalid",
+  429: "queue_full",
+  500: "internal",
+  503: "unavailable",
+} as const satisfies Partial<Record<ContentfulStatusCode, string>>;
+
+/** An answer that is not what was asked for. */
+export class HttpError extends MdmError {
+  override name = "HttpError";
+  readonly fields: readonly FieldError[];
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    readonly status: keyof typeof CODES,
+    message: string,
+    { fields = [], headers = {} }: {
+      readonly fields?: readonly FieldError[];
+      readonly headers?: Readonly<Record<string, string>>;
+    } = {},
+  ) {
+    super(message);
+    this.fields = fields;
+    this.headers = headers;
+  }
+
+  /** One word for programs. */
+  get code(): string {
+    return CODES[this.status];
+  }
+}
+
+/** There is no such job. */
+export function notFound(): HttpError {
+  return new HttpError(404, "There is no such job: it never was, or it ended too long ago.");
+}
+
+/** What a schema found wrong. */
+export function invalid({ issues }: Pick<z.ZodError, "issues">): HttpError {
+  const fields = issues.flatMap(({ path, message, ...issue }): FieldError[] => {
+    const at = path.map((key) => typeof key === "number" ? key : String(key));
+    if (issue.code !== "unrecognized_keys") return [{ path: at, message }];
+    const keys = issue.keys as readonly string[];
+    return keys.map((key) => ({ path: [...at, key], message: "There is no such field." }));
+  });
+  const [first] = fields;
+  const where = first === undefined || first.path.length === 0 ? "" : `"${first.path.join(".")}": `;
+  return new HttpError(422, `${where}${first?.message ?? "The request is wrong."}`, { fields });
+}
+
+/** What an error is to the client. What is not a person's mistake says nothing of itself. */
+export function asHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof UsageError) return new HttpError(422, error.message);
+  if (error instanceof JobConflict) return new HttpError(409, error.message);
+  if (error instanceof QueueFull) {
+    const headers = { "Retry-After": String(Math.max(1, Math.ceil(error.retryAfter))) };
+    return new HttpError(429, error.message, { headers });
+  }
+  // What hono and its validators throw about a body that is no JSON, and the like.
+  if (error instanceof HTTPException && error.status < 500) {
+    const status = error.status in CODES ? error.status as keyof typeof CODES : 400;
+    return new HttpError(status, error.message);
+  }
+  return new HttpError(500, "The server failed, and it is not the request's fault: try again.");
+}
