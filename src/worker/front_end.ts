@@ -1,6 +1,5 @@
 /** What every front end is given, and gives. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context } from "hono";
 import type { Jobs } from "../jobs/jobs.ts";
 
 /** What front ends share. */
@@ -10,16 +9,8 @@ export interface FrontEndOptions {
   publicUrl(request: Request): string;
 }
 
-/** One protocol: routes, and how its errors look. It knows nothing of the others. */
-export interface FrontEndApp {
-  readonly app: OpenAPIHono;
-  /**
-   * Answers an error (`asHttpError` says what it is): one that a handler threw, and what is refused before any handler, such as a
-   * request without the token. `createApp` sets it as the routes' own; nothing needs to be logged here.
-   */
-  readonly onError: (error: unknown, c: Context) => Response | Promise<Response>;
-  /** Paths that need no token. */
-  readonly open?: readonly string[];
-}
-
-export type FrontEnd = (options: FrontEndOptions) => FrontEndApp;
+/**
+ * One protocol: routes, and with `onError` how its errors look: those that its handlers throw, and what is refused before any handler,
+ * such as a request without the token. `asHttpError` says what an error is. It knows nothing of the others.
+ */
+export type FrontEnd = (options: FrontEndOptions) => OpenAPIHono;
