@@ -70,41 +70,6 @@ export function optionFields({ model, limits }: Pick<Jobs, "model" | "limits">) 
   };
 }
 
-/** The options as serverless front ends call them. */
-export function serverlessInput(jobs: Pick<Jobs, "model" | "limits">) {
-  const fields = optionFields(jobs);
-  return z.strictObject({
-    prompt: fields.prompt,
-    negative_prompt: fields.negative.optional(),
-    count: fields.count.optional(),
-    seed: fields.seed.optional(),
-    sampler: fields.sampler.optional(),
-    steps: fields.steps.optional(),
-    eta: fields.eta.optional(),
-    guidance: fields.guidance.optional(),
-    guidance_interval: fields.guidanceInterval.optional(),
-    threshold: fields.threshold.optional(),
-    size: fields.size.optional(),
-    cache: fields.cache.optional(),
-    levels: fields.levels.optional(),
-    preview: fields.preview.optional(),
-    format: fields.format.optional(),
-    fps: fields.fps.optional(),
-  });
-}
-
-export type ServerlessInput = z.infer<ReturnType<typeof serverlessInput>>;
-
-/** @param key As of `jobRequest`. */
-export function serverlessRequest(input: ServerlessInput, key?: string): JobRequest {
-  const { prompt, negative_prompt, guidance_interval, ...rest } = input;
-  return jobRequest([prompt], {
-    ...rest,
-    ...negative_prompt !== undefined && { negative: negative_prompt },
-    ...guidance_interval !== undefined && { guidanceInterval: guidance_interval },
-  }, key);
-}
-
 type Fields = ReturnType<typeof optionFields>;
 
 /** The options, of which any may be left out. */
