@@ -49,6 +49,9 @@ export interface GenerateRequest {
   readonly signal?: AbortSignal;
 }
 
+/** Sampler of a request that does not say. */
+export const DEFAULT_SAMPLER: SamplerName = "dpm++";
+
 /** Guidance of a request that does not say. */
 export const DEFAULT_GUIDANCE = 4;
 
@@ -102,7 +105,8 @@ export function resolveRequest(
   if (diffusion === null) {
     throw new MdmError(`The model cannot be sampled: its config.json has no "diffusion_config".`);
   }
-  const { sampler = "dpm++", guidance = DEFAULT_GUIDANCE, negative = "", eta = 0 } = request;
+  const { sampler = DEFAULT_SAMPLER, guidance = DEFAULT_GUIDANCE, negative = "", eta = 0 } =
+    request;
   const interval = request.guidanceInterval !== undefined &&
     { guidanceInterval: request.guidanceInterval };
   const prompts = [request.prompt].flat();

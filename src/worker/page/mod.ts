@@ -1,0 +1,129 @@
+/** The page at `/`, for people: its files, and what it has to know of the model. */
+import { createHash } from "node:crypto";
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
+import type { Jobs } from "../../jobs/jobs.ts";
+import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
+import type { FrontEnd } from "../front_end.ts";
+import api from "./api.js" with { type: "text" };
+import element from "./element.js" with { type: "text" };
+import favicon from "./favicon.svg" with { type: "text" };
+import history from "./history.js" with { type: "text" };
+import html from "./index.html" with { type: "text" };
+import css from "./page.css" with { type: "text" };
+import page from "./page.js" with { type: "text" };
+import sentences from "./sentences.js" with { type: "text" };
+import settings from "./settings.js" with { type: "text" };
+import stage from "./stage.js" with { type: "text" };
+import tile from "./tile.js" with { type: "text" };
+import token from "./token.js" with { type: "text" };
+
+const HTML = "text/html; charset=utf-8";
+const CSS = "text/css; charset=utf-8";
+const SCRIPT = "text/javascript; charset=utf-8";
+
+/** The files of the page by their paths. They hold no secret: people need them to give their token. */
+const FILES = {
+  "/": file(HTML, html),
+  "/page/api.js": file(SCRIPT, api),
+  "/page/element.js": file(SCRIPT, element),
+  "/page/favicon.svg": file("image/svg+xml", favicon),
+  "/page/history.js": file(SCRIPT, history),
+  "/page/page.css": file(CSS, css),
+  "/page/page.js": file(SCRIPT, page),
+  "/page/sentences.js": file(SCRIPT, sentences),
+  "/page/settings.js": file(SCRIPT, settings),
+  "/page/stage.js": file(SCRIPT, stage),
+  "/page/tile.js": file(SCRIPT, tile),
+  "/page/token.js": file(SCRIPT, token),
+};
+
+/** Paths that have to be answered without a token. */
+export const PAGE_PATHS: readonly string[] = Object.keys(FILES);
+
+/** Nothing but our own files is run, and nothing but this server is talked to; pictures are blobs. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' blob: data:",
+  "media-src 'self' blob:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const ModelJson = z.object({
+  name: z.string(),
+  makes: z.enum(["pictures", "videos"]),
+  levels: z.array(z.object({ width: z.int(), height: z.int() })).describe(
+    "Every resolution that a picture is made in, the outermost first.",
+  ),
+  frames: z.int().describe("1 for pictures."),
+  samplers: z.array(
+    z.object({ name: z.string(), description: z.string(), defaultSteps: z.int() }),
+  ),
+  formats: z.array(z.string()).describe("How files can be written; without a word, the first one."),
+  defaults: z.object({ sampler: z.string(), guidance: z.number() }),
+  limits: z.object({ pictures: z.int(), steps: z.int(), promptLength: z.int() }).describe(
+    "Pictures of a job, steps, and letters of a prompt at most.",
+  ),
+}).openapi("Model");
+
+/** `/`, the files that it needs, and `/model`. */
+export const pageFrontEnd: FrontEnd = ({ jobs }) => {
+  const app = new OpenAPIHono();
+  for (const [path, { type, text, etag }] of Object.entries(FILES)) {
+    app.get(path, (c) => {
+      c.header("ETag", etag);
+      // Asked for again each time, which an unchanged file answers in a few bytes.
+      c.header("Cache-Control", "no-cache");
+      c.header("Content-Security-Policy", CONTENT_SECURITY_POLICY);
+      c.header("X-Content-Type-Options", "nosniff");
+      c.header("Referrer-Policy", "no-referrer");
+      if (c.req.header("If-None-Match")?.includes(etag)) return c.body(null, 304);
+      return c.body(text, 200, { "Content-Type": type });
+    });
+  }
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/model",
+      tags: ["Jobs"],
+      summary: "What the model makes, and what may be asked of it",
+      responses: {
+        200: {
+          description: "The model.",
+          content: { "application/json": { schema: ModelJson } },
+        },
+      },
+    }),
+    (c) => c.json(modelJson(jobs), 200),
+  );
+  return app;
+};
+
+function modelJson({ model, limits }: Pick<Jobs, "model" | "limits">): z.infer<typeof ModelJson> {
+  const { name, makes, levels, frames } = model;
+  const { pictures, steps, promptLength } = limits;
+  return {
+    name,
+    makes,
+    levels: [...levels],
+    frames,
+    samplers: Object.entries(SAMPLERS).map(([name, { description, defaultSteps }]) => ({
+      name,
+      description,
+      defaultSteps,
+    })),
+    formats: makes === "videos" ? ["mp4", "gif", "webp", "png"] : ["png", "jpeg", "webp"],
+    defaults: { sampler: DEFAULT_SAMPLER, guidance: DEFAULT_GUIDANCE },
+    limits: { pictures, steps, promptLength },
+  };
+}
+
+function file(type: string, text: string) {
+  const hash = createHash("sha256").update(text).digest("base64url");
+  return { type, text, etag: `"${hash.slice(0, 22)}"` };
+}
