@@ -237,14 +237,12 @@ export class SqliteQueue implements JobQueue {
     });
   }
 
+  remove(id: string): Promise<boolean> {
+    return this.#change(() => this.#delete("id = ?", id).length > 0);
+  }
+
   forget(endedBefore: number): Promise<string[]> {
-    return this.#change(() => {
-      this.#run("UPDATE forgotten SET changed = (SELECT coalesce(max(changed), 0) FROM jobs)");
-      const rows = this.#statement(
-        `DELETE FROM jobs WHERE state IN (SELECT value FROM json_each(?)) AND due < ? RETURNING id`,
-      ).all(JSON.stringify(JOB_STATES.filter((state) => isEnded({ state }))), endedBefore);
-      return rows.map(({ id }) => String(id));
-    });
+    return this.#change(() => this.#delete("due < ?", endedBefore));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -252,6 +250,15 @@ export class SqliteQueue implements JobQueue {
       clearInterval(this.#timer);
       if (this.#database.isOpen) this.#database.close();
     });
+  }
+
+  /** Deletes jobs that have ended; gives their ids. */
+  #delete(condition: string, value: SQLInputValue): string[] {
+    this.#run("UPDATE forgotten SET changed = (SELECT coalesce(max(changed), 0) FROM jobs)");
+    const rows = this.#statement(
+      `DELETE FROM jobs WHERE state IN (SELECT value FROM json_each(?)) AND ${condition} RETURNING id`,
+    ).all(JSON.stringify(JOB_STATES.filter((state) => isEnded({ state }))), value);
+    return rows.map(({ id }) => String(id));
   }
 
   /** The job that an added one is the same as. */

@@ -1,0 +1,236 @@
+/** A process of the worker: HTTP, a queue, and what makes the pictures, in any combination. */
+import { join } from "node:path";
+import type { EngineOptions } from "../jobs/engine_protocol.ts";
+import type { Limits } from "../jobs/jobs.ts";
+import { modelCard } from "../jobs/model_card.ts";
+import { openModerator } from "../jobs/moderation.ts";
+import { openQueue } from "../jobs/open_queue.ts";
+import { openStore } from "../jobs/open_store.ts";
+import type { JobQueue } from "../jobs/queue.ts";
+import { JobService, type WorkerHealth } from "../jobs/service.ts";
+import type { ResultStore } from "../jobs/store.ts";
+import { Courier, loadSecret } from "../jobs/webhooks.ts";
+import { Worker } from "../jobs/worker.ts";
+import { ModelSource } from "../pipeline/model_source.ts";
+import { createApp } from "./app.ts";
+import { cog } from "./cog.ts";
+import { Metrics, metricsPage } from "./metrics.ts";
+import { openai } from "./openai.ts";
+import { pageFrontEnd } from "./page/mod.ts";
+import { plain } from "./plain.ts";
+import { probes } from "./probes.ts";
+import { runpod } from "./runpod.ts";
+import { webhookBody } from "./webhook_body.ts";
+
+/** Where and how HTTP is spoken. */
+export interface HttpOptions {
+  readonly host: string;
+  /** 0: one that is free. */
+  readonly port: number;
+  /** What clients have to send; null: nothing. */
+  readonly token: string | null;
+  readonly publicUrl: string | null;
+  /** Origins whose pages may use the server. */
+  readonly cors: readonly string[];
+  /** Whether each request is told of on stderr. */
+  readonly verbose: boolean;
+}
+
+export interface ServerOptions {
+  readonly engine: EngineOptions;
+  /** Whether this process makes pictures. */
+  readonly worker: boolean;
+  /** Null: no HTTP. */
+  readonly http: HttpOptions | null;
+  /** A folder for what is kept: the queue, results and the webhooks' secret, unless they are elsewhere. */
+  readonly data: string;
+  /** A file, or redis://... */
+  readonly queue?: string;
+  /** A folder, or s3://... */
+  readonly results?: string;
+  /** What webhooks are signed with; absent: a secret of our own, kept in the data folder. */
+  readonly webhookSecret?: string;
+  /** Hosts that webhooks may go to although they are not public. */
+  readonly allowHosts: readonly string[];
+  /** Who is asked before and after pictures are made. */
+  readonly moderation?: string;
+  readonly limits: Limits;
+  /** Jobs that may wait. */
+  readonly queueLimit: number;
+  /** Milliseconds that jobs that have ended are kept. */
+  readonly keepMs: number;
+  /** Milliseconds after which a worker that has said nothing counts as dead. */
+  readonly leaseMs: number;
+}
+
+/** How often to look for what need not be kept any more. */
+const SWEEP_MS = 60_000;
+
+/** How long open requests have at the end. */
+const CLOSE_MS = 2000;
+
+/** How often a job is begun before it counts as lost. */
+const MAX_ATTEMPTS = 3;
+
+/** Is told of what happens to the process. */
+export interface ServerEvents {
+  /** HTTP is answered at this address. */
+  readonly onListen?: (url: string) => void;
+  /** The worker has become ready, or cannot be. */
+  readonly onState?: (health: WorkerHealth) => void;
+}
+
+/** A running process of the worker. */
+export class Server {
+  readonly #parts: AsyncDisposableStack;
+  readonly #worker: Worker | null;
+  readonly #http: Deno.HttpServer | null;
+
+  private constructor(
+    parts: AsyncDisposableStack,
+    worker: Worker | null,
+    http: Deno.HttpServer | null,
+  ) {
+    this.#parts = parts;
+    this.#worker = worker;
+    this.#http = http;
+  }
+
+  /**
+   * Opens the queue and the store, answers HTTP, and begins to load the model.
+   *
+   * @throws {MdmError} When one of them cannot be.
+   */
+  static async start(options: ServerOptions, events: ServerEvents = {}): Promise<Server> {
+    const { engine, limits, data, leaseMs } = options;
+    await using parts = new AsyncDisposableStack();
+    using source = await ModelSource.open(engine.model, engine.pipeline);
+    const model = { path: source.path, config: source.config, diffusion: source.diffusion };
+    await Deno.mkdir(data, { recursive: true });
+    const queue = parts.use(
+      await openQueue(options.queue ?? join(data, "queue.sqlite"), {
+        limit: options.queueLimit,
+        leaseMs,
+        maxAttempts: MAX_ATTEMPTS,
+      }),
+    );
+    const store = parts.use(await openStore(options.results ?? join(data, "results")));
+    const metrics = new Metrics();
+    const worker = !options.worker ? null : new Worker({
+      queue,
+      store,
+      model,
+      moderator: openModerator(options.moderation),
+      engine,
+      leaseMs,
+      runMs: limits.runMs,
+      worker: `${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
+      onNews: (news) => {
+        if (news.kind === "step") metrics.step(news.ms);
+        else metrics.coldStart(news.stage, news.ms);
+      },
+      ...events.onState && { onState: events.onState },
+    });
+    parts.defer(() => worker?.drain(0));
+    const service = new JobService({
+      queue,
+      store,
+      model,
+      card: modelCard(model),
+      limits,
+      worker: () => worker?.health() ?? NO_WORKER,
+    });
+    parts.use(countJobs(queue, metrics));
+    parts.use(sweepRegularly(queue, store, options.keepMs));
+    parts.use(
+      new Courier({
+        queue,
+        secret: options.webhookSecret ?? await loadSecret(join(data, "webhook-secret")),
+        rules: { allow: options.allowHosts },
+        bodyOf: webhookBody(service),
+      }),
+    );
+    const http = options.http === null ? null : serve(options.http, service, metrics, events);
+    return new Server(parts.move(), worker, http);
+  }
+
+  /** Ends when HTTP does. */
+  get finished(): Promise<void> {
+    return this.#http?.finished ?? Promise.resolve();
+  }
+
+  /**
+   * Takes no more jobs, has those that run end or gives them back after so many milliseconds, and closes everything. HTTP is answered
+   * until the jobs are.
+   */
+  async stop(graceMs: number): Promise<void> {
+    await this.#worker?.drain(graceMs);
+    const closed = this.#http?.shutdown();
+    const patience = Promise.withResolvers<void>();
+    const timer = setTimeout(patience.resolve, CLOSE_MS);
+    await Promise.race([closed, patience.promise]);
+    clearTimeout(timer);
+    await this.#parts.disposeAsync();
+  }
+}
+
+const NO_WORKER: WorkerHealth = {
+  worker: "none",
+  reason: null,
+  slots: { all: 0, busy: 0 },
+  stepMs: null,
+};
+
+function serve(
+  { host, port, token, publicUrl, cors, verbose }: HttpOptions,
+  jobs: JobService,
+  metrics: Metrics,
+  { onListen }: ServerEvents,
+): Deno.HttpServer {
+  const app = createApp({
+    jobs,
+    frontEnds: [plain, probes, metricsPage(metrics), cog, runpod, openai, pageFrontEnd],
+    token,
+    publicUrl,
+    cors,
+    ...verbose && { logRequest: (line: string) => console.error(line) },
+  });
+  return Deno.serve({
+    hostname: host,
+    port,
+    onListen: ({ hostname, port }) => {
+      const name = hostname.includes(":") ? `[${hostname}]` : hostname;
+      onListen?.(`http://${name}:${port}`);
+    },
+  }, app.fetch);
+}
+
+/** Counts jobs that end. */
+function countJobs(queue: JobQueue, metrics: Metrics): Disposable {
+  const unlisten = queue.listen(({ change, job }) => {
+    if (change === "file") metrics.picture();
+    if (change !== "state" || job.finishedAt === null) return;
+    metrics.jobEnded(job.state, job.origin, (job.finishedAt - job.createdAt) / 1000);
+    if (job.timings !== null) metrics.gpu(job.timings.gpuSeconds);
+  });
+  return { [Symbol.dispose]: unlisten };
+}
+
+/** Forgets jobs that have been kept long enough, and their files. */
+function sweepRegularly(queue: JobQueue, store: ResultStore, keepMs: number): AsyncDisposable {
+  let sweeping = Promise.resolve();
+  const sweep = async () => {
+    try {
+      for (const id of await queue.forget(Date.now() - keepMs)) await store.remove(id);
+    } catch (error) {
+      console.error(error);
+    }
+  };
+  const timer = setInterval(() => sweeping = sweeping.then(sweep), SWEEP_MS);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await sweeping;
+    },
+  };
+}
