@@ -17,7 +17,7 @@ export interface OutgoingRequest {
 
 export interface OutgoingAnswer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly headers: Headers;
   /** Its beginning, up to 64 KiB. */
   readonly body: Uint8Array;
 }
@@ -80,7 +80,7 @@ export function checkOutgoing(url: string, { allow }: Pick<OutgoingRules, "allow
   if (target.username !== "" || target.password !== "") {
     throw new UsageError("The address to be called has a user or password in it: leave them out.");
   }
-  const name = nameOf(target);
+  const name = hostOf(target);
   const known = /(^|\.)localhost$/.test(name) ? "127.0.0.1" : name;
   if (parseAddress(known) !== null && !isAllowed(name, known, allow)) throw refusal(target);
   return target;
@@ -91,7 +91,7 @@ async function checkedAddresses(
   target: URL,
   { allow, resolve = resolveBySystem }: OutgoingRules,
 ): Promise<readonly string[]> {
-  const name = nameOf(target);
+  const name = hostOf(target);
   const addresses = parseAddress(name) === null ? await resolve(name) : [name];
   if (addresses.length === 0) throw new MdmError("it has no address");
   if (!addresses.every((address) => isAllowed(name, address, allow))) throw refusal(target);
@@ -120,8 +120,8 @@ function refusal(target: URL): UsageError {
   );
 }
 
-/** The host's name as certificates have it, or its address. */
-function nameOf({ hostname }: URL): string {
+/** The name of an address's host as certificates have it, or its IP address. */
+export function hostOf({ hostname }: URL): string {
   return withoutDot(hostname.replace(/^\[(.*)\]$/, "$1"));
 }
 
@@ -148,7 +148,7 @@ async function connect(
     try {
       const plain = await Deno.connect({ hostname, port, signal });
       if (!isSecure) return connectionOver(plain, [plain]);
-      const options = { hostname: nameOf(target), caCerts: [...caCerts] };
+      const options = { hostname: hostOf(target), caCerts: [...caCerts] };
       return await secureConnection(plain, options, signal);
     } catch (error) {
       failure = error;
@@ -230,7 +230,7 @@ function exchange(
       try {
         resolve({
           status: response.statusCode!,
-          headers: response.headers,
+          headers: new Headers(Object.entries(response.headers).map(([k, v]) => [k, String(v)])),
           body: await readBeginning(response),
         });
       } catch (error) {

@@ -178,7 +178,7 @@ Deno.test("a request goes to the address that was checked, under the name that w
         { ...LOOPBACK, resolve: to("127.0.0.1") },
       );
       assert.equal(answer.status, 201);
-      assert.equal(answer.headers["x-b"], "c");
+      assert.equal(answer.headers.get("x-b"), "c");
       const host = `hook.example:${port}`;
       assert.deepEqual(
         JSON.parse(new TextDecoder().decode(answer.body)),
