@@ -9,7 +9,8 @@ import { openStore } from "../jobs/open_store.ts";
 import type { JobQueue } from "../jobs/queue.ts";
 import { JobService, type WorkerHealth } from "../jobs/service.ts";
 import type { ResultStore } from "../jobs/store.ts";
-import { Courier, loadSecret } from "../jobs/webhooks.ts";
+import { loadSecret } from "../jobs/webhook_secret.ts";
+import { Courier } from "../jobs/webhooks.ts";
 import { Worker } from "../jobs/worker.ts";
 import { ModelSource } from "../pipeline/model_source.ts";
 import { createApp } from "./app.ts";
@@ -142,14 +143,17 @@ export class Server {
     });
     parts.use(countJobs(queue, metrics));
     parts.use(sweepRegularly(queue, store, options.keepMs));
-    parts.use(
+    const courier = parts.use(
       new Courier({
         queue,
         secret: options.webhookSecret ?? await loadSecret(join(data, "webhook-secret")),
-        rules: { allow: options.allowHosts },
-        bodyOf: webhookBody(service),
+        allow: options.allowHosts,
+        bodyOf: webhookBody(service, options.http?.publicUrl ?? null),
+        warn: console.error,
       }),
     );
+    const unlisten = queue.listen(({ job }) => job.webhook !== null && courier.wake());
+    parts.defer(unlisten);
     const http = options.http === null ? null : serve(options.http, service, metrics, events);
     return new Server(parts.move(), worker, http);
   }
