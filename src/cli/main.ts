@@ -28,6 +28,9 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
 >([
   ["generate", () => import("./generate.ts")],
   ["replay", () => import("./replay.ts")],
+  ["serve", () => import("./serve.ts")],
+  ["worker", () => import("./worker.ts")],
+  ["health", () => import("./health.ts")],
   ["info", () => import("./info.ts")],
   ["inspect", () => import("./inspect.ts")],
   ["convert", () => import("./convert.ts")],

@@ -150,8 +150,7 @@ export class JobRun {
   #hear(i: number, news: PictureNews): void {
     const picture = this.#pictures[i]!;
     if (news.kind === "preview") {
-      const { file } = news;
-      return void this.#inOrder(() => this.#keepPreview(i, picture.step, file)).catch(() => {});
+      return void this.#inOrder(() => this.#keepPreview(i, news)).catch(() => {});
     }
     if (news.kind === "began" || picture.beganAt === null) {
       picture.first = news.step;
@@ -173,7 +172,10 @@ export class JobRun {
     await this.#note();
   }
 
-  async #keepPreview(i: number, step: number, level: EncodedLevel): Promise<void> {
+  async #keepPreview(
+    i: number,
+    { step, file: level }: PictureNews & { kind: "preview" },
+  ): Promise<void> {
     const file = this.#fileOf(i, level, `preview-${i}-${step}`, true);
     await this.#put(file, level);
     this.#previews.set(`${i} ${level.level}`, file);

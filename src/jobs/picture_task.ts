@@ -66,7 +66,13 @@ export type PictureEvent =
     readonly step: number;
     readonly steps: number;
   }
-  | { readonly kind: "preview"; readonly id: string; readonly file: EncodedLevel }
+  /** What it was estimated to become after a step, of one level. */
+  | {
+    readonly kind: "preview";
+    readonly id: string;
+    readonly step: number;
+    readonly file: EncodedLevel;
+  }
   | {
     readonly kind: "made";
     readonly id: string;

@@ -1,5 +1,4 @@
-import type { Job } from "./job.ts";
-import { JobRun, type JobRunOptions, type PictureMaker, type RunEnd } from "./job_run.ts";
+import { JobRun, type JobRunOptions, type PictureMaker } from "./job_run.ts";
 
 /** A maker that can be told to stop. */
 export interface StoppableMaker extends PictureMaker {
@@ -13,8 +12,6 @@ export interface RunnerOptions extends JobRunOptions {
   readonly maker: StoppableMaker;
   /** A name by which the queue knows this worker. */
   readonly worker: string;
-  /** Is told how each run ended. */
-  readonly onEnd?: (job: Job, end: RunEnd) => void;
 }
 
 /** Milliseconds after which the queue is asked again: it may not tell of jobs that others have added. */
@@ -79,7 +76,7 @@ export class Runner {
 
   async #follow(run: JobRun): Promise<void> {
     try {
-      this.options.onEnd?.(run.job, await run.run());
+      await run.run();
     } catch (error) {
       // The queue could not be told: when the lease is over, it gives the job to somebody again.
       console.error(error);

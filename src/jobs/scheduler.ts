@@ -239,15 +239,16 @@ export class StepScheduler {
       this.options.emit({ kind: "progress", id: task.id, step, steps });
       const every = Math.ceil(steps / PREVIEWS);
       if (task.output.preview && step % every === 0 && !done.includes(sampled)) {
-        this.#follow(this.#preview(sampled, step / steps));
+        this.#follow(this.#preview(sampled, step));
       }
     }
   }
 
   /** Shows one of the inner resolutions, the smallest first. */
-  async #preview(sampled: Sampled, share: number): Promise<void> {
+  async #preview(sampled: Sampled, step: number): Promise<void> {
     const { task: { id, output }, resolved } = this.#runningOf(sampled);
     const inner = sampled.plan.levels.length - 1;
+    const share = step / sampled.plan.times.length;
     const level = inner - Math.min(Math.floor(share * inner), Math.max(0, inner - 1));
     const estimate = await this.#batch!.preview(sampled, level);
     const encoding = previewEncoding(output, this.pipeline.folder.config);
@@ -256,7 +257,7 @@ export class StepScheduler {
     const frames = at(level, this.pipeline.frames(estimate, level));
     const picture = { ...job!, levels: at(level, estimate), frames };
     const [file] = await encodeLevels(picture, [level], encoding, { resolved, model });
-    this.options.emit({ kind: "preview", id, file: file! });
+    this.options.emit({ kind: "preview", id, step, file: file! });
   }
 
   /** Frees the slot of a picture that is done, and sees to its result. */

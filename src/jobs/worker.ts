@@ -4,8 +4,7 @@ import type { JobRunOptions } from "./job_run.ts";
 import { Runner, type RunnerOptions } from "./runner.ts";
 import type { WorkerHealth } from "./service.ts";
 
-export interface WorkerOptions
-  extends Omit<JobRunOptions, "maker">, Pick<RunnerOptions, "worker" | "onEnd"> {
+export interface WorkerOptions extends Omit<JobRunOptions, "maker">, Pick<RunnerOptions, "worker"> {
   readonly engine: EngineOptions;
   /** Is told of steps, and of the parts of the start. */
   readonly onNews?: (news: EngineNews) => void;

@@ -211,8 +211,8 @@ function serve(
 
 /** Counts jobs that end. */
 function countJobs(queue: JobQueue, metrics: Metrics): Disposable {
-  const unlisten = queue.listen(({ change, job }) => {
-    if (change === "file") metrics.picture();
+  const unlisten = queue.listen(({ change, job, file }) => {
+    if (change === "file" && file?.level === 0) metrics.picture();
     if (change !== "state" || job.finishedAt === null) return;
     metrics.jobEnded(job.state, job.origin, (job.finishedAt - job.createdAt) / 1000);
     if (job.timings !== null) metrics.gpu(job.timings.gpuSeconds);

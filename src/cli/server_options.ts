@@ -1,0 +1,203 @@
+/** What "mdm serve" and "mdm worker" have in common. */
+import { UsageError } from "../errors.ts";
+import { checkSecret } from "../jobs/webhook_secret.ts";
+import type { ServerEvents, ServerOptions } from "../worker/server.ts";
+import {
+  DEFAULT_MODEL,
+  FILE_OPTIONS,
+  KERNEL_OPTIONS,
+  kernelOptions,
+  LOW_MEMORY_OPTION,
+  MEMORY_OPTION,
+  memoryOf,
+  MODEL_OPTION,
+  modelOptions,
+  TEXT_OPTIONS,
+} from "./model_option.ts";
+import { type Command, integer, type Option, type Values } from "./options.ts";
+import { warn } from "./output.ts";
+
+/** Where jobs and their results are. */
+export const QUEUE_OPTIONS = [
+  {
+    long: "data",
+    value: "DIR",
+    description:
+      "A folder for what is kept: the queue, results, and the secret that webhooks are signed with",
+    default: "mdm-data",
+  },
+  {
+    long: "queue",
+    value: "ADDRESS",
+    description:
+      "The queue: a file, or redis://HOST:PORT for many machines. Without it: queue.sqlite in the data folder",
+  },
+  {
+    long: "results",
+    value: "ADDRESS",
+    description:
+      "Where results go: a folder that all machines share, or s3://BUCKET/PREFIX?endpoint=URL. Without it: results in the data folder",
+  },
+  {
+    long: "queue-limit",
+    value: "N",
+    description: "Jobs that may wait; more are refused with a time to come again",
+    default: "1000",
+  },
+  { long: "keep", value: "HOURS", description: "How long ended jobs are kept", default: "24" },
+  {
+    long: "lease",
+    value: "SECONDS",
+    description: "After how long without a word from its worker a job goes to another one",
+    default: "30",
+  },
+] as const satisfies readonly Option[];
+
+/** How pictures are made. */
+export const WORKER_OPTIONS = [
+  MODEL_OPTION,
+  {
+    long: "slots",
+    value: "N",
+    description: "Pictures that are made together, as memory allows",
+    default: "4",
+  },
+  {
+    long: "run-timeout",
+    value: "SECONDS",
+    description: "How long a job may run",
+    default: "3600",
+  },
+  {
+    long: "grace",
+    value: "SECONDS",
+    description:
+      "On SIGTERM: how long jobs may go on; then they are kept as far as they are, for the next worker",
+    default: "20",
+  },
+  {
+    long: "moderation",
+    value: "URL",
+    description:
+      "Is asked before each job and after each picture: see docs/deploy.md; without an answer nothing is made",
+  },
+  {
+    long: "allow-host",
+    value: "LIST",
+    description:
+      "Hosts that webhooks may go to although they are not public, with commas: localhost,10.0.0.0/8",
+  },
+  {
+    long: "webhook-secret",
+    value: "SECRET",
+    description:
+      "What webhooks are signed with: whsec_ and base64. Without it: MDM_WEBHOOK_SECRET, or one of our own in the data folder",
+  },
+  ...FILE_OPTIONS,
+  ...TEXT_OPTIONS,
+  MEMORY_OPTION,
+  LOW_MEMORY_OPTION,
+  ...KERNEL_OPTIONS,
+] as const satisfies readonly Option[];
+
+/** The values of {@linkcode QUEUE_OPTIONS} and {@linkcode WORKER_OPTIONS}. */
+type ServerValues = Values<
+  Omit<Command, "options"> & {
+    readonly options: readonly [...typeof QUEUE_OPTIONS, ...typeof WORKER_OPTIONS];
+  }
+>;
+
+/** Limits of requests, where a command has no options for them: those of whoever takes the requests count. */
+export const LIMITS = {
+  pictures: 10,
+  steps: 1000,
+  promptLength: 2000,
+  pixels: 1 << 24,
+  queueMs: 3_600_000,
+  waitMs: 600_000,
+} as const;
+
+/** What the options say, as the server takes it. */
+export async function serverOptions(
+  values: ServerValues,
+): Promise<Omit<ServerOptions, "worker" | "http" | "limits"> & { readonly runMs: number }> {
+  const seconds = (name: "run-timeout" | "lease") =>
+    1000 * integer(values[name], { name: `--${name}`, min: 1, max: 10_000_000 });
+  const { queue, results, moderation, model, memory } = values;
+  const secret = values["webhook-secret"] ?? environment("MDM_WEBHOOK_SECRET");
+  return {
+    engine: {
+      model: model ?? DEFAULT_MODEL,
+      pipeline: {
+        ...modelOptions(values),
+        ...await kernelOptions(values),
+        lowMemory: values["low-memory"],
+        ...memory !== undefined && { memory: memoryOf(memory) },
+      },
+      slots: integer(values.slots, { name: "--slots", min: 1, max: 1024 }),
+    },
+    data: values.data,
+    ...queue !== undefined && { queue },
+    ...results !== undefined && { results },
+    ...moderation !== undefined && { moderation },
+    ...secret !== undefined && { webhookSecret: checkSecret(secret) },
+    allowHosts: list(values["allow-host"]),
+    queueLimit: integer(values["queue-limit"], { name: "--queue-limit", min: 1, max: 10_000_000 }),
+    keepMs: 3_600_000 * integer(values.keep, { name: "--keep", min: 1, max: 100_000 }),
+    leaseMs: seconds("lease"),
+    runMs: seconds("run-timeout"),
+  };
+}
+
+/** Milliseconds that jobs have at the end. */
+export function graceOf({ grace }: Pick<ServerValues, "grace">): number {
+  return 1000 * integer(grace, { name: "--grace", min: 0, max: 86_400 });
+}
+
+/** Runs a server until the signal; what happens is told on stderr. */
+export async function runServer(
+  options: ServerOptions,
+  graceMs: number,
+  signal: AbortSignal,
+  events: ServerEvents = {},
+): Promise<number> {
+  const { Server } = await import("../worker/server.ts");
+  signal.throwIfAborted();
+  const failed = Promise.withResolvers<never>();
+  const server = await Server.start(options, {
+    ...events,
+    onState: ({ worker, reason }) => {
+      if (worker === "ready") warn("Ready: pictures can be made.");
+      if (worker === "starting" && reason !== null) warn(`${reason} The engine is started again.`);
+      if (worker === "failed") failed.reject(new UsageError(reason ?? "The engine failed."));
+    },
+  });
+  try {
+    await Promise.race([aborted(signal), failed.promise]);
+    warn("Stopping: no more jobs are taken.");
+  } finally {
+    await server.stop(graceMs);
+  }
+  return 0;
+}
+
+/** The value of a variable of the environment, where it may be looked at. */
+export function environment(name: string): string | undefined {
+  try {
+    return Deno.env.get(name) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names with commas between. */
+export function list(value: string | undefined): string[] {
+  return (value ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
