@@ -86,6 +86,23 @@ export function checkOutgoing(url: string, { allow }: Pick<OutgoingRules, "allow
   return target;
 }
 
+/**
+ * Checks what an operator allows: a range that is none would never be met.
+ *
+ * @throws {UsageError} When an entry is neither a name nor an address nor a range.
+ */
+export function checkAllow(allow: readonly string[]): readonly string[] {
+  for (const entry of allow) {
+    if (parseRange(entry) !== null || /^(?=.*[a-z])[a-z0-9._-]+$/i.test(entry)) continue;
+    throw new UsageError(
+      `Cannot allow calls to ${
+        JSON.stringify(entry)
+      }: give a name such as "localhost", an address, or a range such as "10.0.0.0/8".`,
+    );
+  }
+  return allow;
+}
+
 /** All addresses of a host, when requests may go to every one of them. */
 async function checkedAddresses(
   target: URL,

@@ -60,7 +60,7 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
   const urlOf = (job: string, name: string) =>
     new URL(`${bucket}/${prefix}${storedPath(job, name)}`);
 
-  /** Gives an answer that is a success or one of `expected`; all else is an error. */
+  /** Gives an answer that is a success, or has the status that is `expected` as well; all else is an error. */
   async function ask(
     what: string,
     url: URL,

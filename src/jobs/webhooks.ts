@@ -198,7 +198,11 @@ export class Courier implements AsyncDisposable {
     const body = JSON.stringify(await bodyOf(job, event));
     return await fetchOutgoing(job.webhook?.url ?? "", {
       method: "POST",
-      headers: { "content-type": "application/json", ...signedHeaders(secret, id, body) },
+      headers: {
+        "content-type": "application/json",
+        "user-agent": "mdm", // Some firewalls refuse who has no name.
+        ...signedHeaders(secret, id, body),
+      },
       body,
       timeoutMs,
       signal: this.#stop.signal,

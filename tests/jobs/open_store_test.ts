@@ -13,6 +13,14 @@ Deno.test("an address without a scheme is a folder", async () => {
   }
 });
 
+Deno.test("an address of S3 is a bucket, and takes its keys from the environment", async () => {
+  const keys = { AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "secret" };
+  await using store = await openStore("s3://pictures/a", new Map(Object.entries(keys)));
+  const link = await store.link("job", "0.png");
+  assert(link!.startsWith("https://pictures.s3.us-east-1.amazonaws.com/a/job/0.png?X-Amz-"));
+  await assert.rejects(openStore("s3://pictures/a", new Map()), UsageError);
+});
+
 Deno.test("other addresses are refused", async () => {
   for (const address of ["http://host/results", "gs://bucket", "S3://bucket"]) {
     await assert.rejects(openStore(address), UsageError, address);

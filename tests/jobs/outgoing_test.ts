@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MdmError, UsageError } from "../../src/errors.ts";
-import { checkOutgoing, fetchOutgoing } from "../../src/jobs/outgoing.ts";
+import { checkAllow, checkOutgoing, fetchOutgoing } from "../../src/jobs/outgoing.ts";
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
@@ -154,6 +154,14 @@ Deno.test("what is allowed is no more than was said", () => {
   ];
   for (const [url, allow] of cases) {
     assert.throws(() => checkOutgoing(url, { allow }), refused, url);
+  }
+});
+
+Deno.test("what is allowed has to be names, addresses and ranges", () => {
+  const allow = ["localhost", "my-host_1.example.", "10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"];
+  assert.equal(checkAllow(allow), allow);
+  for (const entry of ["", "10.0.0.0/33", "10", "1.2.3", "http://host", "host:80", "[::1]", "*"]) {
+    assert.throws(() => checkAllow(["localhost", entry]), refused, entry);
   }
 });
 

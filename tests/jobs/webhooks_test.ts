@@ -336,6 +336,28 @@ Deno.test("a queue that fails for a moment loses nothing", () =>
     ]);
   }));
 
+Deno.test("what has waited until its minute is nearly over is left to the queue", async () => {
+  let calls = 0;
+  await withServer(
+    async () => {
+      calls++;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return new Response();
+    },
+    async ({ outbox, courier, url }) => {
+      for (let i = 0; i < 5; i++) outbox.add(delivery(url(), { id: `${i}` }));
+      // A try may take so long that only the next tenth of a second is left to begin it.
+      await using waiting = courier({ timeoutMs: 54_900 });
+      await outbox.untilSettled(4);
+      outbox.add(delivery(url(), { id: "later" }));
+      waiting.wake();
+      await outbox.untilSettled(5);
+      assert.deepEqual(outbox.settled.map(([id]) => id).sort(), ["0", "1", "2", "3", "later"]);
+    },
+  );
+  assert.equal(calls, 5);
+});
+
 Deno.test("a courier that stops ends what it has begun, and begins nothing more", async () => {
   const called = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
