@@ -1,0 +1,309 @@
+/**
+ * The HTTP API of Cog's containers and, under /v1, that of Replicate. They differ in little: Cog waits for a prediction unless
+ * told not to, Replicate waits only when told to; and so in a status code.
+ */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { isEnded, type Job } from "../jobs/job.ts";
+import type { Health, Jobs } from "../jobs/jobs.ts";
+import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
+import { asHttpError, HttpError, invalid, notFound } from "./http_error.ts";
+import { Prediction, prediction, type PredictionNote } from "./prediction.ts";
+import { cogEvents, replicateEvents, streamPrediction } from "./prediction_events.ts";
+import { serverlessInput, serverlessRequest } from "./serverless_input.ts";
+
+/** What differs. */
+interface Dialect {
+  readonly prefix: "" | "/v1";
+  /** Whether the answer to a new prediction waits for it where the client says nothing. */
+  readonly waits: boolean;
+  /** The status of an answer to a new prediction that has ended. */
+  readonly ended: 200 | 201;
+}
+
+const COG: Dialect = { prefix: "", waits: true, ended: 200 };
+const REPLICATE: Dialect = { prefix: "/v1", waits: false, ended: 201 };
+
+/** Predictions of a list. */
+const PAGE = 100;
+
+/** Seconds of `Prefer: wait` that does not say how long, as on Replicate. */
+const DEFAULT_WAIT = 60;
+
+const Id = z.string().regex(/^[\w-]{1,64}$/, {
+  error: `Give 1 to 64 letters, digits, "-" and "_".`,
+});
+
+const EVENTS = ["start", "output", "logs", "completed"] as const;
+
+/** Cog and Replicate. */
+export const cog: FrontEnd = (options) => {
+  const app = new OpenAPIHono();
+  app.onError((error, c) => answerError(c, asHttpError(error)));
+  const schema = predictionRequest(options.jobs);
+  app.route(REPLICATE.prefix, predictions(options, { dialect: REPLICATE, schema }));
+  app.route("/", predictions(options, { dialect: COG, schema }));
+  return app;
+};
+
+/** Clients read what a model takes from the component `Input` of /openapi.json. */
+function predictionRequest(jobs: Jobs) {
+  return z.object({
+    id: Id.optional(),
+    version: z.string().max(256).optional(),
+    input: serverlessInput(jobs).openapi("Input", { title: "Input" }),
+    webhook: z.url({ protocol: /^https?$/ }).max(2048).optional(),
+    webhook_events_filter: z.array(z.enum(EVENTS)).max(16).optional(),
+    stream: z.boolean().optional().describe("Every prediction can be streamed."),
+    output_file_prefix: z.null({ error: "Files are sent to no other server: leave this out." })
+      .optional(),
+  }).openapi("PredictionRequest");
+}
+
+type PredictionRequest = z.infer<ReturnType<typeof predictionRequest>>;
+
+function predictions(
+  { jobs, publicUrl }: FrontEndOptions,
+  { dialect, schema }: {
+    readonly dialect: Dialect;
+    readonly schema: ReturnType<typeof predictionRequest>;
+  },
+): OpenAPIHono {
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  });
+  const base = (c: Context) => publicUrl(c.req.raw) + dialect.prefix;
+  const shown = (c: Context, job: Job) => prediction(job, { jobs, base: base(c) });
+  const json = <S extends z.ZodType>(schema: S, description: string) => ({
+    description,
+    content: { "application/json": { schema } },
+  });
+  const byId = { params: z.object({ id: z.string() }) };
+  const body = { body: { ...json(schema, "What to predict"), required: true } };
+  const created = {
+    [dialect.ended]: json(Prediction, "The prediction, which has ended"),
+    202: json(Prediction, "The prediction, which has not ended"),
+    409: { description: "The ID belongs to another prediction" },
+    422: { description: "The request is wrong" },
+    429: { description: "The queue is full: try again after as many seconds as Retry-After says" },
+  };
+
+  async function create(
+    c: Context,
+    request: PredictionRequest,
+    { id, waits, cancels }: {
+      readonly id: string | undefined;
+      readonly waits: boolean;
+      readonly cancels: boolean;
+    },
+  ): Promise<Response> {
+    const { input, version = null, webhook: url, webhook_events_filter: events = EVENTS } = request;
+    const job = await jobs.submit(serverlessRequest(input, id), {
+      origin: "cog",
+      note: { input, version, base: base(c) } satisfies PredictionNote,
+      ...id !== undefined && { id },
+      ...url !== undefined && { webhook: { url, events } },
+    });
+    if (c.req.header("accept")?.includes("text/event-stream")) {
+      const predict = (job: Job) => shown(c, job);
+      return streamPrediction(c, job.id, { jobs, dialect: cogEvents, predict });
+    }
+    const ms = waitOf(c.req.header("prefer"), waits) * 1000;
+    const { signal } = c.req.raw;
+    const seen = ms === 0
+      ? job
+      : await jobs.wait(job.id, Math.min(ms, jobs.limits.waitMs), signal) ?? job;
+    if (ms > 0 && cancels && signal.aborted && !isEnded(seen)) await jobs.cancel(job.id);
+    const answer = await shown(c, seen);
+    if (isEnded(seen)) return c.json(answer, dialect.ended);
+    // Replicate's client asks again only where the status is "starting".
+    return c.json({ ...answer, status: "starting" } satisfies Prediction, 202);
+  }
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/health-check",
+      responses: { 200: json(HealthCheck, "Whether predictions can be made") },
+    }),
+    async (c) => c.json(healthCheck(await jobs.health()), 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/predictions",
+      request: body,
+      responses: created,
+    }),
+    (c) => {
+      const request = c.req.valid("json");
+      return create(c, request, { id: request.id, waits: dialect.waits, cancels: true });
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/models/{owner}/{name}/predictions",
+      request: { ...body, params: z.object({ owner: z.string(), name: z.string() }) },
+      responses: created,
+    }),
+    (c) => {
+      const { name } = c.req.valid("param");
+      if (name !== jobs.model.name) {
+        throw new HttpError(404, `There is no such model: "${jobs.model.name}" is the one here.`);
+      }
+      const request = c.req.valid("json");
+      return create(c, request, { id: request.id, waits: false, cancels: true });
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "put",
+      path: "/predictions/{id}",
+      request: { ...body, params: z.object({ id: Id }) },
+      responses: created,
+    }),
+    (c) => {
+      const { id } = c.req.valid("param");
+      const request = c.req.valid("json");
+      if ((request.id ?? id) !== id) {
+        throw new HttpError(422, "The ID must be the one in the address.", {
+          fields: [{ path: ["id"], message: "Give the ID that is in the address." }],
+        });
+      }
+      // Whoever chose an id can come back for it, so leaving cancels nothing.
+      return create(c, request, { id, waits: dialect.waits, cancels: false });
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/predictions",
+      responses: {
+        200: json(Page, "The newest predictions, without results that have no address"),
+      },
+    }),
+    async (c) => {
+      // Files would come along where they have no address: of a hundred predictions too much at once.
+      const addresses = { link: jobs.link.bind(jobs), read: () => Promise.resolve(null) };
+      const all = (await jobs.list({ limit: PAGE }))
+        .map((job) => prediction(job, { jobs, base: base(c), addresses }));
+      return c.json({ previous: null, next: null, results: await Promise.all(all) }, 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/predictions/{id}",
+      request: byId,
+      responses: { 200: json(Prediction, "The prediction") },
+    }),
+    async (c) => {
+      const job = await jobs.get(c.req.valid("param").id);
+      if (job === null) throw notFound();
+      return c.json(await shown(c, job), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/predictions/{id}/stream",
+      request: byId,
+      responses: {
+        200: {
+          description: "All that happened to it and happens until its end",
+          content: { "text/event-stream": { schema: z.string() } },
+        },
+      },
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      if (await jobs.get(id) === null) throw notFound();
+      const predict = (job: Job) => shown(c, job);
+      return streamPrediction(c, id, { jobs, dialect: replicateEvents, predict });
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/predictions/{id}/cancel",
+      request: byId,
+      responses: { 200: json(Prediction, "The prediction") },
+    }),
+    async (c) => {
+      const job = await jobs.cancel(c.req.valid("param").id);
+      if (job === null) throw notFound();
+      return c.json(await shown(c, job), 200);
+    },
+  );
+
+  return app;
+}
+
+const Page = z.object({
+  previous: z.string().nullable(),
+  next: z.string().nullable(),
+  results: z.array(Prediction),
+});
+
+const HealthCheck = z.object({
+  status: z.enum(["STARTING", "READY", "BUSY", "SETUP_FAILED", "DEFUNCT"]),
+  setup: z.object({ status: z.enum(["starting", "succeeded", "failed"]), logs: z.string() }),
+});
+
+function healthCheck({ worker, reason, slots, stepMs }: Health): z.infer<typeof HealthCheck> {
+  const logs = reason ?? "";
+  switch (worker) {
+    case "starting":
+      return { status: "STARTING", setup: { status: "starting", logs } };
+    case "failed":
+      // A worker that has made steps was set up well.
+      return stepMs === null
+        ? { status: "SETUP_FAILED", setup: { status: "failed", logs } }
+        : { status: "DEFUNCT", setup: { status: "succeeded", logs } };
+    case "draining":
+      return { status: "BUSY", setup: { status: "succeeded", logs } };
+    case "ready":
+    case "none": {
+      const busy = slots.all > 0 && slots.busy >= slots.all;
+      return { status: busy ? "BUSY" : "READY", setup: { status: "succeeded", logs } };
+    }
+  }
+}
+
+/** Seconds that a client wants to be held, 0: not at all. */
+function waitOf(prefer: string | undefined, waits: boolean): number {
+  const wishes = (prefer ?? "").split(",").map((wish) => wish.trim());
+  const seconds = wishes.map((wish) => /^wait=(\d{1,6})$/.exec(wish)?.[1]).find(Boolean);
+  if (seconds !== undefined) return Number(seconds);
+  if (wishes.includes("wait")) return DEFAULT_WAIT;
+  if (wishes.includes("respond-async")) return 0;
+  return waits ? Infinity : 0;
+}
+
+function answerError(c: Context, error: HttpError): Response {
+  const { status, message, fields, headers } = error;
+  const detail = (path: FieldPath, msg: string, type: string) => ({
+    loc: ["body", ...path],
+    msg,
+    type,
+  });
+  if (status === 400) return c.json({ detail: [detail([], message, "json_invalid")] }, 422);
+  if (status !== 422) return c.json({ detail: message }, status, headers);
+  const all = fields.length === 0 ? [{ path: ["input"], message }] : fields;
+  return c.json(
+    { detail: all.map(({ path, message }) => detail(path, message, "value_error")) },
+    422,
+  );
+}
+
+type FieldPath = HttpError["fields"][number]["path"];

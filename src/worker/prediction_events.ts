@@ -1,0 +1,108 @@
+/** Predictions as server-sent events, in the two dialects: of Cog, and of Replicate. */
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import { isEnded } from "../jobs/job.ts";
+import type { Jobs } from "../jobs/jobs.ts";
+import type { JobEvent } from "../jobs/queue.ts";
+import { fileAddress } from "./file_address.ts";
+import { type Prediction, progressLine } from "./prediction.ts";
+
+/** What happens to a prediction, once each. */
+type Happening =
+  | { readonly kind: "start"; readonly id: string }
+  | { readonly kind: "output"; readonly address: string; readonly index: number }
+  | { readonly kind: "preview"; readonly address: string }
+  | { readonly kind: "log"; readonly line: string }
+  | { readonly kind: "end"; readonly prediction: Prediction };
+
+interface Message {
+  readonly event: string;
+  readonly data: string;
+}
+
+/** How each happening is said. */
+export type EventDialect = (happening: Happening) => readonly Message[];
+
+/** As Cog streams a prediction to whom made it. */
+export const cogEvents: EventDialect = (happening) => {
+  const say = (event: string, data: unknown) => [{ event, data: JSON.stringify(data) }];
+  switch (happening.kind) {
+    case "start":
+      return say("start", { id: happening.id, status: "processing" });
+    case "output":
+      return say("output", { chunk: happening.address, index: happening.index });
+    case "preview":
+      return say("preview", { chunk: happening.address });
+    case "log":
+      return say("log", { source: "stdout", data: happening.line });
+    case "end":
+      return say("completed", happening.prediction);
+  }
+};
+
+/** As Replicate streams one from its `urls.stream`. */
+export const replicateEvents: EventDialect = (happening) => {
+  switch (happening.kind) {
+    case "start":
+      return [];
+    case "output":
+    case "preview":
+      return [{ event: happening.kind, data: happening.address }];
+    case "log":
+      return [{ event: "logs", data: happening.line }];
+    case "end": {
+      const { status, error } = happening.prediction;
+      if (status === "failed") return [{ event: "error", data: error ?? "The prediction failed." }];
+      const reason = status === "canceled" ? { reason: status } : {};
+      return [{ event: "done", data: JSON.stringify(reason) }];
+    }
+  }
+};
+
+/** Answers with all that happened to a prediction and happens until its end. A client that leaves does not stop it. */
+export function streamPrediction(
+  c: Context,
+  id: string,
+  { jobs, dialect, predict }: {
+    readonly jobs: Jobs;
+    readonly dialect: EventDialect;
+    readonly predict: (job: JobEvent["job"]) => Promise<Prediction>;
+  },
+): Response {
+  return streamSSE(c, async (stream) => {
+    const gone = new AbortController();
+    stream.onAbort(() => gone.abort());
+    for await (const happening of happenings(jobs, id, { predict, signal: gone.signal })) {
+      for (const message of dialect(happening)) await stream.writeSSE(message);
+    }
+  });
+}
+
+async function* happenings(
+  jobs: Jobs,
+  id: string,
+  { predict, signal }: {
+    readonly predict: (job: JobEvent["job"]) => Promise<Prediction>;
+    readonly signal: AbortSignal;
+  },
+): AsyncGenerator<Happening> {
+  let started = false;
+  let given = 0;
+  for await (const { change, job, file } of jobs.events(id, signal)) {
+    if (job.startedAt !== null && !started) {
+      started = true;
+      yield { kind: "start", id };
+    }
+    // The first event is the job as it is, so files are counted, not awaited one by one.
+    for (; given < job.files.length; given++) {
+      const address = await fileAddress(jobs, id, job.files[given]!);
+      if (address !== null) yield { kind: "output", address, index: given };
+    }
+    if (change === "preview" && file !== undefined) {
+      const address = await fileAddress(jobs, id, file);
+      if (address !== null) yield { kind: "preview", address };
+    }
+    if (change === "progress") yield { kind: "log", line: progressLine(job) };
+    if (isEnded(job)) yield { kind: "end", prediction: await predict(job) };
+  }
+}
