@@ -1,0 +1,235 @@
+/**
+ * The HTTP API of RunPod's serverless endpoints. RunPod takes any input and tells later that the worker refused it, and its client
+ * throws at every status but 200: so a wrong request and a job that is not there are answered as a job that failed.
+ */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Health } from "../jobs/jobs.ts";
+import type { FrontEnd } from "./front_end.ts";
+import { asHttpError, invalid, notFound } from "./http_error.ts";
+import {
+  RunpodFile,
+  RunpodJob,
+  runpodJob,
+  RunpodState,
+  runpodState,
+  runpodSummary,
+} from "./runpod_job.ts";
+import { runpodRequest, runpodSubmission } from "./runpod_input.ts";
+import { RunpodStreams } from "./runpod_stream.ts";
+
+/** Milliseconds that a synchronous request waits unless it says. */
+const DEFAULT_WAIT = 90_000;
+
+/** Milliseconds that a request for a stream waits for something new. */
+const STREAM_WAIT = 10_000;
+
+export const runpod: FrontEnd = ({ jobs }) => {
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  });
+  app.onError((error, c) => {
+    const { status, message, headers } = asHttpError(error);
+    const wrong = status === 400 || status === 415 || status === 422;
+    return wrong
+      ? c.json({ status: "FAILED", error: message }, 200)
+      : c.json({ error: message }, status, headers);
+  });
+
+  const json = <S extends z.ZodType>(schema: S, description: string) => ({
+    description,
+    content: { "application/json": { schema } },
+  });
+  const body = { ...json(runpodRequest(jobs), "What to make"), required: true };
+  const endpoint = z.object({ endpoint: z.string() });
+  const byId = endpoint.extend({ id: z.string() });
+  const query = z.object({
+    wait: z.coerce.number().min(0).optional().describe("Milliseconds to wait for its end."),
+  });
+  const job = { 200: json(z.union([RunpodJob, Refusal]), "The job") };
+  const held = (wait = DEFAULT_WAIT) => Math.min(wait, jobs.limits.waitMs);
+  const streams = new RunpodStreams(jobs);
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v2/{endpoint}/run",
+      request: { params: endpoint, body },
+      responses: job,
+    }),
+    async (c) => {
+      const { request, options } = runpodSubmission(c.req.valid("json"), jobs);
+      return c.json(runpodSummary(await jobs.submit(request, options)), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v2/{endpoint}/runsync",
+      request: { params: endpoint, query, body },
+      responses: job,
+    }),
+    async (c) => {
+      const { request, options } = runpodSubmission(c.req.valid("json"), jobs);
+      const submitted = await jobs.submit(request, options);
+      const { wait } = c.req.valid("query");
+      const seen = await jobs.wait(submitted.id, held(wait), c.req.raw.signal);
+      return c.json(await runpodJob(seen ?? submitted, jobs), 200);
+    },
+  );
+
+  // RunPod's own local server takes POST for what its endpoints take GET for.
+  for (const method of ["get", "post"] as const) {
+    app.openapi(
+      createRoute({
+        method,
+        path: "/v2/{endpoint}/status/{id}",
+        request: { params: byId },
+        responses: job,
+      }),
+      async (c) => {
+        const { id } = c.req.valid("param");
+        const seen = await jobs.get(id);
+        return c.json(seen === null ? missing(id) : await runpodJob(seen, jobs), 200);
+      },
+    );
+
+    app.openapi(
+      createRoute({
+        method,
+        path: "/v2/{endpoint}/status-sync/{id}",
+        request: { params: byId, query },
+        responses: job,
+      }),
+      async (c) => {
+        const { id } = c.req.valid("param");
+        const seen = await jobs.wait(id, held(c.req.valid("query").wait), c.req.raw.signal);
+        return c.json(seen === null ? missing(id) : await runpodJob(seen, jobs), 200);
+      },
+    );
+
+    app.openapi(
+      createRoute({
+        method,
+        path: "/v2/{endpoint}/stream/{id}",
+        request: { params: byId },
+        responses: { 200: json(Stream, "What is new since the last request") },
+      }),
+      async (c) => {
+        const { id } = c.req.valid("param");
+        const next = await streams.next(id, held(STREAM_WAIT), c.req.raw.signal);
+        if (next === null) return c.json({ ...missing(id), stream: [] }, 200);
+        return c.json({ id, status: runpodState(next.job), stream: [...next.chunks] }, 200);
+      },
+    );
+  }
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v2/{endpoint}/cancel/{id}",
+      request: { params: byId },
+      responses: job,
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const canceled = await jobs.cancel(id);
+      return c.json(canceled === null ? missing(id) : runpodSummary(canceled), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v2/{endpoint}/retry/{id}",
+      request: { params: byId },
+      responses: job,
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const queued = await jobs.retry(id);
+      return c.json(queued === null ? missing(id) : runpodSummary(queued), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v2/{endpoint}/purge-queue",
+      request: { params: endpoint },
+      responses: { 200: json(Purged, "How many jobs that waited were canceled") },
+    }),
+    async (c) => c.json({ removed: await jobs.purge("runpod"), status: "completed" as const }, 200),
+  );
+
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v2/{endpoint}/health",
+      request: { params: endpoint },
+      responses: { 200: json(RunpodHealth, "Jobs and workers") },
+    }),
+    async (c) => c.json(health(await jobs.health()), 200),
+  );
+
+  return app;
+};
+
+/** What a wrong request gets: no job was made. */
+const Refusal = z.object({ status: z.literal("FAILED"), error: z.string() });
+
+const Stream = z.object({
+  id: z.string(),
+  status: RunpodState,
+  stream: z.array(z.object({ output: RunpodFile.extend({ preview: z.boolean() }) })),
+  error: z.string().optional(),
+});
+
+const Purged = z.object({ removed: z.int(), status: z.literal("completed") });
+
+const RunpodHealth = z.object({
+  jobs: z.object({
+    completed: z.int(),
+    failed: z.int(),
+    inProgress: z.int(),
+    inQueue: z.int(),
+    retried: z.int(),
+  }),
+  workers: z.object({
+    idle: z.int(),
+    initializing: z.int(),
+    ready: z.int(),
+    running: z.int(),
+    throttled: z.int(),
+    unhealthy: z.int(),
+  }),
+});
+
+/** This process is one worker; how often jobs were tried again nobody counts. */
+function health({ worker, slots, jobs }: Health): z.infer<typeof RunpodHealth> {
+  const ready = worker === "ready";
+  const running = slots.busy > 0;
+  return {
+    jobs: {
+      completed: jobs.succeeded,
+      failed: jobs.failed,
+      inProgress: jobs.running,
+      inQueue: jobs.queued,
+      retried: 0,
+    },
+    workers: {
+      idle: Number(ready && !running),
+      initializing: Number(worker === "starting"),
+      ready: Number(ready),
+      running: Number(running),
+      throttled: 0,
+      unhealthy: Number(worker === "failed"),
+    },
+  };
+}
+
+function missing(id: string): RunpodJob {
+  return { id, status: "FAILED", error: notFound().message };
+}
