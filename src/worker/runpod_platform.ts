@@ -157,7 +157,7 @@ export async function ping(
   const url = new URL(pingUrl!);
   if (ids.length > 0) url.searchParams.append("job_id", ids.join(","));
   url.searchParams.append("runpod_version", "mdm");
-  const response = await request(url, { key, signal, timeout: 2 * pingMs });
+  const response = await request(url, { key, signal, timeout: Math.max(2 * pingMs, 1000) });
   await response.body?.cancel();
   if (!response.ok) throw new MdmError(`RunPod answered ${response.status} to a ping.`);
 }
