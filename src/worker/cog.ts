@@ -7,13 +7,15 @@ import type { Context } from "hono";
 import { isEnded, type Job } from "../jobs/job.ts";
 import type { Health, Jobs } from "../jobs/jobs.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
-import { asHttpError, HttpError, invalid, notFound } from "./http_error.ts";
+import { findJob } from "./find_job.ts";
+import { asHttpError, HttpError, invalid } from "./http_error.ts";
 import { Prediction, prediction, type PredictionNote } from "./prediction.ts";
 import { cogEvents, replicateEvents, streamPrediction } from "./prediction_events.ts";
 import { serverlessInput, serverlessRequest } from "./serverless_input.ts";
 
 /** What differs. */
 interface Dialect {
+  readonly name: "Cog" | "Replicate";
   readonly prefix: "" | "/v1";
   /** Whether the answer to a new prediction waits for it where the client says nothing. */
   readonly waits: boolean;
@@ -21,8 +23,8 @@ interface Dialect {
   readonly ended: 200 | 201;
 }
 
-const COG: Dialect = { prefix: "", waits: true, ended: 200 };
-const REPLICATE: Dialect = { prefix: "/v1", waits: false, ended: 201 };
+const COG: Dialect = { name: "Cog", prefix: "", waits: true, ended: 200 };
+const REPLICATE: Dialect = { name: "Replicate", prefix: "/v1", waits: false, ended: 201 };
 
 /** Predictions of a list. */
 const PAGE = 100;
@@ -74,6 +76,7 @@ function predictions(
       if (!result.success) throw invalid(result.error);
     },
   });
+  const tags = [dialect.name];
   const base = (c: Context) => publicUrl(c.req.raw) + dialect.prefix;
   const shown = (c: Context, job: Job) => prediction(job, { jobs, base: base(c) });
   const json = <S extends z.ZodType>(schema: S, description: string) => ({
@@ -124,6 +127,7 @@ function predictions(
 
   app.openapi(
     createRoute({
+      tags,
       method: "get",
       path: "/health-check",
       responses: { 200: json(HealthCheck, "Whether predictions can be made") },
@@ -133,6 +137,7 @@ function predictions(
 
   app.openapi(
     createRoute({
+      tags,
       method: "post",
       path: "/predictions",
       request: body,
@@ -146,6 +151,7 @@ function predictions(
 
   app.openapi(
     createRoute({
+      tags,
       method: "post",
       path: "/models/{owner}/{name}/predictions",
       request: { ...body, params: z.object({ owner: z.string(), name: z.string() }) },
@@ -163,6 +169,7 @@ function predictions(
 
   app.openapi(
     createRoute({
+      tags,
       method: "put",
       path: "/predictions/{id}",
       request: { ...body, params: z.object({ id: Id }) },
@@ -183,6 +190,7 @@ function predictions(
 
   app.openapi(
     createRoute({
+      tags,
       method: "get",
       path: "/predictions",
       responses: {
@@ -200,20 +208,21 @@ function predictions(
 
   app.openapi(
     createRoute({
+      tags,
       method: "get",
       path: "/predictions/{id}",
       request: byId,
       responses: { 200: json(Prediction, "The prediction") },
     }),
     async (c) => {
-      const job = await jobs.get(c.req.valid("param").id);
-      if (job === null) throw notFound();
+      const job = await findJob(jobs, c.req.valid("param").id);
       return c.json(await shown(c, job), 200);
     },
   );
 
   app.openapi(
     createRoute({
+      tags,
       method: "get",
       path: "/predictions/{id}/stream",
       request: byId,
@@ -226,7 +235,7 @@ function predictions(
     }),
     async (c) => {
       const { id } = c.req.valid("param");
-      if (await jobs.get(id) === null) throw notFound();
+      await findJob(jobs, id);
       const predict = (job: Job) => shown(c, job);
       return streamPrediction(c, id, { jobs, dialect: replicateEvents, predict });
     },
@@ -234,15 +243,15 @@ function predictions(
 
   app.openapi(
     createRoute({
+      tags,
       method: "post",
       path: "/predictions/{id}/cancel",
       request: byId,
       responses: { 200: json(Prediction, "The prediction") },
     }),
     async (c) => {
-      const job = await jobs.cancel(c.req.valid("param").id);
-      if (job === null) throw notFound();
-      return c.json(await shown(c, job), 200);
+      const job = await findJob(jobs, c.req.valid("param").id);
+      return c.json(await shown(c, await jobs.cancel(job.id) ?? job), 200);
     },
   );
 

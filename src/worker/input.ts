@@ -102,7 +102,9 @@ export function jobRequest(prompts: readonly string[], options: Options, key?: s
 
 function seed() {
   const numbers = z.int().min(0);
-  const digits = z.string().regex(/^\d{1,20}$/).refine((value) => BigInt(value) < SEEDS);
+  const digits = z.string().regex(/^\d{1,20}$/, { abort: true }).refine((value) =>
+    BigInt(value) < SEEDS
+  );
   return z.union([numbers, digits], {
     error: "Give a whole number from 0 to 2^64 - 1; one above 2^53 - 1 as a string of digits.",
   }).describe(

@@ -58,9 +58,10 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       responses: { 200: { description: "The video, which waits.", ...video }, ...FAILED },
     }),
     async (c) => {
+      // A body without a type is let through unread.
       const type = c.req.header("Content-Type");
-      if (type === undefined) throw new HttpError(415, "Send the request as JSON or as a form.");
-      const body = c.req.valid(/json/i.test(type) ? "json" : "form");
+      if (!type) throw new HttpError(415, "Send the request as JSON or as a form.");
+      const body = c.req.valid(/^application\/(.*\+)?json/i.test(type) ? "json" : "form");
       checkModel(model, body.model);
       if (model.makes !== "videos") {
         throw new HttpError(400, "The model makes pictures: ask at /v1/images/generations.");

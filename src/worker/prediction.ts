@@ -1,6 +1,6 @@
 /** A job as Cog and Replicate see it. */
 import { z } from "@hono/zod-openapi";
-import { isEnded, type Job, type JobFile, type JobState } from "../jobs/job.ts";
+import { isEnded, type Job, type JobState } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { fileAddress, inOrder } from "./file_address.ts";
 
@@ -43,16 +43,16 @@ export const Prediction = z.object({
 
 export type Prediction = z.infer<typeof Prediction>;
 
-/** What says where results are; `none` leaves them out. */
-export type Addresses = Pick<Jobs, "link" | "read"> | "none";
-
-/** @param base Where predictions are reached, without a slash at the end. */
+/**
+ * @param base Where predictions are reached, without a slash at the end.
+ * @param addresses Says where results are.
+ */
 export async function prediction(
   job: Job,
   { jobs, base, addresses = jobs }: {
     readonly jobs: Pick<Jobs, "model" | "link" | "read">;
     readonly base: string;
-    readonly addresses?: Addresses;
+    readonly addresses?: Pick<Jobs, "link" | "read">;
   },
 ): Promise<Prediction> {
   const note = noteOf(job);
@@ -97,9 +97,12 @@ function logs(job: Job): string {
 }
 
 /** Null until there is something. */
-async function output({ id, files }: Job, addresses: Addresses): Promise<string[] | null> {
-  if (addresses === "none" || files.length === 0) return null;
-  const all = inOrder(files).map((file: JobFile) => fileAddress(addresses, id, file));
+async function output(
+  { id, files }: Job,
+  addresses: Pick<Jobs, "link" | "read">,
+): Promise<string[] | null> {
+  if (files.length === 0) return null;
+  const all = inOrder(files).map((file) => fileAddress(addresses, id, file));
   return (await Promise.all(all)).filter((address) => address !== null);
 }
 

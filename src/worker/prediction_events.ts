@@ -1,10 +1,10 @@
 /** Predictions as server-sent events, in the two dialects: of Cog, and of Replicate. */
 import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
-import { isEnded } from "../jobs/job.ts";
+import { isEnded, type Job } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue.ts";
 import { fileAddress } from "./file_address.ts";
+import { streamJob } from "./job_events.ts";
 import { type Prediction, progressLine } from "./prediction.ts";
 
 /** What happens to a prediction, once each. */
@@ -59,50 +59,49 @@ export const replicateEvents: EventDialect = (happening) => {
   }
 };
 
+export interface PredictionStreamOptions {
+  readonly jobs: Jobs;
+  readonly dialect: EventDialect;
+  readonly predict: (job: Job) => Promise<Prediction>;
+}
+
 /** Answers with all that happened to a prediction and happens until its end. A client that leaves does not stop it. */
 export function streamPrediction(
   c: Context,
   id: string,
-  { jobs, dialect, predict }: {
-    readonly jobs: Jobs;
-    readonly dialect: EventDialect;
-    readonly predict: (job: JobEvent["job"]) => Promise<Prediction>;
-  },
+  options: PredictionStreamOptions,
 ): Response {
-  return streamSSE(c, async (stream) => {
-    const gone = new AbortController();
-    stream.onAbort(() => gone.abort());
-    for await (const happening of happenings(jobs, id, { predict, signal: gone.signal })) {
-      for (const message of dialect(happening)) await stream.writeSSE(message);
-    }
+  const { jobs, dialect } = options;
+  const given = { start: false, files: 0 };
+  return streamJob(c, {
+    jobs,
+    id,
+    send: async (event, stream) => {
+      for await (const happening of happenings(event, given, options)) {
+        for (const message of dialect(happening)) await stream.writeSSE(message);
+      }
+    },
   });
 }
 
+/** What is new by a change. The first one has the job as it is, so files are counted, not awaited one by one. */
 async function* happenings(
-  jobs: Jobs,
-  id: string,
-  { predict, signal }: {
-    readonly predict: (job: JobEvent["job"]) => Promise<Prediction>;
-    readonly signal: AbortSignal;
-  },
+  { change, job, file }: JobEvent,
+  given: { start: boolean; files: number },
+  { jobs, predict }: PredictionStreamOptions,
 ): AsyncGenerator<Happening> {
-  let started = false;
-  let given = 0;
-  for await (const { change, job, file } of jobs.events(id, signal)) {
-    if (job.startedAt !== null && !started) {
-      started = true;
-      yield { kind: "start", id };
-    }
-    // The first event is the job as it is, so files are counted, not awaited one by one.
-    for (; given < job.files.length; given++) {
-      const address = await fileAddress(jobs, id, job.files[given]!);
-      if (address !== null) yield { kind: "output", address, index: given };
-    }
-    if (change === "preview" && file !== undefined) {
-      const address = await fileAddress(jobs, id, file);
-      if (address !== null) yield { kind: "preview", address };
-    }
-    if (change === "progress") yield { kind: "log", line: progressLine(job) };
-    if (isEnded(job)) yield { kind: "end", prediction: await predict(job) };
+  if (job.startedAt !== null && !given.start) {
+    given.start = true;
+    yield { kind: "start", id: job.id };
   }
+  for (; given.files < job.files.length; given.files++) {
+    const address = await fileAddress(jobs, job.id, job.files[given.files]!);
+    if (address !== null) yield { kind: "output", address, index: given.files };
+  }
+  if (change === "preview" && file !== undefined) {
+    const address = await fileAddress(jobs, job.id, file);
+    if (address !== null) yield { kind: "preview", address };
+  }
+  if (change === "progress") yield { kind: "log", line: progressLine(job) };
+  if (isEnded(job)) yield { kind: "end", prediction: await predict(job) };
 }

@@ -4,6 +4,7 @@
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Health } from "../jobs/jobs.ts";
+import { JOB_ID } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { asHttpError, invalid, notFound } from "./http_error.ts";
 import {
@@ -50,9 +51,13 @@ export const runpod: FrontEnd = ({ jobs }) => {
   const job = { 200: json(z.union([RunpodJob, Refusal]), "The job") };
   const held = (wait = DEFAULT_WAIT) => Math.min(wait, jobs.limits.waitMs);
   const streams = new RunpodStreams(jobs);
+  /** What cannot be an id never reaches the queue. */
+  const ask = async <T>(id: string, question: (id: string) => Promise<T | null>) =>
+    JOB_ID.test(id) ? await question(id) : null;
 
   app.openapi(
     createRoute({
+      tags: ["RunPod"],
       method: "post",
       path: "/v2/{endpoint}/run",
       request: { params: endpoint, body },
@@ -66,6 +71,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
 
   app.openapi(
     createRoute({
+      tags: ["RunPod"],
       method: "post",
       path: "/v2/{endpoint}/runsync",
       request: { params: endpoint, query, body },
@@ -84,6 +90,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
   for (const method of ["get", "post"] as const) {
     app.openapi(
       createRoute({
+        tags: ["RunPod"],
         method,
         path: "/v2/{endpoint}/status/{id}",
         request: { params: byId },
@@ -91,13 +98,14 @@ export const runpod: FrontEnd = ({ jobs }) => {
       }),
       async (c) => {
         const { id } = c.req.valid("param");
-        const seen = await jobs.get(id);
+        const seen = await ask(id, (id) => jobs.get(id));
         return c.json(seen === null ? missing(id) : await runpodJob(seen, jobs), 200);
       },
     );
 
     app.openapi(
       createRoute({
+        tags: ["RunPod"],
         method,
         path: "/v2/{endpoint}/status-sync/{id}",
         request: { params: byId, query },
@@ -105,13 +113,15 @@ export const runpod: FrontEnd = ({ jobs }) => {
       }),
       async (c) => {
         const { id } = c.req.valid("param");
-        const seen = await jobs.wait(id, held(c.req.valid("query").wait), c.req.raw.signal);
+        const ms = held(c.req.valid("query").wait);
+        const seen = await ask(id, (id) => jobs.wait(id, ms, c.req.raw.signal));
         return c.json(seen === null ? missing(id) : await runpodJob(seen, jobs), 200);
       },
     );
 
     app.openapi(
       createRoute({
+        tags: ["RunPod"],
         method,
         path: "/v2/{endpoint}/stream/{id}",
         request: { params: byId },
@@ -119,7 +129,10 @@ export const runpod: FrontEnd = ({ jobs }) => {
       }),
       async (c) => {
         const { id } = c.req.valid("param");
-        const next = await streams.next(id, held(STREAM_WAIT), c.req.raw.signal);
+        const next = await ask(
+          id,
+          (id) => streams.next(id, held(STREAM_WAIT), c.req.raw.signal),
+        );
         if (next === null) return c.json({ ...missing(id), stream: [] }, 200);
         return c.json({ id, status: runpodState(next.job), stream: [...next.chunks] }, 200);
       },
@@ -128,6 +141,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
 
   app.openapi(
     createRoute({
+      tags: ["RunPod"],
       method: "post",
       path: "/v2/{endpoint}/cancel/{id}",
       request: { params: byId },
@@ -135,13 +149,14 @@ export const runpod: FrontEnd = ({ jobs }) => {
     }),
     async (c) => {
       const { id } = c.req.valid("param");
-      const canceled = await jobs.cancel(id);
+      const canceled = await ask(id, (id) => jobs.cancel(id));
       return c.json(canceled === null ? missing(id) : runpodSummary(canceled), 200);
     },
   );
 
   app.openapi(
     createRoute({
+      tags: ["RunPod"],
       method: "post",
       path: "/v2/{endpoint}/retry/{id}",
       request: { params: byId },
@@ -149,13 +164,14 @@ export const runpod: FrontEnd = ({ jobs }) => {
     }),
     async (c) => {
       const { id } = c.req.valid("param");
-      const queued = await jobs.retry(id);
+      const queued = await ask(id, (id) => jobs.retry(id));
       return c.json(queued === null ? missing(id) : runpodSummary(queued), 200);
     },
   );
 
   app.openapi(
     createRoute({
+      tags: ["RunPod"],
       method: "post",
       path: "/v2/{endpoint}/purge-queue",
       request: { params: endpoint },
@@ -166,6 +182,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
 
   app.openapi(
     createRoute({
+      tags: ["RunPod"],
       method: "get",
       path: "/v2/{endpoint}/health",
       request: { params: endpoint },

@@ -5,12 +5,13 @@ import type { Job } from "../../src/jobs/job.ts";
 import { cog } from "../../src/worker/cog.ts";
 import { cogWebhookBody, type Prediction } from "../../src/worker/prediction.ts";
 import { FakeJobs, type FakeOptions } from "./fake_jobs.ts";
+import { appOf, listening } from "./server.ts";
 
 const STAR = { input: { prompt: "a star", seed: 7 } };
 
 function start(options: FakeOptions = {}) {
   const jobs = new FakeJobs(options);
-  const app = cog({ jobs, publicUrl: (request) => new URL(request.url).origin });
+  const app = appOf(jobs, [cog]);
   const send = (
     path: string,
     { method = "POST", body = STAR as unknown, headers = {}, signal }: {
@@ -422,25 +423,20 @@ Deno.test("the health of a worker in Cog's words", async () => {
   assert.equal((await health()).status, "SETUP_FAILED");
 });
 
-Deno.test("the OpenAPI document says what a model takes and gives", () => {
-  const { app } = start();
-  const { paths, components } = app.getOpenAPI31Document({
-    openapi: "3.1.0",
-    info: { title: "mdm", version: "1" },
-  });
-  const { Input, Output } = components!.schemas as Record<string, Record<string, unknown>>;
-  assert.deepEqual(Input!["required"], ["prompt"]);
+Deno.test("the OpenAPI document says what a model takes and gives", async () => {
+  const { send } = start();
+  const { paths, components } = await (await send("/openapi.json", { method: "GET" })).json();
+  const { Input, Output } = components.schemas;
+  assert.deepEqual(Input.required, ["prompt"]);
   assert.deepEqual(Output, {
     title: "Output",
     type: "array",
     items: { type: "string", format: "uri" },
   });
-  const { properties } = components!.schemas!["PredictionResponse"] as {
-    properties: Record<string, unknown>;
-  };
-  assert.match(JSON.stringify(properties["output"]), /#\/components\/schemas\/Output.*null/);
+  const { properties } = components.schemas.PredictionResponse;
+  assert.match(JSON.stringify(properties.output), /#\/components\/schemas\/Output.*null/);
   for (const path of ["/health-check", "/predictions", "/predictions/{id}/cancel"]) {
-    assert.ok(path in paths! && `/v1${path}` in paths!, path);
+    assert.ok(path in paths && `/v1${path}` in paths, path);
   }
 });
 
@@ -450,9 +446,10 @@ async function withClient(
   { base = "/v1", ...options }: FakeOptions & { base?: string } = {},
 ): Promise<void> {
   const { jobs, app } = start(options);
-  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, app.fetch);
-  const baseUrl = `http://127.0.0.1:${server.addr.port}${base}`;
-  await use(new Replicate({ auth: "token", baseUrl, useFileOutput: false }), jobs);
+  await listening(app, async (url) => {
+    const baseUrl = `${url}${base}`;
+    await use(new Replicate({ auth: "token", baseUrl, useFileOutput: false }), jobs);
+  });
 }
 
 Deno.test("Replicate's client makes, reads, lists and cancels predictions", () =>
@@ -538,5 +535,19 @@ Deno.test("Replicate's client is told of what is wrong, and of what failed", () 
     jobs.finish(made.id, { code: "failed", message: "The device was lost." });
     await assert.rejects(client.wait(made, {}), /Prediction failed: The device was lost\./);
   }));
+
+Deno.test("without the token Replicate's client is refused", () => {
+  const app = appOf(new FakeJobs(), [cog], { token: "secret" });
+  return listening(app, async (url) => {
+    const client = new Replicate({ auth: "wrong", baseUrl: `${url}/v1` });
+    await assert.rejects(
+      client.predictions.list(),
+      /401 .*"detail":"The token is not the server's/,
+    );
+    const right = new Replicate({ auth: "secret", baseUrl: `${url}/v1` });
+    assert.deepEqual((await right.predictions.list()).results, []);
+    assert.equal((await app.request("/health-check")).status, 200);
+  });
+});
 
 const PNG = new TextEncoder().encode("PNG");

@@ -295,6 +295,17 @@ Deno.test("a video may be asked for by JSON as well, and once for each idempoten
   assert.equal((await jobs.get("job-1"))!.request.fps, 12);
 });
 
+Deno.test("a video that is asked for in no known way is refused", async () => {
+  const app = appOf(new FakeJobs({ model: VIDEOS }), [openai]);
+  const status = async (headers: Record<string, string>, body: string) => {
+    return (await app.request("/v1/videos", { method: "POST", headers, body })).status;
+  };
+  assert.equal(await status({ "Content-Type": "" }, ""), 415);
+  assert.equal(await status({ "Content-Type": "text/plain" }, "{}"), 415);
+  const boundary = { "Content-Type": "multipart/form-data; boundary=json" };
+  assert.equal(await status(boundary, "--json--"), 400);
+});
+
 Deno.test("a video that is not ready is canceled, and says why it failed", async () => {
   await withClient({ model: VIDEOS }, async (client, jobs) => {
     const { id } = await client.videos.create({ prompt: "a balloon rises" });

@@ -400,18 +400,18 @@ Deno.test("an environment that is not RunPod's, or that cannot be used", () => {
 });
 
 Deno.test("a test input is run once and its result printed", async () => {
-  const run = async (json: string, options: FakeOptions = {}) => {
+  const run = (json: string, options: FakeOptions = {}) => {
     const jobs = new FakeJobs(options);
     const lines: string[] = [];
     const { signal } = new AbortController();
     const code = runTestInput(jobs, json, { print: (line) => lines.push(line), signal });
     return { jobs, code, lines };
   };
-  const well = await run(JSON.stringify({ input: STAR }), { finishAtOnce: true });
+  const well = run(JSON.stringify({ input: STAR }), { finishAtOnce: true });
   assert.equal(await well.code, 0);
   assert.deepEqual(well.lines.map((line) => Object.keys(JSON.parse(line))), [["output"]]);
 
-  const bad = await run(JSON.stringify({ input: STAR }));
+  const bad = run(JSON.stringify({ input: STAR }));
   const [{ id }] = await bad.jobs.list() as [Job];
   bad.jobs.begin(id);
   bad.jobs.finish(id, { code: "failed", message: "It failed." });
@@ -419,9 +419,9 @@ Deno.test("a test input is run once and its result printed", async () => {
   assert.deepEqual(bad.lines, [`{"error":"It failed."}`]);
 
   for (const json of ["{", "{}", "null", `"x"`]) {
-    await assert.rejects((await run(json)).code, /^UsageError: Option "--test_input" needs a job/);
+    await assert.rejects(run(json).code, /^UsageError: Option "--test_input" needs a job/);
   }
-  await assert.rejects((await run(`{"input":{}}`)).code, /^UsageError: "prompt": /);
+  await assert.rejects(run(`{"input":{}}`).code, /^UsageError: "prompt": /);
 });
 
 Deno.test("a test input that is interrupted is canceled", async () => {

@@ -3,12 +3,13 @@ import runpodSdk from "runpod-sdk";
 import { runpod } from "../../src/worker/runpod.ts";
 import { runpodWebhookBody } from "../../src/worker/runpod_job.ts";
 import { FakeJobs, type FakeOptions } from "./fake_jobs.ts";
+import { appOf, listening } from "./server.ts";
 
 const STAR = { input: { prompt: "a star", seed: 7 } };
 
 function start(options: FakeOptions = {}) {
   const jobs = new FakeJobs(options);
-  const app = runpod({ jobs, publicUrl: () => "http://localhost" });
+  const app = appOf(jobs, [runpod]);
   const post = async (path: string, body: unknown = {}, status = 200) => {
     const response = await app.request(`/v2/mdm/${path}`, {
       method: "POST",
@@ -121,7 +122,7 @@ Deno.test("a wrong request is a job that failed", async () => {
     return error;
   };
   assert.match(await wrong({}), /^"input": /);
-  assert.match(await wrong("{"), /JSON/);
+  assert.match(await wrong("{"), /cannot be read/);
   assert.match(await wrong({ input: { prompt: "" } }), /^"input\.prompt": /);
   assert.match(await wrong({ input: { prompt: "x", colour: 1 } }), /^"input\.colour": /);
   assert.match(await wrong({ ...STAR, webhook: "ftp://x" }), /^"webhook": /);
@@ -145,7 +146,6 @@ Deno.test("a full queue says when to come again", async () => {
 
 Deno.test("a job that is not there is one that failed", async () => {
   const { post, get } = start();
-  const missing = { id: "none", status: "FAILED", error: /no such job/ };
   const answers = [
     await get("status/none"),
     await get("status-sync/none"),
@@ -155,8 +155,10 @@ Deno.test("a job that is not there is one that failed", async () => {
   ];
   for (const { id, status, error } of answers) {
     assert.deepEqual([id, status], ["none", "FAILED"]);
-    assert.match(error, missing.error);
+    assert.match(error, /no such job/);
   }
+  const { stream: nothing, ...odd } = await get("stream/a%20b");
+  assert.deepEqual([odd.id, odd.status, nothing], ["a b", "FAILED", []]);
   assert.deepEqual(answers[2].stream, []);
 });
 
@@ -245,9 +247,10 @@ async function withClient(
   options: FakeOptions = {},
 ): Promise<void> {
   const { jobs, app } = start(options);
-  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, app.fetch);
-  const baseUrl = `http://127.0.0.1:${server.addr.port}/v2`;
-  await use(runpodSdk("key", { baseUrl }).endpoint("mdm")!, jobs);
+  await listening(
+    app,
+    (url) => use(runpodSdk("key", { baseUrl: `${url}/v2` }).endpoint("mdm")!, jobs),
+  );
 }
 
 Deno.test("RunPod's client runs, asks, cancels and purges", () =>
@@ -301,3 +304,16 @@ Deno.test("RunPod's client hears what is wrong as a job that failed", () =>
     assert.match(String(error), /^"input\.prompt": /);
     assert.equal((await endpoint.status("none")).status, "FAILED");
   }));
+
+Deno.test("without the token RunPod's client is refused", () => {
+  const app = appOf(new FakeJobs(), [runpod], { token: "secret" });
+  return listening(app, async (url) => {
+    const endpoint = runpodSdk("wrong", { baseUrl: `${url}/v2` }).endpoint("mdm")!;
+    await assert.rejects(endpoint.run(STAR), /401/);
+    const response = await app.request("/v2/mdm/health");
+    assert.equal(response.status, 401);
+    assert.match((await response.json()).error, /token is missing/);
+    const right = runpodSdk("secret", { baseUrl: `${url}/v2` }).endpoint("mdm")!;
+    assert.equal((await right.run(STAR)).status, "IN_QUEUE");
+  });
+});

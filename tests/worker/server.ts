@@ -5,16 +5,13 @@ import type { FakeJobs } from "./fake_jobs.ts";
 
 export type App = ReturnType<typeof createApp>;
 
-/** A server without a token, unless a test wants one; a defect fails the test that caused it. */
+/** A server without a token, unless a test wants one. */
 export function appOf(
   jobs: FakeJobs,
   frontEnds: readonly [FrontEnd, ...FrontEnd[]],
   options: Partial<AppOptions> = {},
 ): App {
-  const logDefect = (line: string) => {
-    throw new Error(line);
-  };
-  return createApp({ jobs, frontEnds, token: null, logDefect, ...options });
+  return createApp({ jobs, frontEnds, token: null, ...options });
 }
 
 /** A request with a body of JSON. */
