@@ -33,6 +33,9 @@ Deno.test("without the token nothing is answered but probes, each front end in i
   for (const path of ["/livez", "/readyz", "/ping"]) {
     assert.equal((await app.request(path)).status, 200, path);
   }
+  const opened = appOf(new FakeJobs(), ALL, { token: TOKEN, open: ["/openapi.json"] });
+  assert.equal((await opened.request("/openapi.json")).status, 200);
+  assert.equal((await opened.request("/jobs")).status, 401);
 });
 
 Deno.test("the token opens, another one or another scheme does not", async () => {
