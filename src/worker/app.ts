@@ -142,11 +142,15 @@ function describe(app: App, url: string, open: ReadonlySet<string> | null) {
   };
 }
 
-/** Answers an error as the front end does whose path was asked for, or one that begins like it. */
+/**
+ * Answers an error as the front end does whose path was asked for, or one that begins like it; for what belongs to none, or to one that
+ * does not say how, as the first one does.
+ */
 function errorsByOwner(frontEnds: readonly OpenAPIHono[]): ErrorHandler {
   const owners = new TrieRouter<OpenAPIHono>();
   const beginnings = new Map<string, OpenAPIHono>();
   for (const frontEnd of frontEnds) {
+    if (errorHandler(frontEnd) === UNSET) continue;
     for (const { path, method } of frontEnd.routes) {
       if (method === "ALL") continue;
       owners.add("ALL", path, frontEnd);
@@ -164,6 +168,9 @@ function errorsByOwner(frontEnds: readonly OpenAPIHono[]): ErrorHandler {
 function errorHandler(frontEnd: OpenAPIHono): ErrorHandler {
   return (frontEnd as unknown as { readonly errorHandler: ErrorHandler }).errorHandler;
 }
+
+/** What hono has where nothing was given. */
+const UNSET = errorHandler(new OpenAPIHono());
 
 function firstPart(path: string): string {
   return path.split("/", 2)[1]!;
