@@ -51,6 +51,7 @@ export interface Jobs {
    *
    * @throws {UsageError} When the request asks for what cannot be, or is over a limit.
    * @throws {QueueFull} When as many wait as may.
+   * @throws {NotTaking} When the server is stopping.
    * @throws {JobConflict} When the id or the idempotency key belongs to another request.
    */
   submit(request: JobRequest, options?: JobOptions): Promise<Job>;

@@ -247,7 +247,9 @@ function exchange(
       try {
         resolve({
           status: response.statusCode!,
-          headers: new Headers(Object.entries(response.headers).map(([k, v]) => [k, String(v)])),
+          headers: new Headers(
+            Object.entries(response.headers).map(([k, v]): [string, string] => [k, String(v)]),
+          ),
           body: await readBeginning(response),
         });
       } catch (error) {

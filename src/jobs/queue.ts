@@ -20,6 +20,16 @@ export class QueueFull extends MdmError {
   }
 }
 
+/** The server is about to end: no more jobs are taken. */
+export class NotTaking extends MdmError {
+  override name = "NotTaking";
+
+  /** @param retryAfter Seconds after which another one should be there. */
+  constructor(readonly retryAfter = 10) {
+    super(`The server is stopping and takes no more jobs: try again in ${retryAfter} seconds.`);
+  }
+}
+
 /** An id or an idempotency key was used for another request. */
 export class JobConflict extends MdmError {
   override name = "JobConflict";

@@ -3,7 +3,7 @@ import type { DescribedModel } from "../pipeline/built_in.ts";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
 import { planJob } from "./pictures.ts";
-import type { JobEvent, JobQueue } from "./queue.ts";
+import { type JobEvent, type JobQueue, NotTaking } from "./queue.ts";
 import type { ResultStore, StoredFile } from "./store.ts";
 
 /** How the worker of this process is; see {@linkcode Health}. */
@@ -32,6 +32,7 @@ export class JobService implements Jobs {
   }
 
   async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
+    if (this.options.worker().worker === "draining") throw new NotTaking();
     this.#check(request);
     const createdAt = Date.now();
     return await this.options.queue.add({

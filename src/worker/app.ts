@@ -16,8 +16,8 @@ import { HttpError, isDefect } from "./http_error.ts";
 /** Bytes of a body at most. */
 const BODY_LIMIT = 1 << 20;
 
-/** Paths that need no token: what probes ask, and the page, which asks for the token itself. */
-const OPEN = ["/", "/livez", "/readyz", "/ping", "/health-check"];
+/** What probes ask, which have no token. */
+const PROBES = ["/livez", "/readyz", "/ping", "/health-check"];
 
 export interface AppOptions {
   readonly jobs: Jobs;
@@ -25,6 +25,8 @@ export interface AppOptions {
   readonly frontEnds: readonly [FrontEnd, ...FrontEnd[]];
   /** What clients have to send; null: anybody who reaches the server may use it. */
   readonly token: string | null;
+  /** Other paths than those of probes that need none: the page's, which asks people for the token. */
+  readonly open?: readonly string[];
   /** Where clients reach the server, without a slash at the end; null: where a request says that it went. */
   readonly publicUrl?: string | null;
   /** Names of hosts that requests may be for, which keeps out pages that give their own name our address; absent: any. */
@@ -87,11 +89,12 @@ export function createApp(options: AppOptions): App {
       );
     },
   }));
+  const open = new Set([...PROBES, ...options.open ?? []]);
   const checkToken = token === null ? null : tokenCheck(token);
   app.use(async (c, next) => {
     if (allowedHosts !== undefined) checkHost(c.req.raw, allowedHosts);
     if (checkToken === null) checkOrigin(c.req.raw, [base(c.req.raw), ...origins]);
-    else if (!OPEN.includes(c.req.path)) checkToken(c.req.raw);
+    else if (!open.has(c.req.path)) checkToken(c.req.raw);
     await next();
   });
   app.use(bodyLimit({
@@ -102,12 +105,19 @@ export function createApp(options: AppOptions): App {
   }));
 
   for (const frontEnd of frontEnds) app.route("/", frontEnd);
-  app.get("/openapi.json", (c) => c.json(describe(app, base(c.req.raw), token !== null)));
+  app.get(
+    "/openapi.json",
+    (c) => c.json(describe(app, base(c.req.raw), token === null ? null : open)),
+  );
   return app;
 }
 
-/** The document of all that is mounted. */
-function describe(app: App, url: string, needsToken: boolean) {
+/**
+ * The document of all that is mounted.
+ *
+ * @param open Paths that need no token; null: none does.
+ */
+function describe(app: App, url: string, open: ReadonlySet<string> | null) {
   const { paths, ...document } = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {
@@ -116,9 +126,9 @@ function describe(app: App, url: string, needsToken: boolean) {
       description: "Pictures and videos from text with Matryoshka Diffusion Models.",
     },
     servers: [{ url }],
-    ...needsToken && { security: [{ token: [] }] },
+    ...open !== null && { security: [{ token: [] }] },
   });
-  if (!needsToken) return { ...document, paths };
+  if (open === null) return { ...document, paths };
   const securitySchemes = { token: { type: "http", scheme: "bearer" } };
   return {
     ...document,
@@ -126,17 +136,21 @@ function describe(app: App, url: string, needsToken: boolean) {
     paths: Object.fromEntries(
       Object.entries(paths ?? {}).map(([path, item]) => [
         path,
-        OPEN.includes(path) && item.get ? { ...item, get: { ...item.get, security: [] } } : item,
+        open.has(path) && item.get ? { ...item, get: { ...item.get, security: [] } } : item,
       ]),
     ),
   };
 }
 
-/** Answers an error as the front end does whose path was asked for, or one that begins like it. */
+/**
+ * Answers an error as the front end does whose path was asked for, or one that begins like it; for what belongs to none, or to one that
+ * does not say how, as the first one does.
+ */
 function errorsByOwner(frontEnds: readonly OpenAPIHono[]): ErrorHandler {
   const owners = new TrieRouter<OpenAPIHono>();
   const beginnings = new Map<string, OpenAPIHono>();
   for (const frontEnd of frontEnds) {
+    if (errorHandler(frontEnd) === UNSET) continue;
     for (const { path, method } of frontEnd.routes) {
       if (method === "ALL") continue;
       owners.add("ALL", path, frontEnd);
@@ -154,6 +168,9 @@ function errorsByOwner(frontEnds: readonly OpenAPIHono[]): ErrorHandler {
 function errorHandler(frontEnd: OpenAPIHono): ErrorHandler {
   return (frontEnd as unknown as { readonly errorHandler: ErrorHandler }).errorHandler;
 }
+
+/** What hono has where nothing was given. */
+const UNSET = errorHandler(new OpenAPIHono());
 
 function firstPart(path: string): string {
   return path.split("/", 2)[1]!;

@@ -3,7 +3,7 @@ import type { z } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { MdmError, UsageError } from "../errors.ts";
-import { JobConflict, QueueFull } from "../jobs/queue.ts";
+import { JobConflict, NotTaking, QueueFull } from "../jobs/queue.ts";
 
 /** What is wrong with one field of a body. */
 export interface FieldError {
@@ -79,9 +79,9 @@ export function asHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof UsageError) return new HttpError(422, error.message);
   if (error instanceof JobConflict) return new HttpError(409, error.message);
-  if (error instanceof QueueFull) {
+  if (error instanceof QueueFull || error instanceof NotTaking) {
     const headers = { "Retry-After": String(Math.max(1, Math.ceil(error.retryAfter))) };
-    return new HttpError(429, error.message, { headers });
+    return new HttpError(error instanceof QueueFull ? 429 : 503, error.message, { headers });
   }
   // What hono and its validators throw about a body that they cannot read.
   if (error instanceof HTTPException && error.status === 415) {

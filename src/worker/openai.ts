@@ -12,7 +12,7 @@ const ModelJson = z.object({
   object: z.literal("model"),
   created: z.int().describe("When the server began to offer it."),
   owned_by: z.string(),
-}).openapi("Model");
+}).openapi("OpenAIModel");
 
 /** `/v1/images/generations`, `/v1/videos` and `/v1/models`. */
 export const openai: FrontEnd = ({ jobs }) => {

@@ -17,7 +17,7 @@ const ImagesJson = z.object({
   output_format: z.enum(["png", "jpeg", "webp"]),
   size: z.string(),
   data: z.array(z.object({ b64_json: z.string().optional(), url: z.string().optional() })),
-}).openapi("Images");
+}).openapi("OpenAIImages");
 
 /** `POST /v1/images/generations`. */
 export function images(app: OpenAPIHono, jobs: Jobs): void {
@@ -105,7 +105,7 @@ function imagesBody(jobs: Jobs) {
     output_compression: z.int().min(0).max(100).nullish().describe("Changes nothing."),
     user: z.string().max(1000).nullish().describe("Changes nothing."),
     safety_identifier: z.string().max(1000).nullish().describe("Changes nothing."),
-  }).openapi("ImageRequest");
+  }).openapi("OpenAIImageRequest");
 }
 
 type Body = z.infer<ReturnType<typeof imagesBody>>;

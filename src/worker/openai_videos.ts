@@ -26,7 +26,7 @@ const VideoJson = z.object({
   size: z.string(),
   remixed_from_video_id: z.null(),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
-}).openapi("Video");
+}).openapi("OpenAIVideo");
 
 type VideoJson = z.infer<typeof VideoJson>;
 
@@ -213,7 +213,7 @@ function videoBody(jobs: Jobs) {
     ...extras,
     steps: written(steps),
     guidance: written(guidance),
-  }).openapi("VideoRequest");
+  }).openapi("OpenAIVideoRequest");
 }
 
 type Body = z.infer<ReturnType<typeof videoBody>>;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { FrontEnd } from "../../src/worker/front_end.ts";
+import { HttpError } from "../../src/worker/http_error.ts";
 import { openai } from "../../src/worker/openai.ts";
 import { plain } from "../../src/worker/plain.ts";
 import { probes } from "../../src/worker/probes.ts";
@@ -33,6 +34,9 @@ Deno.test("without the token nothing is answered but probes, each front end in i
   for (const path of ["/livez", "/readyz", "/ping"]) {
     assert.equal((await app.request(path)).status, 200, path);
   }
+  const opened = appOf(new FakeJobs(), ALL, { token: TOKEN, open: ["/openapi.json"] });
+  assert.equal((await opened.request("/openapi.json")).status, 200);
+  assert.equal((await opened.request("/jobs")).status, 401);
 });
 
 Deno.test("the token opens, another one or another scheme does not", async () => {
@@ -80,6 +84,19 @@ Deno.test("a method that does nothing is 405 and told which ones would", async (
   const theirs = await app.request("/v1/models", { method: "DELETE" });
   assert.equal(theirs.status, 405);
   assert.equal((await theirs.json()).error.type, "invalid_request_error");
+});
+
+Deno.test("a front end that does not say how errors look has those of the first", async () => {
+  const page: FrontEnd = () => {
+    const app = new OpenAPIHono();
+    app.get("/page/:name", () => {
+      throw new HttpError(404, "There is no such page.");
+    });
+    return app;
+  };
+  const app = appOf(new FakeJobs(), [plain, page]);
+  assert.equal(await message(await app.request("/page/x")), "There is no such page.");
+  assert.equal((await app.request("/page/x", { method: "PUT" })).status, 405);
 });
 
 Deno.test("a job that is not there is 404, not 405", async () => {
