@@ -1,17 +1,18 @@
 /** The server: front ends behind what is the same for all of them. */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context, ErrorHandler, MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId, type RequestIdVariables } from "hono/request-id";
-import { TrieRouter } from "hono/router/trie-router";
 import { secureHeaders } from "hono/secure-headers";
-import project from "../../deno.json" with { type: "json" };
 import type { Jobs } from "../jobs/jobs.ts";
 import { tokenCheck } from "./auth.ts";
+import { errorsByOwner } from "./errors_by_owner.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { HttpError, isDefect } from "./http_error.ts";
+import { openApiDocument } from "./openapi.ts";
+import { checkHost, checkOrigin } from "./origin.ts";
 
 /** Bytes of a body at most. */
 const BODY_LIMIT = 1 << 20;
@@ -55,20 +56,7 @@ export function createApp(options: AppOptions): App {
 
   app.use(requestId());
   app.use(logs(options));
-  app.use(secureHeaders({
-    // A front end may say what its own answers need.
-    overwrite: false,
-    contentSecurityPolicy: {
-      defaultSrc: ["'none'"],
-      baseUri: ["'none'"],
-      formAction: ["'none'"],
-      frameAncestors: ["'none'"],
-    },
-    xFrameOptions: "DENY",
-    crossOriginResourcePolicy: origins.length > 0 ? "cross-origin" : "same-origin",
-    // It would hold for all that shares our name, which is not ours to decide.
-    strictTransportSecurity: false,
-  }));
+  app.use(secureHeaders(headers(origins.length > 0)));
   app.use(headHasNoBody);
   if (origins.length > 0) {
     app.use(cors({
@@ -79,15 +67,7 @@ export function createApp(options: AppOptions): App {
   }
   app.use(methodNotAllowed({
     app,
-    onMethodNotAllowed: (c, methods) => {
-      const allow = methods.join(", ");
-      return answerError(
-        new HttpError(405, `${c.req.method} does nothing here: ${allow} would.`, {
-          headers: { Allow: allow },
-        }),
-        c,
-      );
-    },
+    onMethodNotAllowed: (c, methods) => answerError(wrongMethod(c.req.method, methods), c),
   }));
   const open = new Set([...PROBES, ...options.open ?? []]);
   const checkToken = token === null ? null : tokenCheck(token);
@@ -107,73 +87,33 @@ export function createApp(options: AppOptions): App {
   for (const frontEnd of frontEnds) app.route("/", frontEnd);
   app.get(
     "/openapi.json",
-    (c) => c.json(describe(app, base(c.req.raw), token === null ? null : open)),
+    (c) => c.json(openApiDocument(app, base(c.req.raw), token === null ? null : open)),
   );
   return app;
 }
 
-/**
- * The document of all that is mounted.
- *
- * @param open Paths that need no token; null: none does.
- */
-function describe(app: App, url: string, open: ReadonlySet<string> | null) {
-  const { paths, ...document } = app.getOpenAPI31Document({
-    openapi: "3.1.0",
-    info: {
-      title: "mdm",
-      version: project.version,
-      description: "Pictures and videos from text with Matryoshka Diffusion Models.",
-    },
-    servers: [{ url }],
-    ...open !== null && { security: [{ token: [] }] },
-  });
-  if (open === null) return { ...document, paths };
-  const securitySchemes = { token: { type: "http", scheme: "bearer" } };
+/** What browsers may do with answers. */
+function headers(crossOrigin: boolean): Parameters<typeof secureHeaders>[0] {
   return {
-    ...document,
-    components: { ...document.components, securitySchemes },
-    paths: Object.fromEntries(
-      Object.entries(paths ?? {}).map(([path, item]) => [
-        path,
-        open.has(path) && item.get ? { ...item, get: { ...item.get, security: [] } } : item,
-      ]),
-    ),
+    // A front end may say what its own answers need.
+    overwrite: false,
+    contentSecurityPolicy: {
+      defaultSrc: ["'none'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+      frameAncestors: ["'none'"],
+    },
+    xFrameOptions: "DENY",
+    crossOriginResourcePolicy: crossOrigin ? "cross-origin" : "same-origin",
+    // It would hold for all that shares our name, which is not ours to decide.
+    strictTransportSecurity: false,
   };
 }
 
-/**
- * Answers an error as the front end does whose path was asked for, or one that begins like it; for what belongs to none, or to one that
- * does not say how, as the first one does.
- */
-function errorsByOwner(frontEnds: readonly OpenAPIHono[]): ErrorHandler {
-  const owners = new TrieRouter<OpenAPIHono>();
-  const beginnings = new Map<string, OpenAPIHono>();
-  for (const frontEnd of frontEnds) {
-    if (errorHandler(frontEnd) === UNSET) continue;
-    for (const { path, method } of frontEnd.routes) {
-      if (method === "ALL") continue;
-      owners.add("ALL", path, frontEnd);
-      beginnings.set(firstPart(path), frontEnd);
-    }
-  }
-  return (error, c) => {
-    const [[exact]] = owners.match("ALL", c.req.path) as [[OpenAPIHono, unknown][]];
-    const owner = exact?.[0] ?? beginnings.get(firstPart(c.req.path)) ?? frontEnds[0]!;
-    return errorHandler(owner)(error, c);
-  };
-}
-
-/** hono keeps what `onError` was given to itself, but errors may also come before any of the front end's handlers. */
-function errorHandler(frontEnd: OpenAPIHono): ErrorHandler {
-  return (frontEnd as unknown as { readonly errorHandler: ErrorHandler }).errorHandler;
-}
-
-/** What hono has where nothing was given. */
-const UNSET = errorHandler(new OpenAPIHono());
-
-function firstPart(path: string): string {
-  return path.split("/", 2)[1]!;
+function wrongMethod(method: string, methods: readonly string[]): HttpError {
+  const allow = methods.join(", ");
+  const message = `${method} does nothing here: ${allow} would.`;
+  return new HttpError(405, message, { headers: { Allow: allow } });
 }
 
 /** Tells of requests, and once of each defect. A client that left is none. */
@@ -198,19 +138,4 @@ async function headHasNoBody(c: Context, next: () => Promise<void>): Promise<voi
   if (c.req.method !== "HEAD" || c.res.body === null) return;
   await c.res.body.cancel();
   c.res = new Response(null, c.res);
-}
-
-/** @throws {HttpError} When the request is for another host. */
-function checkHost({ url }: Request, allowed: readonly string[]): void {
-  const { hostname } = new URL(url);
-  if (allowed.includes(hostname)) return;
-  throw new HttpError(421, `The server does not go by the name of ${hostname}.`);
-}
-
-/** @throws {HttpError} When the page of another server asks for a change, which a browser would let it without a token. */
-function checkOrigin({ method, headers }: Request, allowed: readonly string[]): void {
-  const origin = headers.get("Origin");
-  if (method === "GET" || method === "HEAD" || origin === null) return;
-  if (allowed.some((url) => new URL(url).origin === origin)) return;
-  throw new HttpError(403, "A page of another server may not do this: allow its origin by --cors.");
 }
