@@ -190,7 +190,7 @@ export function testQueue(
   });
 
   test("the highest priority comes first, then the oldest", async (queue, { now, pass }) => {
-    const priorities = { a: 0, b: -5, c: 10, d: 0, e: 1000, f: 10, g: 0.5 };
+    const priorities = { a: 0, b: -5, c: 10, d: 0, e: 1000, f: 10, g: 1 };
     for (const [id, priority] of Object.entries(priorities)) {
       await queue.add({ id, request: requestOf(id), createdAt: now(), priority });
       pass(1);
