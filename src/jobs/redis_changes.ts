@@ -2,10 +2,15 @@
 import type { Redis } from "ioredis";
 import type { Entry } from "./entry.ts";
 import type { Listeners } from "./listeners.ts";
+import { disconnect } from "./redis_connection.ts";
 import { CHANGES, SNAPSHOT } from "./redis_scripts.ts";
 
 /** Starts to tell listeners of changes; gives what ends that. */
-export function hearChanges(redis: Redis, prefix: string, listeners: Listeners): () => void {
+export function hearChanges(
+  redis: Redis,
+  prefix: string,
+  listeners: Listeners,
+): () => Promise<void> {
   // Sent now: whatever is changed by this process from here on comes after it.
   let heard = askFor(SNAPSHOT, (entries) => listeners.note(entries.map(({ job }) => job)));
   let stopped = false;
@@ -37,8 +42,8 @@ export function hearChanges(redis: Redis, prefix: string, listeners: Listeners):
     }
   }
 
-  return () => {
+  return async () => {
     stopped = true;
-    subscriber.disconnect();
+    await disconnect(subscriber);
   };
 }

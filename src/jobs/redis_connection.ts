@@ -2,6 +2,9 @@
 import { Redis } from "ioredis";
 import { MdmError } from "../errors.ts";
 
+/** The longest time between two tries to connect again. */
+const MOST_MS = 1000;
+
 /**
  * Connects to a server, and again whenever that is lost.
  *
@@ -9,25 +12,44 @@ import { MdmError } from "../errors.ts";
  * @throws {MdmError} When it cannot be reached, or wants another password.
  */
 export async function connect(url: string): Promise<Redis> {
-  const redis = new Redis(url, { lazyConnect: true });
+  if (!URL.canParse(url)) {
+    throw new MdmError("Cannot use the queue's address: give redis://HOST:PORT.");
+  }
+  let isConnected = false;
+  const retryStrategy = (times: number) => isConnected ? Math.min(times * 50, MOST_MS) : null;
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy });
   let cause: unknown;
   redis.on("error", (error) => cause = error);
   try {
     await redis.connect();
+    // Where there is no such database, the client would go on with another one.
+    await redis.select(redis.options.db ?? 0);
+    isConnected = true;
     return redis;
   } catch (error) {
-    redis.disconnect();
+    await disconnect(redis);
     // `connect` itself only says that the connection is closed.
     throw asRedisError(url, cause ?? error);
   }
 }
 
+/** Ends a connection, and waits until it has ended. */
+export async function disconnect(redis: Redis): Promise<void> {
+  if (redis.status === "end") return;
+  const isOpen = redis.status !== "reconnecting";
+  const end = new Promise((resolve) => redis.once("end", resolve));
+  redis.disconnect();
+  if (isOpen) await end;
+}
+
 /** Turns what Redis or the network says into a sentence for the user, without the password in the address. */
 export function asRedisError(url: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const known = REASONS.find(([pattern]) => pattern.test(`${error.name} ${error.message}`));
-  if (known === undefined) return error;
-  return new MdmError(`Cannot use the queue at ${hostOf(url)}: ${known[1]}`);
+  const said = `${error.name} ${error.message}`;
+  const reason = REASONS.find(([pattern]) => pattern.test(said))?.[1];
+  return reason === undefined
+    ? error
+    : new MdmError(`Cannot use the queue at ${new URL(url).host}: ${reason}`);
 }
 
 /** What is not here is a defect of ours. */
@@ -39,15 +61,10 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/OOM command/, "its memory is full. Give it more."],
   [/READONLY/, "it is a replica. Give the address of its primary."],
   [/LOADING/, "it is still loading its data. Try again soon."],
-  [/certificate|SSL|TLS/i, "there is no trusted TLS. Check its certificate, or give redis://."],
+  [/certificate/i, "its certificate is not trusted. Check it, or start mdm with DENO_CERT."],
   [/invalid DB|DB index/, "it has no such database. Give another number at the end."],
   [
     /ECONN|ETIMEDOUT|EHOSTUNREACH|EPIPE|refused|Connection is closed|max retries|MaxRetries/,
-    "it does not answer. Check that it runs and the address.",
+    "it does not answer. Check that it runs, the address, and whether it wants rediss://.",
   ],
 ];
-
-function hostOf(url: string): string {
-  const { host } = new URL(url);
-  return host;
-}

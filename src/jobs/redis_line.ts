@@ -1,6 +1,7 @@
 /** Those who wait, in BullMQ's hands: who comes next, and that one worker gets it, also where one dies while it takes it. */
 import { type Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
+import { disconnect } from "./redis_connection.ts";
 
 /** A place that this worker has been given. */
 export interface GivenPlace {
@@ -67,8 +68,10 @@ export class RedisLine {
   }
 
   async close(): Promise<void> {
-    await this.#taker?.worker.close(true);
-    this.#taker?.connection.disconnect();
+    if (this.#taker !== undefined) {
+      await this.#taker.worker.close(true);
+      await disconnect(this.#taker.connection);
+    }
     await this.#queue.close();
   }
 

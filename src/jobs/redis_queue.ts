@@ -35,7 +35,7 @@ import {
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
 import { hearChanges } from "./redis_changes.ts";
-import { asRedisError, connect } from "./redis_connection.ts";
+import { asRedisError, connect, disconnect } from "./redis_connection.ts";
 import {
   type Kept,
   ownerOf,
@@ -61,7 +61,8 @@ export class RedisQueue implements JobQueue {
   readonly #entries: RedisEntries;
   readonly #line: RedisLine;
   readonly #listeners = new Listeners();
-  #stopHearing = () => {};
+  /** Ends hearing of changes, which goes on while somebody listens. */
+  #stopHearing = () => Promise.resolve();
 
   private constructor(redis: Redis, url: string, options: QueueOptions) {
     this.#redis = redis;
@@ -212,7 +213,7 @@ export class RedisQueue implements JobQueue {
     this.#listeners.add(own);
     return () => {
       this.#listeners.remove(own);
-      if (this.#listeners.size === 0) this.#stopHearing();
+      if (this.#listeners.size === 0) void this.#stopHearing();
     };
   }
 
@@ -252,9 +253,9 @@ export class RedisQueue implements JobQueue {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopHearing();
+    await this.#stopHearing();
     await this.#line.close();
-    this.#redis.disconnect();
+    await disconnect(this.#redis);
   }
 
   /** The job that an added one is the same as. */
