@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { isEnded, type Job, type JobError, type JobOutcome, type JobRequest } from "./job.ts";
 import type { JobProgress, WebhookEvent } from "./job.ts";
-import type { NewJob } from "./queue.ts";
+import { JobConflict, type NewJob } from "./queue.ts";
 
 /** A job, and what only its queue has to know. It is JSON. */
 export interface Entry {
@@ -32,6 +32,20 @@ export function fingerprintOf(request: JobRequest): string {
         : value,
   );
   return createHash("sha256").update(ordered).digest("base64url");
+}
+
+/**
+ * Checks that a job that is known, by its id or its key, is what an added one asks for.
+ *
+ * @throws {JobConflict} When it is not.
+ */
+export function checkSame(known: Entry, added: Entry): void {
+  if (known.fingerprint === added.fingerprint) return;
+  throw new JobConflict(
+    known.job.id === added.job.id
+      ? `There is a job "${added.job.id}" with another request: choose another id.`
+      : `The idempotency key "${added.idempotencyKey}" belongs to another request: choose another key.`,
+  );
 }
 
 /** A job that has just come. */

@@ -7,6 +7,10 @@ import type { QueueOptions } from "./queue_options.ts";
  * @throws {MdmError} When it cannot be reached or used.
  */
 export async function openQueue(address: string, options: QueueOptions): Promise<JobQueue> {
+  if (/^rediss?:\/\//i.test(address)) {
+    const { RedisQueue } = await import("./redis_queue.ts");
+    return await RedisQueue.open(address, options);
+  }
   const { SqliteQueue } = await import("./sqlite_queue.ts");
   return await SqliteQueue.open(address, options);
 }

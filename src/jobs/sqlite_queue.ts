@@ -4,6 +4,7 @@ import {
   advanced,
   begun,
   canceled,
+  checkSame,
   dueAt,
   ended,
   type Entry,
@@ -21,7 +22,6 @@ import {
   type Counts,
   type Delivery,
   type Heartbeat,
-  JobConflict,
   type JobQueue,
   type Lease,
   type NewJob,
@@ -81,7 +81,7 @@ export class SqliteQueue implements JobQueue {
     return this.#change(() => {
       const entry = queued(job);
       const known = this.#known(entry);
-      if (known !== null) return known.job;
+      if (known !== null) return known;
       if (this.#count("queued") >= this.#options.limit) {
         this.#expire();
         if (this.#count("queued") >= this.#options.limit) throw this.#full();
@@ -262,18 +262,14 @@ export class SqliteQueue implements JobQueue {
   }
 
   /** The job that an added one is the same as. */
-  #known({ job, fingerprint, idempotencyKey }: Entry): Entry | null {
+  #known(entry: Entry): Job | null {
+    const { idempotencyKey, job } = entry;
     const [byKey] = idempotencyKey === null
       ? []
       : this.#entries("SELECT entry FROM jobs WHERE idempotency_key = ?", idempotencyKey);
     const known = byKey ?? this.#entry(job.id);
-    if (known === undefined) return null;
-    if (known.fingerprint === fingerprint) return known;
-    throw new JobConflict(
-      byKey === undefined
-        ? `There is a job "${job.id}" with another request: choose another id.`
-        : `The idempotency key "${idempotencyKey}" belongs to another request: choose another key.`,
-    );
+    if (known !== undefined) checkSame(known, entry);
+    return known?.job ?? null;
   }
 
   #full(): QueueFull {

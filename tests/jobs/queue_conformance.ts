@@ -190,7 +190,7 @@ export function testQueue(
   });
 
   test("the highest priority comes first, then the oldest", async (queue, { now, pass }) => {
-    const priorities = { a: 0, b: -5, c: 10, d: 0, e: 1000, f: 10, g: 0.5 };
+    const priorities = { a: 0, b: -5, c: 10, d: 0, e: 1000, f: 10, g: 1 };
     for (const [id, priority] of Object.entries(priorities)) {
       await queue.add({ id, request: requestOf(id), createdAt: now(), priority });
       pass(1);
@@ -762,7 +762,8 @@ export function testQueue(
   });
 }
 
-function requestOf(prompt: string): JobRequest {
+/** A request for a picture. */
+export function requestOf(prompt: string): JobRequest {
   return { prompts: [prompt], count: 1, seed: "7", levels: false, preview: false };
 }
 
@@ -784,9 +785,9 @@ function failure(...names: string[]): JobOutcome {
 }
 
 /** Waits for what happens beside the test; fails when it does not within ten seconds. */
-async function until(holds: () => boolean): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + 10_000;
-  while (!holds()) {
+  while (!await holds()) {
     assert.ok(Date.now() < end, "It did not happen.");
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

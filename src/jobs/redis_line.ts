@@ -1,0 +1,102 @@
+/** Those who wait, in BullMQ's hands: who comes next, and that one worker gets it, also where one dies while it takes it. */
+import { type Job, Queue, Worker } from "bullmq";
+import type { Redis } from "ioredis";
+import { disconnect } from "./redis_connection.ts";
+
+/** A place that this worker has been given. */
+export interface GivenPlace {
+  readonly name: string;
+  /** Says that it was used; else it goes to another worker after a while. */
+  done(): Promise<void>;
+}
+
+/** BullMQ's priorities are whole numbers from 1, the first, to 2^21 - 1: of ours, those from -MOST to MOST differ. */
+const MOST = 2 ** 20 - 1;
+
+interface Taker {
+  readonly worker: Worker;
+  readonly connection: Redis;
+}
+
+/** A line of places, each with a name and a priority. */
+export class RedisLine {
+  readonly #redis: Redis;
+  readonly #queue: Queue;
+  readonly #patienceMs: number;
+  /** What takes from the line: processes that only put into it have none. */
+  #taker: Taker | undefined;
+
+  /** @param patienceMs How long a worker may need to take what it was given. */
+  constructor(redis: Redis, prefix: string, patienceMs: number) {
+    this.#redis = redis;
+    this.#patienceMs = patienceMs;
+    this.#queue = new Queue("line", { connection: redis, prefix });
+    this.#queue.on("error", ignore);
+  }
+
+  /** Puts a place behind those with its priority, or before them: there they are in the order of their names. */
+  async join(name: string, priority: number, front: boolean): Promise<void> {
+    const place = rank(priority);
+    const options = { jobId: name, priority: place, removeOnComplete: true, removeOnFail: true };
+    const job = await this.#queue.add("place", null, options);
+    if (front) await job.changePriority({ priority: place, lifo: true });
+  }
+
+  /** Takes a place out of the line; one that was given to a worker stays its own. */
+  async leave(name: string): Promise<void> {
+    await this.#queue.remove(name);
+  }
+
+  /** Gives the next place to this worker, or null. */
+  async next(): Promise<GivenPlace | null> {
+    this.#taker ??= await this.#startTaking();
+    const token = crypto.randomUUID();
+    const job: Job | undefined = await this.#taker.worker.getNextJob(token, { block: false });
+    if (job === undefined) return null;
+    return {
+      name: job.id!,
+      done: async () => {
+        // It fails where this took too long: then another worker sees that the place was used.
+        await job.moveToCompleted(null, token, false).catch(ignore);
+      },
+    };
+  }
+
+  /** How many come before a place. */
+  async before(name: string): Promise<number> {
+    return await this.#redis.zrank(this.#queue.toKey("prioritized"), name) ?? 0;
+  }
+
+  async close(): Promise<void> {
+    if (this.#taker !== undefined) {
+      await this.#taker.worker.close(true);
+      await disconnect(this.#taker.connection);
+    }
+    await this.#queue.close();
+  }
+
+  async #startTaking(): Promise<Taker> {
+    const connection = this.#redis.duplicate({ lazyConnect: false, maxRetriesPerRequest: null });
+    connection.on("error", ignore);
+    const worker = new Worker("line", null, {
+      connection,
+      prefix: this.#queue.opts.prefix!,
+      autorun: false,
+      lockDuration: this.#patienceMs,
+      stalledInterval: this.#patienceMs,
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    });
+    worker.on("error", ignore);
+    await worker.waitUntilReady();
+    await worker.startStalledCheckTimer();
+    return { worker, connection };
+  }
+}
+
+/** Higher priorities come first with us, lower ones with BullMQ. */
+function rank(priority: number): number {
+  return MOST + 1 - Math.max(-MOST, Math.min(MOST, Math.round(priority)));
+}
+
+/** Calls tell of their errors themselves; what goes on beside them is tried again. */
+function ignore(): void {}
