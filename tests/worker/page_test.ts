@@ -9,13 +9,13 @@ const PROMPT = "a red circle on a blue background";
 /** Milliseconds that anything on the page may take before a test fails. */
 const PATIENCE = 10_000;
 
-let browser: Browser;
+let browser: Browser | undefined;
 
 Deno.test.beforeAll(async () => {
   browser = await startChromium();
 });
 
-Deno.test.afterAll(() => browser.close());
+Deno.test.afterAll(() => browser?.close());
 
 interface Visit {
   readonly page: Page;
@@ -28,7 +28,7 @@ async function visit(
   { screen, ...options }: StandInOptions & { readonly screen?: BrowserContextOptions } = {},
 ): Promise<void> {
   await using server = new PageStandIn(options);
-  const context = await browser.newContext({ reducedMotion: "reduce", ...screen });
+  const context = await browser!.newContext({ reducedMotion: "reduce", ...screen });
   try {
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE);
@@ -92,12 +92,10 @@ Deno.test("a typed prompt forms a picture from the smallest resolution to the la
     await says(page.locator("#progress-text"), "Waiting: 2 jobs before this one");
 
     server.step(2, 9000);
-    await server.preview(1);
-    await server.preview(2);
     await says(page.locator("#progress-text"), "Step 2 of 20 · 9 s left");
     assert.equal(await page.locator("#bar").getAttribute("value"), "2");
-    server.step(4);
     await server.preview(2);
+    assert.deepEqual(await sees(page, 8), { crisp: true });
     server.step(12);
     await server.preview(1);
     assert.deepEqual(await sees(page, 16), { crisp: true });
@@ -112,6 +110,7 @@ Deno.test("the smallest preview is shown first, though a larger one is there", (
     const { page, server } = visit;
     await ask(visit);
     server.step(1);
+    await server.preview(1);
     await server.preview(2);
     assert.deepEqual(await sees(page, 8), { crisp: true });
     await server.preview(1);
@@ -145,6 +144,29 @@ Deno.test("a download is named after prompt, seed and resolution", () =>
       assert.deepEqual([...bytes.subarray(1, 4)], [..."PNG"].map((c) => c.charCodeAt(0)));
     }
   }));
+
+Deno.test("a video plays, and is asked for by its own settings", () =>
+  visit(async (visit) => {
+    const { page, server } = visit;
+    await says(page.locator("#model"), "stand-in · 32 × 32 · 2 frames");
+    await page.locator("summary").click();
+    assert.equal(await page.locator("#size").isVisible(), false);
+    await page.locator("#fps").fill("12");
+    await ask(visit);
+    assert.equal(server.posted[0]?.format, "mp4");
+    assert.equal(server.posted[0]?.fps, 12);
+    server.step(1);
+    await server.succeed();
+    await page.locator(".tile.done video").waitFor();
+    const playing = page.locator(".tile video").evaluate(async (video) => {
+      if (!(video instanceof HTMLVideoElement)) throw new Error("It is no video.");
+      await video.play();
+      return [video.paused, video.videoWidth, video.loop];
+    });
+    assert.deepEqual(await playing, [false, 32, true]);
+    const download = await page.getByRole("link", { name: "Download" }).getAttribute("download");
+    assert.equal(download, "a-red-circle-on-a-blue-background-1234567.mp4");
+  }, { makes: "videos" }));
 
 Deno.test("several pictures are shown side by side, each with its seed", () =>
   visit(async (visit) => {
@@ -306,9 +328,13 @@ Deno.test("what is wrong is said beside its field", () =>
   }));
 
 Deno.test("the token is asked for, once more when it is wrong, and kept for the tab", () =>
-  visit(async (visit) => {
-    const { page, server } = visit;
+  visit(async ({ page, server }) => {
     const dialog = page.getByRole("dialog", { name: "This server asks for a token" });
+    await dialog.waitFor();
+    await page.keyboard.press("Escape");
+    await says(page.locator("#form-error"), "The server asks for a token.");
+    await page.locator("#prompt").fill(PROMPT);
+    await page.locator("#prompt").press("Enter");
     await dialog.waitFor();
     await page.keyboard.type("wrong");
     await page.keyboard.press("Enter");
@@ -316,7 +342,8 @@ Deno.test("the token is asked for, once more when it is wrong, and kept for the 
     await page.keyboard.type("secret");
     await page.keyboard.press("Enter");
     await says(page.locator("#model"), "stand-in · 32 × 32");
-    await ask(visit);
+    await says(page.locator("#progress-text"), "Waiting");
+    assert.equal(await page.locator("#form-error").textContent(), "");
     server.step(20);
     await server.succeed();
     await sees(page, 32);

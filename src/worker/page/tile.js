@@ -127,7 +127,7 @@ export function createTile(picture, levels, { onSeed }) {
     element,
     show(job, changed) {
       const file = fileToShow(job, picture, levels.length);
-      if (file === undefined || shown !== null && file.level > shown.level) return;
+      if (file === undefined) return;
       if (file.name !== shown?.name || file.name === changed?.name) void load(job, file);
     },
     remove() {
@@ -154,7 +154,7 @@ export function fileToShow({ files, previews, progress: { step, steps } }, pictu
   const due = inner - Math.min(inner - 1, Math.floor(share * inner));
   const smallestFirst = previews.filter((file) => file.picture === picture)
     .sort((a, b) => b.level - a.level);
-  return smallestFirst.findLast(({ level }) => level >= due) ?? smallestFirst[0];
+  return smallestFirst.findLast(({ level }) => level >= due);
 }
 
 /**
