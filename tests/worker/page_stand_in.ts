@@ -2,14 +2,13 @@
  * Stands in for the server of the page: the page's own front end, and the plain API with jobs to which only happens what a test says.
  */
 import type { Limits, ModelCard } from "../../src/jobs/jobs.ts";
+import { encodeAnimation } from "../../src/media/animation.ts";
 import { encodeImage } from "../../src/media/image.ts";
 import { pageFrontEnd } from "../../src/worker/page/mod.ts";
 
-const MODEL: ModelCard = {
+const MODEL = {
   name: "stand-in",
-  makes: "pictures",
   levels: [{ width: 32, height: 32 }, { width: 16, height: 16 }, { width: 8, height: 8 }],
-  frames: 1,
 };
 
 const LIMITS: Limits = {
@@ -60,6 +59,8 @@ type Send = (event: string, data: unknown) => void;
 export interface StandInOptions {
   /** Without it none is needed. */
   readonly token?: string;
+  /** "pictures" unless given. */
+  readonly makes?: ModelCard["makes"];
 }
 
 /** A server on a port of this machine. */
@@ -74,11 +75,13 @@ export class PageStandIn implements AsyncDisposable {
   readonly #contents = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #readers = new Map<string, Set<Send>>();
   readonly #token: string | undefined;
+  readonly #model: ModelCard;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  constructor({ token }: StandInOptions = {}) {
+  constructor({ token, makes = "pictures" }: StandInOptions = {}) {
     this.#token = token;
-    const jobs = { model: MODEL, limits: LIMITS };
+    this.#model = { ...MODEL, makes, frames: makes === "videos" ? 2 : 1 };
+    const jobs = { model: this.#model, limits: LIMITS };
     // The page asks its front end for nothing else.
     const page = pageFrontEnd({ jobs } as Parameters<typeof pageFrontEnd>[0]);
     this.#server = Deno.serve(
@@ -183,7 +186,8 @@ export class PageStandIn implements AsyncDisposable {
     if (rest === "events") return this.#events(job);
     if (rest !== "files") return Response.json(job);
     const content = this.#contents.get(`${id}/${name}`);
-    const headers = { "Content-Type": "image/png", "Cache-Control": "no-store" };
+    const type = name.endsWith(".mp4") ? "video/mp4" : "image/png";
+    const headers = { "Content-Type": type, "Cache-Control": "no-store" };
     return content === undefined
       ? refuse(404, "not_found", "There is no such file.")
       : new Response(content, { headers });
@@ -259,9 +263,15 @@ export class PageStandIn implements AsyncDisposable {
     level: number,
     prefix: string,
   ): Promise<StandInFile> {
-    const { width, height } = MODEL.levels[level]!;
-    const name = `${prefix}${picture}${level === 0 ? "" : `-${width}x${height}`}.png`;
-    const content = await encodeImage({ width, height, data: circle(width) }, "png");
+    const { width, height } = this.#model.levels[level]!;
+    const result = prefix === "";
+    const video = result && this.#model.makes === "videos";
+    const type = video ? "mp4" : "png";
+    const name = `${prefix}${picture}${level === 0 ? "" : `-${width}x${height}`}.${type}`;
+    const image = { width, height, data: circle(width) };
+    const content = video
+      ? await encodeAnimation([image, image], "mp4", { fps: 8 })
+      : await encodeImage(image, "png");
     this.#contents.set(`${job.id}/${name}`, content);
     return {
       name,
@@ -269,10 +279,10 @@ export class PageStandIn implements AsyncDisposable {
       picture,
       level,
       seed: String(BigInt(job.request.seed) + BigInt(picture)),
-      type: "image/png",
+      type: video ? "video/mp4" : "image/png",
       width,
       height,
-      frames: 1,
+      frames: result ? this.#model.frames : 1,
       bytes: content.length,
     };
   }

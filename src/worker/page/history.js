@@ -3,7 +3,6 @@
 /** The jobs of this browser: their ids and prompts are kept here, all else is asked of the server. */
 import { ApiError, deleteJob, getFile, getJob } from "./api.js";
 import { copyOf, element, within } from "./element.js";
-import { describeProgress } from "./sentences.js";
 import { isEnded } from "./stage.js";
 
 /** @import { Job } from "./api.js" */
@@ -26,7 +25,7 @@ const sight = new IntersectionObserver((entries) => {
     const id = /** @type {HTMLElement} */ (target).dataset.id;
     if (id !== undefined) void look(id);
   }
-});
+}, { rootMargin: "200px" });
 
 /** @type {{ onShow: (job: Job) => void, onRemove: (id: string) => void }} */
 let listener = { onShow: () => {}, onRemove: () => {} };
@@ -126,7 +125,7 @@ async function describe(job) {
   const thumb = within(item, ".thumb");
   const file = job.files.find(({ level }) => level === 0);
   if (file === undefined) {
-    thumb.textContent = isEnded(job) ? job.state : describeProgress(job);
+    thumb.textContent = job.state;
   } else if (thumb.dataset.name !== file.name) {
     thumb.dataset.name = file.name;
     const blob = await getFile(job.id, file.name).catch(() => null);

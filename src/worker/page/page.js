@@ -25,6 +25,8 @@ const prompt = element("prompt");
 
 /** @type {Model | null} */
 let model = null;
+/** @type {Promise<void> | null} */
+let starting = null;
 let posting = false;
 
 /** @param {Job} job */
@@ -38,6 +40,7 @@ async function make(body) {
   posting = true;
   element("form-error").textContent = "";
   try {
+    await start();
     show(await postJob(body));
     // The keyboard of a phone would cover the picture.
     if (matchMedia("(pointer: coarse)").matches) prompt.blur();
@@ -64,19 +67,25 @@ async function cancel() {
 async function watchReadiness() {
   const place = element("readiness");
   const { ready, reason } = await getReadiness()
-    .catch(() => ({ ready: false, reason: "it cannot be reached" }));
+    .catch(() => ({ ready: false, reason: "the server cannot be reached" }));
   place.textContent = ready ? "" : `Not ready yet: ${reason}`;
-  if (!ready) setTimeout(watchReadiness, ASK_AGAIN);
+  if (ready) await start().catch(showFormError);
+  else setTimeout(watchReadiness, ASK_AGAIN);
 }
 
-async function start() {
-  restoreSettings();
-  void watchReadiness();
-  try {
-    model = await getModel();
-  } catch (error) {
-    return showFormError(error);
-  }
+/** Learns about the server, which works once; where it failed it is tried again. */
+function start() {
+  starting ??= meetServer().catch((error) => {
+    starting = null;
+    throw error;
+  });
+  return starting;
+}
+
+/** Shows what the model can do and what was made before. */
+async function meetServer() {
+  model = await getModel();
+  element("form-error").textContent = "";
   const { name, makes, levels: [outermost], frames } = model;
   const size = outermost === undefined ? "" : ` · ${describeSize(outermost)}`;
   element("model").textContent = `${name}${size}${makes === "videos" ? ` · ${frames} frames` : ""}`;
@@ -128,4 +137,6 @@ element("reuse").addEventListener("click", () => {
   prompt.focus();
 });
 
-void start();
+restoreSettings();
+start().catch(showFormError);
+void watchReadiness();

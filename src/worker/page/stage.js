@@ -77,7 +77,6 @@ export function clearStage() {
   shown = null;
   element("stage").classList.remove("busy");
   element("progress").hidden = true;
-  element("after").hidden = true;
   element("job-error").textContent = "";
   document.title = "mdm";
 }
@@ -105,8 +104,7 @@ function show({ job, file }) {
   shown.job = job;
   const ended = isEnded(job);
   for (const tile of shown.tiles) tile.show(job, file);
-  element("progress").hidden = ended;
-  element("after").hidden = !ended;
+  showButtons(ended);
   const pictures = element("pictures");
   pictures.classList.toggle("waiting", !ended);
   pictures.classList.toggle("ended", ended);
@@ -131,13 +129,28 @@ function showProgress(job) {
 }
 
 /** @param {Job} job */
-function showEnd(job) {
-  document.title = `${job.request.prompts[0]} · mdm`;
-  const took = job.timings === null ? "" : `Took ${describeTime(job.timings.stepsMs)}`;
-  element("took").textContent = job.state === "canceled" ? "Canceled" : took;
-  element("job-error").textContent = job.state === "failed"
-    ? job.error?.message ?? "It failed."
-    : "";
+function showEnd({ request, state, timings, error }) {
+  document.title = `${request.prompts[0]} · mdm`;
+  element("progress-text").textContent = state === "canceled"
+    ? "Canceled"
+    : state === "failed"
+    ? "Failed"
+    : timings === null
+    ? "Done"
+    : `Done in ${describeTime(timings.stepsMs)}`;
+  element("job-error").textContent = error?.message ?? "";
+}
+
+/** @param {boolean} ended */
+function showButtons(ended) {
+  const cancel = element("cancel");
+  const focused = document.activeElement === cancel;
+  element("progress").hidden = false;
+  cancel.hidden = ended;
+  element("again").hidden = !ended;
+  element("reuse").hidden = !ended;
+  element("bar").classList.toggle("ended", ended);
+  if (focused && ended) element("again").focus();
 }
 
 /**

@@ -28,7 +28,7 @@ export function createTile(picture, levels, { onSeed }) {
   const addresses = [];
   /** @type {JobFile | null} What is seen, or is being fetched. */
   let shown = null;
-  /** @type {JobFile | null} What comes after that. */
+  /** @type {{ job: Job, file: JobFile } | null} What comes after that. */
   let next = null;
   let busy = false;
 
@@ -53,19 +53,19 @@ export function createTile(picture, levels, { onSeed }) {
    * @param {JobFile} file
    */
   const load = async (job, file) => {
-    next = file;
+    next = { job, file };
     shown = file;
     if (busy) return;
     busy = true;
     while (next !== null) {
-      const loading = next;
+      const { job, file } = next;
       next = null;
       try {
-        const blob = await getFile(job.id, loading.name, left.signal);
-        await put(job, loading, addressOf(blob));
+        const blob = await getFile(job.id, file.name, left.signal);
+        await put(job, file, addressOf(blob));
       } catch (error) {
         // A preview that is missed is followed by a better one.
-        if (isResult(job, loading)) fail(error);
+        if (isResult(job, file)) fail(error);
       }
     }
     busy = false;
@@ -105,16 +105,15 @@ export function createTile(picture, levels, { onSeed }) {
   const finish = async (job, file, address) => {
     const [prompt = ""] = job.request.prompts;
     const seed = within(element, ".seed-used", HTMLButtonElement);
-    seed.textContent = `Seed ${file.seed}`;
+    seed.textContent = `Use seed ${file.seed}`;
     seed.onclick = () => onSeed(file.seed);
-    const downloads = within(element, ".downloads");
-    downloads.replaceChildren(downloadOf("Download", address, fileName(prompt, file)));
-    within(element, ".below").hidden = false;
+    const below = within(element, ".below");
+    below.append(downloadOf("Download", address, fileName(prompt, file)));
+    below.hidden = false;
     const inner = job.files.filter((each) => each.picture === picture && each.level > 0);
     for (const each of inner) {
-      const name = fileName(prompt, each);
       const blob = await getFile(job.id, each.name, left.signal);
-      downloads.append(downloadOf(describeSize(each), addressOf(blob), name));
+      below.append(downloadOf(describeSize(each), addressOf(blob), fileName(prompt, each)));
     }
   };
 
@@ -128,7 +127,7 @@ export function createTile(picture, levels, { onSeed }) {
     element,
     show(job, changed) {
       const file = fileToShow(job, picture, levels.length);
-      if (file === undefined || shown !== null && file.level > shown.level) return;
+      if (file === undefined) return;
       if (file.name !== shown?.name || file.name === changed?.name) void load(job, file);
     },
     remove() {
@@ -155,7 +154,7 @@ export function fileToShow({ files, previews, progress: { step, steps } }, pictu
   const due = inner - Math.min(inner - 1, Math.floor(share * inner));
   const smallestFirst = previews.filter((file) => file.picture === picture)
     .sort((a, b) => b.level - a.level);
-  return smallestFirst.findLast(({ level }) => level >= due) ?? smallestFirst[0];
+  return smallestFirst.findLast(({ level }) => level >= due);
 }
 
 /**
@@ -216,7 +215,7 @@ function describeLevel(place, { level, levels, size }) {
  */
 function downloadOf(text, address, name) {
   const link = document.createElement("a");
-  link.className = "button";
+  link.className = "button download";
   link.textContent = text;
   link.href = address;
   link.download = name;
