@@ -51,6 +51,12 @@ export const QUEUE_OPTIONS = [
     description: "After how long without a word from its worker a job goes to another one",
     default: "30",
   },
+  {
+    long: "attempts",
+    value: "N",
+    description: "How often a job is begun whose workers die over it",
+    default: "5",
+  },
 ] as const satisfies readonly Option[];
 
 /** How pictures are made. */
@@ -145,6 +151,7 @@ export async function serverOptions(
     queueLimit: integer(values["queue-limit"], { name: "--queue-limit", min: 1, max: 10_000_000 }),
     keepMs: 3_600_000 * integer(values.keep, { name: "--keep", min: 1, max: 100_000 }),
     leaseMs: seconds("lease"),
+    maxAttempts: integer(values.attempts, { name: "--attempts", min: 1, max: 1000 }),
     runMs: seconds("run-timeout"),
   };
 }

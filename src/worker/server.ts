@@ -62,6 +62,8 @@ export interface ServerOptions {
   readonly keepMs: number;
   /** Milliseconds after which a worker that has said nothing counts as dead. */
   readonly leaseMs: number;
+  /** How often a job is begun before it counts as lost. */
+  readonly maxAttempts: number;
 }
 
 /** How often to look for what need not be kept any more. */
@@ -69,9 +71,6 @@ const SWEEP_MS = 60_000;
 
 /** How long open requests have at the end. */
 const CLOSE_MS = 2000;
-
-/** How often a job is begun before it counts as lost. */
-const MAX_ATTEMPTS = 3;
 
 /** Is told of what happens to the process. */
 export interface ServerEvents {
@@ -112,7 +111,7 @@ export class Server {
       await openQueue(options.queue ?? join(data, "queue.sqlite"), {
         limit: options.queueLimit,
         leaseMs,
-        maxAttempts: MAX_ATTEMPTS,
+        maxAttempts: options.maxAttempts,
       }),
     );
     const store = parts.use(await openStore(options.results ?? join(data, "results")));
