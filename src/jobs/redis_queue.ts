@@ -237,15 +237,16 @@ export class RedisQueue implements JobQueue {
     });
   }
 
+  remove(id: string): Promise<boolean> {
+    return this.#ask(() => this.#remove(id));
+  }
+
   forget(endedBefore: number): Promise<string[]> {
     return this.#ask(async () => {
       const forgotten: string[] = [];
       for (const state of JOB_STATES.filter((state) => isEnded({ state }))) {
         for (const id of await this.#entries.dueBefore(state, endedBefore)) {
-          const kept = await this.#entries.read(id);
-          if (kept !== null && isEnded(kept.entry.job) && await this.#entries.forget(kept)) {
-            forgotten.push(id);
-          }
+          if (await this.#remove(id)) forgotten.push(id);
         }
       }
       return forgotten;
@@ -256,6 +257,11 @@ export class RedisQueue implements JobQueue {
     await this.#stopHearing();
     await this.#line.close();
     await disconnect(this.#redis);
+  }
+
+  async #remove(id: string): Promise<boolean> {
+    const kept = await this.#entries.read(id);
+    return kept !== null && isEnded(kept.entry.job) && await this.#entries.forget(kept);
   }
 
   /** The job that an added one is the same as. */

@@ -17,7 +17,7 @@ import { createApp } from "./app.ts";
 import { cog } from "./cog.ts";
 import { Metrics, metricsPage } from "./metrics.ts";
 import { openai } from "./openai.ts";
-import { pageFrontEnd } from "./page/mod.ts";
+import { PAGE_PATHS, pageFrontEnd } from "./page/mod.ts";
 import { plain } from "./plain.ts";
 import { probes } from "./probes.ts";
 import { runpod } from "./runpod.ts";
@@ -192,6 +192,7 @@ function serve(
 ): Deno.HttpServer {
   const app = createApp({
     jobs,
+    open: PAGE_PATHS,
     frontEnds: [plain, probes, metricsPage(metrics), cog, runpod, openai, pageFrontEnd],
     token,
     publicUrl,

@@ -634,6 +634,17 @@ export function testQueue(
     });
   });
 
+  test("removes a job that has ended, and no other", async (queue, { now }) => {
+    for (const id of ["a", "b"]) await queue.add({ id, request: requestOf(id), createdAt: now() });
+    assert.equal(await queue.remove("a"), false);
+    const lease = (await queue.claim("worker"))!;
+    assert.equal(await queue.remove("a"), false);
+    await queue.finish(lease, done());
+    assert.equal(await queue.remove("a"), true);
+    assert.equal(await queue.remove("a"), false);
+    assert.deepEqual((await queue.list()).map(({ id }) => id), ["b"]);
+  });
+
   test("listeners hear of changes, the end of a job last", async (queue, { now }) => {
     const heard: string[] = [];
     const stop = queue.listen(({ change, job, file }) =>
