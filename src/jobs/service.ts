@@ -19,6 +19,9 @@ export interface JobServiceOptions {
   readonly worker: () => WorkerHealth;
 }
 
+/** Milliseconds that one who cancels a job waits for its worker to let go of it. */
+const CANCEL_MS = 3000;
+
 /** Jobs of a queue and a store, within limits. */
 export class JobService implements Jobs {
   constructor(private readonly options: JobServiceOptions) {}
@@ -56,8 +59,10 @@ export class JobService implements Jobs {
     return this.options.queue.position(id);
   }
 
-  cancel(id: string): Promise<Job | null> {
-    return this.options.queue.cancel(id);
+  async cancel(id: string): Promise<Job | null> {
+    const job = await this.options.queue.cancel(id);
+    // Its worker has yet to hear of it.
+    return job?.state === "running" ? await this.wait(id, CANCEL_MS) : job;
   }
 
   retry(id: string): Promise<Job | null> {
