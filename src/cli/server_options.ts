@@ -1,7 +1,8 @@
 /** What "mdm serve" and "mdm worker" have in common. */
 import { UsageError } from "../errors.ts";
 import { checkSecret } from "../jobs/webhook_secret.ts";
-import type { ServerEvents, ServerOptions } from "../worker/server.ts";
+import { runpodSettings } from "../worker/runpod_platform.ts";
+import type { Server, ServerEvents, ServerOptions } from "../worker/server.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
@@ -147,6 +148,7 @@ export async function serverOptions(
     ...results !== undefined && { results },
     ...moderation !== undefined && { moderation },
     ...secret !== undefined && { webhookSecret: checkSecret(secret) },
+    runpod: runpodSettings(environment),
     allowHosts: list(values["allow-host"]),
     queueLimit: integer(values["queue-limit"], { name: "--queue-limit", min: 1, max: 10_000_000 }),
     keepMs: 3_600_000 * integer(values.keep, { name: "--keep", min: 1, max: 100_000 }),
@@ -161,12 +163,17 @@ export function graceOf({ grace }: Pick<ServerValues, "grace">): number {
   return 1000 * integer(grace, { name: "--grace", min: 0, max: 86_400 });
 }
 
-/** Runs a server until the signal; what happens is told on stderr. */
+/**
+ * Runs a server; what happens is told on stderr.
+ *
+ * @param work What it is there for; it stops after that. Unless given it serves until the signal.
+ */
 export async function runServer(
   options: ServerOptions,
   graceMs: number,
   signal: AbortSignal,
   events: ServerEvents = {},
+  work: (server: Server) => Promise<number> = () => untilAborted(signal),
 ): Promise<number> {
   const { Server } = await import("../worker/server.ts");
   signal.throwIfAborted();
@@ -180,12 +187,10 @@ export async function runServer(
     },
   });
   try {
-    await Promise.race([aborted(signal), failed.promise]);
-    warn("Stopping: no more jobs are taken.");
+    return await Promise.race([work(server), failed.promise]);
   } finally {
     await server.stop(graceMs);
   }
-  return 0;
 }
 
 /** The value of a variable of the environment, where it may be looked at. */
@@ -202,9 +207,11 @@ export function list(value: string | undefined): string[] {
   return (value ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
 }
 
-async function aborted(signal: AbortSignal): Promise<void> {
+async function untilAborted(signal: AbortSignal): Promise<number> {
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
+  warn("Stopping: no more jobs are taken.");
+  return 0;
 }

@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
 import { type Command, parse } from "./options.ts";
+import { print } from "./output.ts";
 import {
   graceOf,
   LIMITS,
@@ -13,7 +14,16 @@ export const COMMAND = {
   name: "mdm worker",
   summary: `Make pictures for a queue, without HTTP: "mdm serve" takes the jobs, elsewhere`,
   usage: "[options]",
-  options: [...QUEUE_OPTIONS, ...WORKER_OPTIONS],
+  options: [
+    {
+      long: "test_input",
+      value: "JSON",
+      description:
+        `Run one job, {"input": {"prompt": "a red circle"}}, print what RunPod would be given, and end`,
+    },
+    ...QUEUE_OPTIONS,
+    ...WORKER_OPTIONS,
+  ],
   examples: [
     {
       description: "One of many, with the results in a folder that all of them share",
@@ -33,10 +43,15 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     throw new UsageError(`"mdm worker" takes options only: give a model by --model.`);
   }
   const { runMs, ...options } = await serverOptions(values);
-  const limits = { ...LIMITS, runMs };
+  const server = { ...options, limits: { ...LIMITS, runMs }, worker: true, http: null };
+  const { test_input: input } = values;
+  if (input === undefined) return await runServer(server, graceOf(values), signal);
+  const { runTestInput } = await import("../worker/runpod_pull.ts");
   return await runServer(
-    { ...options, limits, worker: true, http: null },
+    { ...server, runpod: null },
     graceOf(values),
     signal,
+    {},
+    ({ jobs }) => runTestInput(jobs, input, { print, signal }),
   );
 }

@@ -1,7 +1,7 @@
 /** A process of the worker: HTTP, a queue, and what makes the pictures, in any combination. */
 import { join } from "node:path";
 import type { EngineOptions } from "../jobs/engine_protocol.ts";
-import type { Limits } from "../jobs/jobs.ts";
+import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
 import { openModerator } from "../jobs/moderation.ts";
 import { openQueue } from "../jobs/open_queue.ts";
@@ -21,6 +21,8 @@ import { PAGE_PATHS, pageFrontEnd } from "./page/mod.ts";
 import { plain } from "./plain.ts";
 import { probes } from "./probes.ts";
 import { runpod } from "./runpod.ts";
+import type { RunpodSettings } from "./runpod_platform.ts";
+import { pullRunpodJobs } from "./runpod_pull.ts";
 import { webhookBody } from "./webhook_body.ts";
 
 /** Where and how HTTP is spoken. */
@@ -58,6 +60,8 @@ export interface ServerOptions {
   readonly limits: Limits;
   /** Jobs that may wait. */
   readonly queueLimit: number;
+  /** Where jobs are taken in a container of RunPod's; null: it is none. */
+  readonly runpod: RunpodSettings | null;
   /** Milliseconds that jobs that have ended are kept. */
   readonly keepMs: number;
   /** Milliseconds after which a worker that has said nothing counts as dead. */
@@ -82,19 +86,14 @@ export interface ServerEvents {
 
 /** A running process of the worker. */
 export class Server {
-  readonly #parts: AsyncDisposableStack;
-  readonly #worker: Worker | null;
-  readonly #http: Deno.HttpServer | null;
-
   private constructor(
-    parts: AsyncDisposableStack,
-    worker: Worker | null,
-    http: Deno.HttpServer | null,
-  ) {
-    this.#parts = parts;
-    this.#worker = worker;
-    this.#http = http;
-  }
+    /** What front ends are given, for who asks from within. */
+    readonly jobs: Jobs,
+    private readonly parts: AsyncDisposableStack,
+    private readonly worker: Worker | null,
+    private readonly http: Deno.HttpServer | null,
+    private readonly pull: RunpodPull | null,
+  ) {}
 
   /**
    * Opens the queue and the store, answers HTTP, and begins to load the model.
@@ -154,12 +153,8 @@ export class Server {
     const unlisten = queue.listen(({ job }) => job.webhook !== null && courier.wake());
     parts.defer(unlisten);
     const http = options.http === null ? null : serve(options.http, service, metrics, events);
-    return new Server(parts.move(), worker, http);
-  }
-
-  /** Ends when HTTP does. */
-  get finished(): Promise<void> {
-    return this.#http?.finished ?? Promise.resolve();
+    const pull = options.runpod === null ? null : pullFrom(options.runpod, service);
+    return new Server(service, parts.move(), worker, http, pull);
   }
 
   /**
@@ -167,14 +162,30 @@ export class Server {
    * until the jobs are.
    */
   async stop(graceMs: number): Promise<void> {
-    await this.#worker?.drain(graceMs);
-    const closed = this.#http?.shutdown();
+    this.pull?.stop.abort();
+    await this.worker?.drain(graceMs);
+    this.pull?.leave.abort();
+    await this.pull?.finished;
+    const closed = this.http?.shutdown();
     const patience = Promise.withResolvers<void>();
     const timer = setTimeout(patience.resolve, CLOSE_MS);
     await Promise.race([closed, patience.promise]);
     clearTimeout(timer);
-    await this.#parts.disposeAsync();
+    await this.parts.disposeAsync();
   }
+}
+
+/** Taking jobs from RunPod: stopped it takes no more, left it does not wait for those that it has. */
+interface RunpodPull {
+  readonly stop: AbortController;
+  readonly leave: AbortController;
+  readonly finished: Promise<void>;
+}
+
+function pullFrom(settings: RunpodSettings, jobs: Jobs): RunpodPull {
+  const [stop, leave] = [new AbortController(), new AbortController()];
+  const options = { settings, signal: stop.signal, over: leave.signal, warn: console.error };
+  return { stop, leave, finished: pullRunpodJobs(jobs, options) };
 }
 
 const NO_WORKER: WorkerHealth = {

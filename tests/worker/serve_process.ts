@@ -5,6 +5,7 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 const PERMISSIONS = [
   "--no-prompt",
+  "--ignore-env",
   "--allow-read",
   "--allow-write",
   "--allow-net=127.0.0.1",
