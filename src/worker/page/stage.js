@@ -107,7 +107,7 @@ function show({ job, file }) {
   showButtons(ended);
   const pictures = element("pictures");
   pictures.classList.toggle("waiting", !ended);
-  pictures.classList.toggle("ended", ended);
+  pictures.classList.toggle("stopped", ended && job.state !== "succeeded");
   if (ended) showEnd(job);
   else showProgress(job);
   announce(before, job);
