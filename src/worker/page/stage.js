@@ -99,7 +99,7 @@ function showJobError(error) {
 
 /** @param {JobEvent} event */
 function show({ job, file }) {
-  if (shown === null) return;
+  if (shown?.job.id !== job.id) return;
   const before = shown.job;
   shown.job = job;
   const ended = isEnded(job);
