@@ -132,7 +132,7 @@ export class PageStandIn implements AsyncDisposable {
     const job = this.last;
     const inner = job.request.levels === true ? [1, 2] : [];
     for (let picture = 0; picture < job.request.n; picture++) {
-      for (const level of [...inner, 0]) {
+      for (const level of [0, ...inner]) {
         const file = await this.#file(job, picture, level, "");
         job.files = [...job.files, file];
         this.#tell(job, "file", file);

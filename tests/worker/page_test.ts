@@ -295,6 +295,11 @@ Deno.test("on a phone nothing is wider than the screen, and all can be touched",
           }).map((element) => element.outerHTML)
       );
     assert.deepEqual(small, []);
+    const cut = await page.locator("button, .button").evaluateAll((elements) =>
+      elements.filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+        .map((element) => element.outerHTML)
+    );
+    assert.deepEqual(cut, []);
   }, { screen: { viewport: { width: 375, height: 700 }, hasTouch: true, isMobile: true } }));
 
 Deno.test("what is wrong is said beside its field", () =>
@@ -305,9 +310,16 @@ Deno.test("what is wrong is said beside its field", () =>
     assert.equal(await page.locator("#prompt").getAttribute("aria-invalid"), "true");
     assert.deepEqual(server.posted, []);
 
+    await page.locator("#prompt").fill(PROMPT);
+    await page.locator("summary").click();
+    await page.locator("#steps").fill("1001");
+    await page.locator("#steps").press("Enter");
+    await says(page.locator("#steps-error"), "1000");
+    assert.deepEqual(server.posted, []);
+    await page.locator("#steps").fill("");
+
     const message = "Give a multiple of 8.";
     server.refusal = refuse(422, "invalid", message, [{ path: ["size"], message }]);
-    await page.locator("#prompt").fill(PROMPT);
     await page.locator("#prompt").press("Enter");
     await says(page.locator("#size-error"), message);
     assert.equal(await focused(page), "size");
@@ -448,5 +460,10 @@ Deno.test("what the model can do is told", async () => {
   assert.deepEqual(levels.map(({ width }: { width: number }) => width), [32, 16, 8]);
   assert.equal(samplers.find(({ name }: { name: string }) => name === "dpm++").defaultSteps, 20);
   assert.deepEqual(defaults, { sampler: "dpm++", guidance: 4 });
-  assert.deepEqual(limits, { pictures: 4, steps: 1000, promptLength: 2000 });
+  assert.deepEqual(limits, {
+    pictures: 4,
+    steps: 1000,
+    promptLength: 2000,
+    pixels: 1 << 20,
+  });
 });

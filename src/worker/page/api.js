@@ -38,7 +38,7 @@ import { askForToken, authorization } from "./token.js";
  * @property {{ name: string, description: string, defaultSteps: number }[]} samplers
  * @property {string[]} formats
  * @property {{ sampler: string, guidance: number }} defaults
- * @property {{ pictures: number, steps: number, promptLength: number }} limits
+ * @property {{ pictures: number, steps: number, promptLength: number, pixels: number }} limits
  */
 
 /**

@@ -66,9 +66,12 @@ const ModelJson = z.object({
   ),
   formats: z.array(z.string()).describe("How files can be written; without a word, the first one."),
   defaults: z.object({ sampler: z.string(), guidance: z.number() }),
-  limits: z.object({ pictures: z.int(), steps: z.int(), promptLength: z.int() }).describe(
-    "Pictures of a job, steps, and letters of a prompt at most.",
-  ),
+  limits: z.object({
+    pictures: z.int().describe("Of a job."),
+    steps: z.int(),
+    promptLength: z.int().describe("Letters."),
+    pixels: z.int().describe("Width times height."),
+  }),
 }).openapi("Model");
 
 /** `/`, the files that it needs, and `/model`. */
@@ -106,7 +109,7 @@ export const pageFrontEnd: FrontEnd = ({ jobs }) => {
 
 function modelJson({ model, limits }: Pick<Jobs, "model" | "limits">): z.infer<typeof ModelJson> {
   const { name, makes, levels, frames } = model;
-  const { pictures, steps, promptLength } = limits;
+  const { pictures, steps, promptLength, pixels } = limits;
   return {
     name,
     makes,
@@ -119,7 +122,7 @@ function modelJson({ model, limits }: Pick<Jobs, "model" | "limits">): z.infer<t
     })),
     formats: makes === "videos" ? ["mp4", "gif", "webp", "png"] : ["png", "jpeg", "webp"],
     defaults: { sampler: DEFAULT_SAMPLER, guidance: DEFAULT_GUIDANCE },
-    limits: { pictures, steps, promptLength },
+    limits: { pictures, steps, promptLength, pixels },
   };
 }
 

@@ -27,6 +27,7 @@ export function offerModel({ makes, levels, samplers, formats, defaults, limits 
   field("negative").setAttribute("maxlength", String(limits.promptLength));
   field("n").setAttribute("max", String(limits.pictures));
   field("steps").setAttribute("max", String(limits.steps));
+  field("size").setAttribute("max", String(Math.floor(Math.sqrt(limits.pixels))));
   field("guidance").setAttribute("placeholder", String(defaults.guidance));
   if (own !== undefined) field("size").setAttribute("placeholder", String(own.width));
   const videos = makes === "videos";

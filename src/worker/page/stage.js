@@ -3,7 +3,7 @@
 /** Shows one job: how far it is, its pictures, and what can be done with it. */
 import { deleteJob, followJob } from "./api.js";
 import { element } from "./element.js";
-import { count, describeProgress, describeTime } from "./sentences.js";
+import { describeProgress, describeTime } from "./sentences.js";
 import { createTile } from "./tile.js";
 
 /** @import { Job, JobEvent, Model } from "./api.js" */
@@ -99,7 +99,7 @@ function showJobError(error) {
 
 /** @param {JobEvent} event */
 function show({ job, file }) {
-  if (shown === null) return;
+  if (shown?.job.id !== job.id) return;
   const before = shown.job;
   shown.job = job;
   const ended = isEnded(job);
@@ -107,7 +107,7 @@ function show({ job, file }) {
   showButtons(ended);
   const pictures = element("pictures");
   pictures.classList.toggle("waiting", !ended);
-  pictures.classList.toggle("ended", ended);
+  pictures.classList.toggle("stopped", ended && job.state !== "succeeded");
   if (ended) showEnd(job);
   else showProgress(job);
   announce(before, job);
@@ -162,11 +162,7 @@ function showButtons(ended) {
 function announce(before, job) {
   const said = element("announcement");
   const half = ({ progress: { step, steps } } = job) => steps > 0 && step >= steps / 2;
-  if (job.state === "succeeded") {
-    said.textContent = `Done: ${
-      count(job.files.filter(({ level }) => level === 0).length, "file")
-    }.`;
-  } else if (job.state === "canceled") said.textContent = "Canceled.";
+  if (isEnded(job)) said.textContent = element("progress-text").textContent;
   else if (job.state === "queued") said.textContent = `${describeProgress(job)}.`;
   else if (half() && !half(before)) said.textContent = `Half done. ${describeProgress(job)}.`;
   else if (before.state === "queued" && job.state === "running") said.textContent = "It has begun.";

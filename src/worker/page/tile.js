@@ -24,8 +24,12 @@ export function createTile(picture, levels, { onSeed }) {
   const element = copyOf("tile");
   const frame = within(element, ".frame");
   const left = new AbortController();
-  /** @type {string[]} */
+  /** @type {string[]} Of what is seen, and of the one below. */
   const addresses = [];
+  /** @type {string[]} */
+  const innerAddresses = [];
+  /** @type {Set<string>} Names of the inner files that can be downloaded, or will be. */
+  const offered = new Set();
   /** @type {JobFile | null} What is seen, or is being fetched. */
   let shown = null;
   /** @type {{ job: Job, file: JobFile } | null} What comes after that. */
@@ -38,13 +42,6 @@ export function createTile(picture, levels, { onSeed }) {
   }
   const zoom = within(element, ".zoom", HTMLButtonElement);
   zoom.onclick = () => zoom.setAttribute("aria-pressed", String(element.classList.toggle("large")));
-
-  /** @param {Blob} blob */
-  const addressOf = (blob) => {
-    const address = URL.createObjectURL(blob);
-    addresses.push(address);
-    return address;
-  };
 
   /**
    * One at a time, the newest next: a slow connection sees fewer previews, not older ones.
@@ -62,7 +59,9 @@ export function createTile(picture, levels, { onSeed }) {
       next = null;
       try {
         const blob = await getFile(job.id, file.name, left.signal);
-        await put(job, file, addressOf(blob));
+        const address = URL.createObjectURL(blob);
+        addresses.push(address);
+        await put(job, file, address);
       } catch (error) {
         // A preview that is missed is followed by a better one.
         if (isResult(job, file)) fail(error);
@@ -80,11 +79,12 @@ export function createTile(picture, levels, { onSeed }) {
     const result = isResult(job, file);
     const medium = file.type.startsWith("video/")
       ? await videoOf(address)
-      : await imageOf(address, job.request.prompts.join(", "));
+      : await imageOf(address, promptOf(job));
     medium.classList.toggle("preview", !result);
     // The one before stays below while this one fades in.
     const [...before] = frame.querySelectorAll("img, video");
     for (const old of before.slice(0, -1)) old.remove();
+    before.at(-1)?.setAttribute("aria-hidden", "true");
     frame.append(medium);
     for (const old of addresses.splice(0, addresses.length - (result ? 1 : 2))) {
       URL.revokeObjectURL(old);
@@ -94,7 +94,7 @@ export function createTile(picture, levels, { onSeed }) {
       : file;
     describeLevel(within(element, ".levels"), { level: file.level, levels: levels.length, size });
     element.classList.toggle("done", result);
-    if (result) await finish(job, file, address);
+    if (result) finish(job, file, address);
   };
 
   /**
@@ -102,18 +102,29 @@ export function createTile(picture, levels, { onSeed }) {
    * @param {JobFile} file
    * @param {string} address
    */
-  const finish = async (job, file, address) => {
-    const [prompt = ""] = job.request.prompts;
+  const finish = (job, file, address) => {
     const seed = within(element, ".seed-used", HTMLButtonElement);
     seed.textContent = `Use seed ${file.seed}`;
     seed.onclick = () => onSeed(file.seed);
-    const below = within(element, ".below");
-    below.append(downloadOf("Download", address, fileName(prompt, file)));
-    below.hidden = false;
-    const inner = job.files.filter((each) => each.picture === picture && each.level > 0);
-    for (const each of inner) {
-      const blob = await getFile(job.id, each.name, left.signal);
-      below.append(downloadOf(describeSize(each), addressOf(blob), fileName(prompt, each)));
+    seed.after(downloadOf("Download", address, fileName(promptOf(job), file)));
+    within(element, ".below").hidden = false;
+  };
+
+  /**
+   * Offers the inner resolutions, where they are kept.
+   *
+   * @param {Job} job
+   */
+  const offerInner = (job) => {
+    const inner = job.files.filter((file) => file.picture === picture && file.level > 0);
+    for (const file of inner.filter(({ name }) => !offered.has(name))) {
+      offered.add(file.name);
+      getFile(job.id, file.name, left.signal).then((blob) => {
+        const address = URL.createObjectURL(blob);
+        innerAddresses.push(address);
+        const link = downloadOf(describeSize(file), address, fileName(promptOf(job), file));
+        within(element, ".below").append(link);
+      }).catch(fail);
     }
   };
 
@@ -126,13 +137,14 @@ export function createTile(picture, levels, { onSeed }) {
   return {
     element,
     show(job, changed) {
+      offerInner(job);
       const file = fileToShow(job, picture, levels.length);
       if (file === undefined) return;
       if (file.name !== shown?.name || file.name === changed?.name) void load(job, file);
     },
     remove() {
       left.abort();
-      for (const address of addresses) URL.revokeObjectURL(address);
+      for (const address of [...addresses, ...innerAddresses]) URL.revokeObjectURL(address);
       element.remove();
     },
   };
@@ -163,6 +175,11 @@ export function fileToShow({ files, previews, progress: { step, steps } }, pictu
  */
 function isResult(job, file) {
   return file.level === 0 && job.files.some(({ name }) => name === file.name);
+}
+
+/** @param {Job} job */
+function promptOf({ request }) {
+  return request.prompts.join(", ");
 }
 
 /**
