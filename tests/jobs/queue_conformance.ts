@@ -728,6 +728,33 @@ export function testQueue(
     assert.equal((await queue.claim("worker"))?.job.id, "a");
   });
 
+  test("many callers at once get what one after the other would", async (queue, fixture) => {
+    await using other = await fixture.open({ limit: 6 });
+    const queues = Array.from({ length: 12 }, (_, i) => i % 2 === 0 ? queue : other);
+    const createdAt = fixture.now();
+    const same = await Promise.all(
+      queues.map((queue, i) =>
+        queue.add({ id: `same-${i}`, request: requestOf("same"), createdAt, idempotencyKey: "key" })
+      ),
+    );
+    assert.equal(new Set(same.map(({ id }) => id)).size, 1);
+    const added = await Promise.allSettled(
+      queues.map((queue, i) => queue.add({ id: `${i}`, request: requestOf(`${i}`), createdAt })),
+    );
+    assert.equal(added.filter(({ status }) => status === "fulfilled").length, 5);
+    const leases = (await Promise.all(queues.map((queue) => queue.claim("worker"))))
+      .filter((lease) => lease !== null);
+    assert.equal(leases.length, 6);
+    assert.equal(new Set(leases.map(({ job }) => job.id)).size, 6);
+    const [lease] = leases;
+    await Promise.all([
+      queue.heartbeat(lease!, { progress: { ...PROGRESS, step: 1 }, files: [] }),
+      other.cancel(lease!.job.id),
+      queue.heartbeat(lease!, { progress: { ...PROGRESS, step: 1 }, files: [] }),
+    ]);
+    assert.equal(await queue.heartbeat(lease!, { progress: PROGRESS, files: [] }), "canceled");
+  }, { limit: 6 });
+
   test("what a killed process had is another's after its lease", async (queue, fixture) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: fixture.now() });
     const child = start(fixture, "hold");
