@@ -33,13 +33,12 @@ export function hearChanges(
     use: (entries: Entry[]) => void,
     last = "0",
   ): Promise<string> {
-    try {
-      const [newest, texts] = await redis.eval(script, 1, prefix, last) as [string, string[]];
-      if (!stopped) use(texts.map((text) => JSON.parse(text)));
-      return newest;
-    } catch {
-      return last; // The connection is gone; what was missed is asked for when it is back.
-    }
+    // Without a connection there is no answer: what was missed is asked for when it is back.
+    const answer = await redis.eval(script, 1, prefix, last).catch(() => null);
+    if (answer === null) return last;
+    const [newest, texts] = answer as [string, string[]];
+    if (!stopped) use(texts.map((text) => JSON.parse(text)));
+    return newest;
   }
 
   return async () => {

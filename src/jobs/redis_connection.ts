@@ -2,8 +2,9 @@
 import { Redis } from "ioredis";
 import { MdmError } from "../errors.ts";
 
-/** The longest time between two tries to connect again. */
-const MOST_MS = 1000;
+/** Where the connection is lost, it is tried again as often, and calls fail after so many tries: five seconds. */
+const RETRY_MS = 500;
+const RETRIES = 10;
 
 /**
  * Connects to a server, and again whenever that is lost.
@@ -16,8 +17,11 @@ export async function connect(url: string): Promise<Redis> {
     throw new MdmError("Cannot use the queue's address: give redis://HOST:PORT.");
   }
   let isConnected = false;
-  const retryStrategy = (times: number) => isConnected ? Math.min(times * 50, MOST_MS) : null;
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy });
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: () => isConnected ? RETRY_MS : null,
+    maxRetriesPerRequest: RETRIES,
+  });
   let cause: unknown;
   redis.on("error", (error) => cause = error);
   try {

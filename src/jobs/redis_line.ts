@@ -30,7 +30,9 @@ export class RedisLine {
   constructor(redis: Redis, prefix: string, patienceMs: number) {
     this.#redis = redis;
     this.#patienceMs = patienceMs;
-    this.#queue = new Queue("line", { connection: redis, prefix });
+    // Nobody reads BullMQ's events: they tell of places, not of jobs.
+    const streams = { events: { maxLen: 100 } };
+    this.#queue = new Queue("line", { connection: redis, prefix, streams });
     this.#queue.on("error", ignore);
   }
 
@@ -49,7 +51,7 @@ export class RedisLine {
 
   /** Gives the next place to this worker, or null. */
   async next(): Promise<GivenPlace | null> {
-    this.#taker ??= await this.#startTaking();
+    this.#taker ??= this.#startTaking();
     const token = crypto.randomUUID();
     const job: Job | undefined = await this.#taker.worker.getNextJob(token, { block: false });
     if (job === undefined) return null;
@@ -75,7 +77,7 @@ export class RedisLine {
     await this.#queue.close();
   }
 
-  async #startTaking(): Promise<Taker> {
+  #startTaking(): Taker {
     const connection = this.#redis.duplicate({ lazyConnect: false, maxRetriesPerRequest: null });
     connection.on("error", ignore);
     const worker = new Worker("line", null, {
@@ -87,8 +89,7 @@ export class RedisLine {
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     });
     worker.on("error", ignore);
-    await worker.waitUntilReady();
-    await worker.startStalledCheckTimer();
+    worker.startStalledCheckTimer().catch(ignore);
     return { worker, connection };
   }
 }

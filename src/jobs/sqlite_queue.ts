@@ -163,7 +163,7 @@ export class SqliteQueue implements JobQueue {
     return this.#change(() => {
       this.#takeBack();
       this.#expire();
-      const entry = this.#alike(alike) ?? this.#next();
+      const entry = (alike.length > 0 ? this.#alike(alike) : undefined) ?? this.#next();
       if (entry === undefined) return null;
       const now = this.#now();
       const token = crypto.randomUUID();

@@ -739,6 +739,34 @@ export function testQueue(
     assert.equal((await queue.claim("worker"))?.job.id, "a");
   });
 
+  test("many callers at once get what one after the other would", async (queue, fixture) => {
+    await using other = await fixture.open({ limit: 6 });
+    const queues = Array.from({ length: 12 }, (_, i) => i % 2 === 0 ? queue : other);
+    const createdAt = fixture.now();
+    const same = await Promise.all(
+      queues.map((queue, i) =>
+        queue.add({ id: `same-${i}`, request: requestOf("same"), createdAt, idempotencyKey: "key" })
+      ),
+    );
+    assert.equal(new Set(same.map(({ id }) => id)).size, 1);
+    const added = await Promise.allSettled(
+      queues.map((queue, i) => queue.add({ id: `${i}`, request: requestOf(`${i}`), createdAt })),
+    );
+    assert.equal(added.filter(({ status }) => status === "fulfilled").length, 5);
+    const leases = (await Promise.all(queues.map((queue) => queue.claim("worker"))))
+      .filter((lease) => lease !== null);
+    assert.equal(leases.length, 6);
+    assert.equal(new Set(leases.map(({ job }) => job.id)).size, 6);
+    const beat = (lease: Lease) => queue.heartbeat(lease, { progress: PROGRESS, files: [] });
+    for (const lease of leases) {
+      const beats = async () => {
+        for (let i = 0; i < 5; i++) await beat(lease);
+      };
+      await Promise.all([beats(), other.cancel(lease.job.id)]);
+      assert.equal(await beat(lease), "canceled");
+    }
+  }, { limit: 6 });
+
   test("what a killed process had is another's after its lease", async (queue, fixture) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: fixture.now() });
     const child = start(fixture, "hold");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Worker } from "bullmq";
 import { MdmError } from "../../src/errors.ts";
-import { queued } from "../../src/jobs/entry.ts";
+import { canceled, queued } from "../../src/jobs/entry.ts";
 import type { NewJob } from "../../src/jobs/queue.ts";
 import { connect } from "../../src/jobs/redis_connection.ts";
 import { RedisEntries } from "../../src/jobs/redis_entries.ts";
@@ -38,6 +38,21 @@ async function openssl(...args: string[]): Promise<void> {
   const { code, stderr } = await new Deno.Command("openssl", { args, stderr: "piped" }).output();
   assert.equal(code, 0, new TextDecoder().decode(stderr));
 }
+
+Deno.test("what becomes of a job is written only by one who knows how it is", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    const entries = new RedisEntries(redis, "{mdm}");
+    const entry = queued(JOB);
+    const kept = await entries.save(null, entry, { now: 1, limit: 2 });
+    assert.ok(typeof kept === "object");
+    assert.equal(await entries.save(null, entry, { now: 2, limit: 2 }), "changed");
+    assert.ok(typeof await entries.save(kept, canceled(entry, 3), { now: 3 }) === "object");
+    assert.equal(await entries.save(kept, canceled(entry, 4), { now: 4 }), "changed");
+    assert.equal(await entries.forget(kept), false);
+    assert.equal((await entries.read("a"))?.entry.job.finishedAt, 3);
+    redis.disconnect();
+  }));
 
 Deno.test("a job whose process died before it was in the line is taken all the same", () =>
   withRedis(async ({ url }) => {
