@@ -1,27 +1,56 @@
 /**
- * For a machine where no WebGPU adapter works: where apt-get may be run, installs the Vulkan loader
- * and Mesa's software driver; elsewhere says what to run.
+ * Installs what a machine lacks, where apt-get may be run; elsewhere says what to run. Without an argument: a driver, for a machine
+ * where no WebGPU adapter works. With "tests": the programs that the tests start.
  */
 
+interface Need {
+  /** As part of a sentence. */
+  readonly what: string;
+  /** Debian's packages. */
+  readonly packages: string;
+  /** What to do where there is no apt-get. */
+  readonly elsewhere: string;
+}
+
+const DRIVER: Need = {
+  what: "the Vulkan loader and Mesa's software driver",
+  packages: "mesa-vulkan-drivers libvulkan1",
+  elsewhere: "Install a Vulkan driver and the Vulkan loader with your system's packages, " +
+    'for example "dnf install mesa-vulkan-drivers vulkan-loader".',
+};
+
+/** The programs that tests start, each in the package of its name. */
+const PROGRAMS = ["redis-server", "chromium"];
+
 const UPDATE = "apt-get update";
-const INSTALL = "apt-get install -y --no-install-recommends mesa-vulkan-drivers libvulkan1";
 
 async function setup(): Promise<void> {
-  if (!await succeeds("apt-get", "--version")) {
-    return fail(
-      "Install a Vulkan driver and the Vulkan loader with your system's packages, for example " +
-        '"dnf install mesa-vulkan-drivers vulkan-loader".',
-    );
+  if (Deno.args[0] !== "tests") return await install(DRIVER);
+  const missing: string[] = [];
+  for (const program of PROGRAMS) {
+    if (!await succeeds(program, "--version")) missing.push(program);
   }
+  if (missing.length === 0) return;
+  const what = missing.join(" and ");
+  await install({
+    what: `${what}, which the tests start`,
+    packages: missing.join(" "),
+    elsewhere: `Install ${what} with your system's packages: the tests start them.`,
+  });
+}
+
+async function install({ what, packages, elsewhere }: Need): Promise<void> {
+  const command = `apt-get install -y --no-install-recommends ${packages}`;
+  if (!await succeeds("apt-get", "--version")) return fail(elsewhere);
   const sudo = Deno.uid() === 0 ? "" : "sudo ";
-  const byHand = `${sudo}${UPDATE} && ${sudo}${INSTALL}`;
+  const byHand = `${sudo}${UPDATE} && ${sudo}${command}`;
   if (sudo && !await succeeds("sudo", "-n", "true")) {
-    return fail(`Install the Vulkan loader and Mesa's software driver: ${byHand}`);
+    return fail(`Install ${what}: ${byHand}`);
   }
-  console.error("Installing the Vulkan loader and Mesa's software driver.");
+  console.error(`Installing ${what}.`);
   // A package source that does not answer fails the update, and yet the packages may be had.
   await show(sudo + UPDATE);
-  if (!await show(sudo + INSTALL)) {
+  if (!await show(sudo + command)) {
     fail(`The installation failed. Mend what it says above, then run: ${byHand}`);
   }
 }

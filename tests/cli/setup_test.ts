@@ -6,15 +6,19 @@ const ROOT = new URL("../..", import.meta.url);
 /** Stands in for sudo, which a person who is not root needs. */
 const SUDO = `[ "$1" = -n ] || exec "$@"`;
 
-/** Runs the setup task where only these programs are found, given as the text of shell scripts. */
-async function setup(programs: Record<string, string>, env: Record<string, string> = {}) {
+/** Runs a setup task where only these programs are found, given as the text of shell scripts. */
+async function setup(
+  programs: Record<string, string>,
+  env: Record<string, string> = {},
+  task = "setup",
+) {
   const folder = await Deno.makeTempDir();
   try {
     for (const [name, script] of Object.entries(programs)) {
       await Deno.writeTextFile(join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     }
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["task", "--quiet", "setup"],
+      args: ["task", "--quiet", task],
       cwd: ROOT,
       env: { PATH: folder + delimiter, NO_COLOR: "1", ...env },
     }).output();
@@ -70,4 +74,23 @@ Deno.test("setup names the packages where there is no apt-get", async () => {
       '"dnf install mesa-vulkan-drivers vulkan-loader".',
     ],
   });
+});
+
+Deno.test("setup for the tests does nothing and says nothing where their programs are there", async () => {
+  const there = { "redis-server": "", chromium: "" };
+  assert.deepEqual(await setup(there, {}, "setup:test"), { code: 0, lines: [""] });
+});
+
+Deno.test("setup for the tests installs what is missing of their programs", async () => {
+  const script = { "apt-get": `echo "apt-get got: $*"`, sudo: SUDO, chromium: "" };
+  const { code, lines } = await setup(script, {}, "setup:test");
+  const install = "install -y --no-install-recommends redis-server";
+  assert.deepEqual(lines.map((line) => line.replace("$ sudo ", "$ ")), [
+    "Installing redis-server, which the tests start.",
+    "$ apt-get update",
+    "apt-get got: update",
+    `$ apt-get ${install}`,
+    `apt-get got: ${install}`,
+  ]);
+  assert.equal(code, 0);
 });
