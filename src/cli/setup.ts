@@ -19,16 +19,16 @@ const DRIVER: Need = {
     'for example "dnf install mesa-vulkan-drivers vulkan-loader".',
 };
 
-/** The programs that tests start, each in the package of its name. */
-const PROGRAMS = ["redis-server", "chromium"];
+/** The programs that tests start, each in the package of its name, and how to ask for its version. */
+const PROGRAMS = { "redis-server": "--version", openssl: "version", chromium: "--version" };
 
 const UPDATE = "apt-get update";
 
 async function setup(): Promise<void> {
   if (Deno.args[0] !== "tests") return await install(DRIVER);
   const missing: string[] = [];
-  for (const program of PROGRAMS) {
-    if (!await succeeds(program, "--version")) missing.push(program);
+  for (const [program, version] of Object.entries(PROGRAMS)) {
+    if (!await succeeds(program, version)) missing.push(program);
   }
   if (missing.length === 0) return;
   const what = missing.join(" and ");

@@ -77,12 +77,12 @@ Deno.test("setup names the packages where there is no apt-get", async () => {
 });
 
 Deno.test("setup for the tests does nothing and says nothing where their programs are there", async () => {
-  const there = { "redis-server": "", chromium: "" };
+  const there = { "redis-server": "", openssl: "", chromium: "" };
   assert.deepEqual(await setup(there, {}, "setup:test"), { code: 0, lines: [""] });
 });
 
 Deno.test("setup for the tests installs what is missing of their programs", async () => {
-  const script = { "apt-get": `echo "apt-get got: $*"`, sudo: SUDO, chromium: "" };
+  const script = { "apt-get": `echo "apt-get got: $*"`, sudo: SUDO, openssl: "", chromium: "" };
   const { code, lines } = await setup(script, {}, "setup:test");
   const install = "install -y --no-install-recommends redis-server";
   assert.deepEqual(lines.map((line) => line.replace("$ sudo ", "$ ")), [
