@@ -38,6 +38,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
   ["tune", () => import("./tune.ts")],
   ["warmup", () => import("./warmup.ts")],
   ["bench", () => import("./bench.ts")],
+  ["bench serve", () => import("./bench_serve.ts")],
   ["doctor", () => import("./doctor.ts")],
 ]);
 
@@ -54,7 +55,7 @@ export async function main(argv: readonly string[], signal: AbortSignal): Promis
 }
 
 async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<number> {
-  const [name, ...rest] = argv;
+  const [name, ...rest] = splitName(argv);
   if (name === "--version" || name === "-V") {
     print(`mdm ${project.version}`);
     return 0;
@@ -65,7 +66,7 @@ async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<n
     return name === undefined ? 2 : 0;
   }
   if (asksForHelp) {
-    print(help((await find(rest[0]!)).COMMAND).trimEnd());
+    print(help((await find(splitName(rest)[0]!)).COMMAND).trimEnd());
     return 0;
   }
   const { COMMAND, run } = await find(name);
@@ -75,6 +76,12 @@ async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<n
     return 0;
   }
   return await run(rest, signal);
+}
+
+/** Puts a command's name first, which may be two words. */
+function splitName(argv: readonly string[]): readonly string[] {
+  const two = argv.slice(0, 2).join(" ");
+  return argv.length > 1 && COMMANDS.has(two) ? [two, ...argv.slice(2)] : argv;
 }
 
 async function find(name: string): Promise<CommandModule> {

@@ -60,6 +60,11 @@ export class Metrics {
     buckets: STEP_BUCKETS,
     ...this.#registers,
   });
+  readonly #stepPictures = new Counter({
+    name: "mdm_step_pictures_total",
+    help: "Pictures that steps were made of: over the number of steps, how full they were.",
+    ...this.#registers,
+  });
   readonly #pictures = new Counter({
     name: "mdm_pictures_total",
     help: "Pictures and videos that were made.",
@@ -76,6 +81,11 @@ export class Metrics {
     labelNames: ["result"] as const,
     ...this.#registers,
   });
+  readonly #memory = new Gauge({
+    name: "process_resident_memory_bytes",
+    help: "Memory that the process has.",
+    ...this.#registers,
+  });
   readonly #coldStart = new Gauge({
     name: "mdm_cold_start_seconds",
     help: "What the start took, by part.",
@@ -83,9 +93,10 @@ export class Metrics {
     ...this.#registers,
   });
 
-  /** A step took so many milliseconds. */
-  step(ms: number): void {
+  /** A step of so many pictures took so many milliseconds. */
+  step(ms: number, pictures: number): void {
     this.#stepSeconds.observe(ms / 1000);
+    this.#stepPictures.inc(pictures);
   }
 
   /** A picture is there. */
@@ -121,6 +132,7 @@ export class Metrics {
     for (const state of JOB_STATES) this.#jobs.set({ state }, jobs[state]);
     this.#slots.set(slots.all);
     this.#busySlots.set(slots.busy);
+    this.#memory.set(Deno.memoryUsage().rss);
     return await this.#registry.metrics();
   }
 

@@ -125,7 +125,7 @@ export class Server {
       runMs: limits.runMs,
       worker: `${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
       onNews: (news) => {
-        if (news.kind === "step") metrics.step(news.ms);
+        if (news.kind === "step") metrics.step(news.ms, news.pictures);
         else metrics.coldStart(news.stage, news.ms);
       },
       ...events.onState && { onState: events.onState },

@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import project from "../../deno.json" with { type: "json" };
 import { command, decode, fail, inFolder, mdm, names, succeed } from "./mdm.ts";
 
-const COMMANDS = ["generate", "replay", "info", "verify", "tune", "warmup", "bench", "doctor"];
+const COMMANDS = [
+  "generate",
+  "replay",
+  "info",
+  "verify",
+  "tune",
+  "warmup",
+  "bench",
+  "bench serve",
+  "doctor",
+];
 
 Deno.test("mdm --version tells deno.json's", async () => {
   assert.equal(await succeed(["--version"]), `mdm ${project.version}\n`);
@@ -18,7 +28,7 @@ Deno.test("mdm --help and mdm help list every command; mdm alone too, as a mista
 
 Deno.test("each command's help has its usage and an example that names it", async () => {
   for (const name of COMMANDS) {
-    const text = await succeed(["help", name]);
+    const text = await succeed(["help", ...name.split(" ")]);
     assert.match(text, new RegExp(`^mdm ${name}: .*\n\nUsage:\n  mdm ${name} `));
     assert.match(text.slice(text.indexOf("Examples:")), new RegExp(`^  mdm ${name}`, "m"));
     const options = text.slice(text.indexOf("Options:"), text.indexOf("Examples:")).split("\n");

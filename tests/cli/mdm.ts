@@ -18,12 +18,17 @@ export interface Finished {
 }
 
 interface RunOptions {
+  /** What the task permits on top of what `mdm` may do. */
+  readonly permissions?: readonly string[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
 }
 
 /** The command with the permissions that its task gives it. */
-export function command(args: readonly string[], { cwd, env }: RunOptions = {}): Deno.Command {
+export function command(
+  args: readonly string[],
+  { permissions = [], cwd, env }: RunOptions = {},
+): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -31,6 +36,7 @@ export function command(args: readonly string[], { cwd, env }: RunOptions = {}):
       "--allow-read",
       "--allow-write",
       "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG",
+      ...permissions,
       MAIN,
       ...args,
     ],

@@ -14,8 +14,8 @@ Deno.test("what was counted and how the server is can be scraped", async () => {
   await jobs.submit(REQUEST);
   jobs.begin(id);
   metrics.coldStart("weights", 1500);
-  metrics.step(40);
-  metrics.step(2000);
+  metrics.step(40, 1);
+  metrics.step(2000, 4);
   metrics.picture();
   metrics.gpu(0.25);
   metrics.jobEnded("succeeded", "cog", 3);
@@ -34,6 +34,7 @@ Deno.test("what was counted and how the server is can be scraped", async () => {
       `mdm_cold_start_seconds{part="weights"} 1.5`,
       `mdm_step_seconds_bucket{le="0.05"} 1`,
       "mdm_step_seconds_count 2",
+      "mdm_step_pictures_total 5",
       "mdm_pictures_total 1",
       "mdm_gpu_seconds_total 0.25",
       `mdm_jobs_ended_total{outcome="succeeded",origin="cog"} 1`,
@@ -41,7 +42,8 @@ Deno.test("what was counted and how the server is can be scraped", async () => {
       `mdm_webhook_deliveries_total{result="delivered"} 1`,
     ]
   ) assert.ok(lines.includes(line), line);
-  assert.ok(lines.every((line) => line === "" || /^(# (HELP|TYPE) )?mdm_/.test(line)));
+  assert.ok(lines.some((line) => /^process_resident_memory_bytes \d{7,}$/.test(line)));
+  assert.ok(lines.every((line) => line === "" || /^(# (HELP|TYPE) )?(mdm|process)_/.test(line)));
 });
 
 Deno.test("two servers in one process count apart", async () => {
