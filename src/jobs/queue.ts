@@ -53,6 +53,14 @@ export interface Lease {
   readonly checkpoints: readonly string[];
 }
 
+/** Which jobs a worker wants; absent: any. */
+export interface Wanted {
+  /** Requests that are being computed: jobs that ask for the same come first whatever their priority, for they cost nothing. */
+  readonly alike?: readonly JobRequest[];
+  /** Else only jobs with a higher priority. */
+  readonly above?: number;
+}
+
 /** What a worker hears when it says that it is alive: go on; stop, it was canceled; stop, another one has it. */
 export type Heartbeat = "alive" | "canceled" | "lost";
 
@@ -124,10 +132,8 @@ export interface JobQueue extends AsyncDisposable {
   /**
    * Takes the job that comes next (the highest priority, then the oldest), or null. What waited too long has failed by then, what a
    * dead worker had is queued again or, after too many attempts, has failed.
-   *
-   * @param alike Requests that are being computed: jobs that ask for the same come first, for they cost nothing.
    */
-  claim(worker: string, alike?: readonly JobRequest[]): Promise<Lease | null>;
+  claim(wanted?: Wanted): Promise<Lease | null>;
 
   /** Keeps a lease alive and notes how far the job is. */
   heartbeat(

@@ -13,6 +13,9 @@ export interface GivenPlace {
 /** BullMQ's priorities are whole numbers from 1, the first, to 2^21 - 1: of ours, those from -MOST to MOST differ. */
 const MOST = 2 ** 20 - 1;
 
+/** BullMQ's scores are a priority times this, and the number of its coming. */
+const BEHIND_EACH_OTHER = 2 ** 32;
+
 interface Taker {
   readonly worker: Worker;
   readonly connection: Redis;
@@ -49,8 +52,9 @@ export class RedisLine {
     await this.#queue.remove(name);
   }
 
-  /** Gives the next place to this worker, or null. */
-  async next(): Promise<GivenPlace | null> {
+  /** Gives the next place to this worker, or null: that has a higher priority than one, as far as can be seen just before. */
+  async next(above: number): Promise<GivenPlace | null> {
+    if (above > -Infinity && !await this.#isAbove(above)) return null;
     this.#taker ??= this.#startTaking();
     const token = crypto.randomUUID();
     const job: Job | undefined = await this.#taker.worker.getNextJob(token, { block: false });
@@ -62,6 +66,16 @@ export class RedisLine {
         await job.moveToCompleted(null, token, false).catch(ignore);
       },
     };
+  }
+
+  async #isAbove(priority: number): Promise<boolean> {
+    const [, score] = await this.#redis.zrange(
+      this.#queue.toKey("prioritized"),
+      "0",
+      "0",
+      "WITHSCORES",
+    );
+    return score !== undefined && Math.floor(Number(score) / BEHIND_EACH_OTHER) < rank(priority);
   }
 
   /** How many come before a place. */

@@ -32,6 +32,7 @@ import {
   type NewJob,
   QueueFull,
   type Settlement,
+  type Wanted,
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
 import { hearChanges } from "./redis_changes.ts";
@@ -155,7 +156,7 @@ export class RedisQueue implements JobQueue {
     });
   }
 
-  claim(_worker: string, alike: readonly JobRequest[] = []): Promise<Lease | null> {
+  claim({ alike = [], above = -Infinity }: Wanted = {}): Promise<Lease | null> {
     return this.#ask(async () => {
       await this.#tidy();
       for (const kept of await this.#entries.alike(alike.map(fingerprintOf))) {
@@ -165,7 +166,7 @@ export class RedisQueue implements JobQueue {
         return lease;
       }
       while (true) {
-        const place = await this.#line.next();
+        const place = await this.#line.next(above);
         if (place === null) return null;
         const kept = await this.#entries.read(ownerOf(place.name));
         // Places of jobs that wait no more, or have another place by now, may be left.

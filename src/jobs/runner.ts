@@ -10,8 +10,6 @@ export interface StoppableMaker extends PictureMaker {
 
 export interface RunnerOptions extends JobRunOptions {
   readonly maker: StoppableMaker;
-  /** A name by which the queue knows this worker. */
-  readonly worker: string;
 }
 
 /** Milliseconds after which the queue is asked again: it may not tell of jobs that others have added. */
@@ -60,14 +58,19 @@ export class Runner {
 
   /** @returns Whether there was a job and a slot for it. */
   async #takeJob(): Promise<boolean> {
-    const { queue, worker, maker } = this.options;
-    const open = this.#runs.keys().reduce((sum, run) => sum + run.open, 0);
-    if (open >= maker.slots) return false;
-    const alike = [...this.#runs.keys()].map(({ job }) => job.request);
-    const lease = await queue.claim(worker, alike).catch((error) => {
-      console.error(error);
-      return null;
-    });
+    const { queue, maker } = this.options;
+    if (maker.slots === 0) return false;
+    const runs = [...this.#runs.keys()];
+    const open = runs.reduce((sum, run) => sum + run.open, 0);
+    const alike = runs.map(({ job }) => job.request);
+    // Where all slots are in use, a job that is more urgent comes before pictures of others that wait for one.
+    const above = Math.min(...runs.map(({ job }) => job.priority));
+    const lease = await queue.claim(open < maker.slots ? { alike } : { alike, above }).catch(
+      (error) => {
+        console.error(error);
+        return null;
+      },
+    );
     if (lease === null) return false;
     const run = new JobRun(lease, this.options);
     this.#runs.set(run, this.#follow(run));

@@ -1,3 +1,4 @@
+import { MdmError } from "../errors.ts";
 import { pictureShapes } from "../diffusion/session_graphs.ts";
 import { elements } from "../graph/lowering.ts";
 import type { Batch, Sampled, SavedPicture } from "../pipeline/batch.ts";
@@ -130,8 +131,7 @@ export class StepScheduler {
     const arriving = await this.#admit();
     if (arriving.length > 0 && this.#alone !== null) return await this.#runAlone(arriving[0]!);
     if (this.#batch === null || this.#running.length === 0) return;
-    await this.#batch.add(arriving.map(({ sampled }) => sampled));
-    if (arriving.length > 0) this.#lastStepAt = 0;
+    if (!await this.#put(arriving)) return;
     for (const { task, sampled } of arriving) {
       const step = sampled.saved?.step ?? 0;
       this.options.emit({ kind: "began", id: task.id, step, steps: sampled.plan.times.length });
@@ -145,6 +145,28 @@ export class StepScheduler {
     for (const sampled of done) this.#leave(sampled);
     if (this.#inFlight.length >= STEPS_IN_FLIGHT) await this.#inFlight.shift();
     this.#measure();
+  }
+
+  /**
+   * Puts pictures into the batch.
+   *
+   * @returns Whether all is well; where the GPU cannot hold them, all that are running fail.
+   */
+  async #put(arriving: readonly Running[]): Promise<boolean> {
+    if (arriving.length > 0) this.#lastStepAt = 0;
+    try {
+      await this.#batch!.add(arriving.map(({ sampled }) => sampled));
+      return true;
+    } catch (error) {
+      this.pipeline.gpu.check();
+      if (!(error instanceof MdmError)) throw error;
+      for (const { task, sampled } of this.#running) {
+        this.#batch!.remove(sampled);
+        this.#fail(task.id, error);
+      }
+      this.#running = [];
+      return false;
+    }
   }
 
   /** Fills free slots: gives those that were not there before. */

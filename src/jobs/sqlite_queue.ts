@@ -27,6 +27,7 @@ import {
   type NewJob,
   QueueFull,
   type Settlement,
+  type Wanted,
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
 import { RECENT, retryAfter } from "./retry_after.ts";
@@ -159,11 +160,11 @@ export class SqliteQueue implements JobQueue {
     });
   }
 
-  claim(_worker: string, alike: readonly JobRequest[] = []): Promise<Lease | null> {
+  claim({ alike = [], above }: Wanted = {}): Promise<Lease | null> {
     return this.#change(() => {
       this.#takeBack();
       this.#expire();
-      const entry = (alike.length > 0 ? this.#alike(alike) : undefined) ?? this.#next();
+      const entry = (alike.length > 0 ? this.#alike(alike) : undefined) ?? this.#next(above);
       if (entry === undefined) return null;
       const now = this.#now();
       const token = crypto.randomUUID();
@@ -297,10 +298,11 @@ export class SqliteQueue implements JobQueue {
     return this.#entries("SELECT entry FROM jobs WHERE state = ? AND due < ?", state, now);
   }
 
-  #next(): Entry | undefined {
+  #next(above = -Infinity): Entry | undefined {
     return this.#entries(
-      `SELECT entry FROM jobs WHERE state = 'queued'
+      `SELECT entry FROM jobs WHERE state = 'queued' AND priority > ?
        ORDER BY priority DESC, queued_at, sequence LIMIT 1`,
+      above,
     )[0];
   }
 

@@ -1,10 +1,10 @@
 import { Engine, type EngineNews } from "./engine.ts";
 import type { EngineOptions } from "./engine_protocol.ts";
 import type { JobRunOptions } from "./job_run.ts";
-import { Runner, type RunnerOptions } from "./runner.ts";
+import { Runner } from "./runner.ts";
 import type { WorkerHealth } from "./service.ts";
 
-export interface WorkerOptions extends Omit<JobRunOptions, "maker">, Pick<RunnerOptions, "worker"> {
+export interface WorkerOptions extends Omit<JobRunOptions, "maker"> {
   readonly engine: EngineOptions;
   /** Is told of steps, and of the parts of the start. */
   readonly onNews?: (news: EngineNews) => void;

@@ -123,7 +123,6 @@ export class Server {
       engine,
       leaseMs,
       runMs: limits.runMs,
-      worker: `${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
       onNews: (news) => {
         if (news.kind === "step") metrics.step(news.ms, news.pictures);
         else metrics.coldStart(news.stage, news.ms);

@@ -93,7 +93,7 @@ export function testQueue(
     assert.equal(await queue.get("nobody"), null);
     assert.equal(await queue.cancel("nobody"), null);
     assert.equal(await queue.retry("nobody"), null);
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal(await queue.claim(), null);
     assert.equal(await queue.position("nobody"), 0);
     assert.equal(await queue.purge("nobody"), 0);
     assert.deepEqual(await queue.list(), []);
@@ -114,7 +114,7 @@ export function testQueue(
     const request = Object.fromEntries(Object.entries(first.request).reverse()) as never;
     assert.deepEqual(await add({ request }), first);
     assert.equal((await queue.counts()).queued, 1);
-    await queue.finish((await queue.claim("worker"))!, done());
+    await queue.finish((await queue.claim())!, done());
     assert.equal((await add({ id: "b", idempotencyKey: "key" })).state, "succeeded");
   });
 
@@ -134,7 +134,7 @@ export function testQueue(
     const ids = ["123", "0", "__proto__", "constructor", "a-b_C"];
     for (const id of ids) await queue.add({ id, request: requestOf(id), createdAt: now() });
     for (const id of ids) assert.equal((await queue.get(id))?.id, id);
-    for (const id of ids) assert.equal((await queue.claim("worker"))?.job.id, id);
+    for (const id of ids) assert.equal((await queue.claim())?.job.id, id);
   });
 
   test("as many wait as may, and the next one hears when to come again", async (queue, fixture) => {
@@ -151,7 +151,7 @@ export function testQueue(
     assert.equal(await retryAfter(), 60); // Nothing has ended yet.
     await add("a"); // It is known.
     for (const id of ["c", "d", "e"]) {
-      const lease = (await queue.claim("worker"))!;
+      const lease = (await queue.claim())!;
       await add(id);
       pass(10_000);
       await queue.finish(lease, done());
@@ -177,7 +177,7 @@ export function testQueue(
       const origin = id < "c" ? "cog" : "openai";
       await queue.add({ id, request: requestOf(id), createdAt: now(), origin });
     }
-    await queue.claim("worker");
+    await queue.claim();
     const ids = async (filter?: Parameters<JobQueue["list"]>[0]) =>
       (await queue.list(filter)).map(({ id }) => id).join("");
     assert.equal(await ids(), "dcba");
@@ -198,7 +198,7 @@ export function testQueue(
     const order = ["e", "c", "f", "g", "a", "d", "b"];
     const positions = await Promise.all(order.map((id) => queue.position(id)));
     assert.deepEqual(positions, [0, 1, 2, 3, 4, 5, 6]);
-    for (const id of order) assert.equal((await queue.claim("worker"))?.job.id, id);
+    for (const id of order) assert.equal((await queue.claim())?.job.id, id);
     assert.equal(await queue.position("b"), 0);
   });
 
@@ -208,7 +208,7 @@ export function testQueue(
     }
     const alike = [requestOf("y"), requestOf("nothing")];
     const claimed = async (requests?: JobRequest[]) =>
-      (await queue.claim("worker", requests))?.job.id;
+      (await queue.claim(requests === undefined ? {} : { alike: requests }))?.job.id;
     assert.equal(await claimed(alike), "b");
     assert.equal(await claimed(alike), "d");
     assert.equal(await claimed(alike), "a");
@@ -223,9 +223,9 @@ export function testQueue(
     for (const id of ["a", "b", "c", "d", "e"]) {
       await queue.add({ id, request: requestOf(id), createdAt: now() });
     }
-    await queue.finish((await queue.claim("worker"))!, done());
-    await queue.finish((await queue.claim("worker"))!, failure());
-    await queue.claim("worker");
+    await queue.finish((await queue.claim())!, done());
+    await queue.finish((await queue.claim())!, failure());
+    await queue.claim();
     await queue.cancel("e");
     assert.deepEqual(
       await queue.counts(),
@@ -237,7 +237,7 @@ export function testQueue(
     const createdAt = now();
     await queue.add({ id: "a", request: requestOf("a"), createdAt });
     pass(5);
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     assert.deepEqual(lease.checkpoints, []);
     assert.deepEqual(lease.job, await queue.get("a"));
     assert.equal(lease.job.state, "running");
@@ -260,14 +260,14 @@ export function testQueue(
 
   test("a job that failed says why", async (queue, { now }) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
-    await queue.finish((await queue.claim("worker"))!, failure());
+    await queue.finish((await queue.claim())!, failure());
     const { state, error } = (await queue.get("a"))!;
     assert.deepEqual({ state, error }, { state: "failed", error: failure().error });
   });
 
   test("a job ends once, whatever is said after", async (queue, { now }) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK });
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     assert.equal(await queue.finish(lease, done("0.png")), true);
     const end = await queue.get("a");
     // It was this worker that ended it, which may not have heard the answer; but nothing more is done.
@@ -278,7 +278,7 @@ export function testQueue(
     assert.deepEqual(await queue.cancel("a"), end);
     assert.deepEqual(await queue.retry("a"), end);
     assert.deepEqual(await queue.get("a"), end);
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal(await queue.claim(), null);
     const events = (await queue.takeDeliveries(9)).map(({ event }) => event);
     assert.deepEqual(events, ["start", "output", "completed"]);
   });
@@ -287,7 +287,7 @@ export function testQueue(
     const tokens = new Set<string>();
     for (const id of ["a", "b", "c"]) {
       await queue.add({ id, request: requestOf(id), createdAt: now() });
-      tokens.add((await queue.claim("worker"))!.token);
+      tokens.add((await queue.claim())!.token);
     }
     assert.equal(tokens.size, 3);
     for (const token of tokens) assert.match(token, /^[\w-]{20,}$/);
@@ -295,11 +295,11 @@ export function testQueue(
 
   test("a lease that is kept alive is nobody else's", async (queue, { now, pass }) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     for (let i = 0; i < 5; i++) {
       pass(OPTIONS.leaseMs - 1000);
       assert.equal(await queue.heartbeat(lease, { progress: PROGRESS, files: [] }), "alive");
-      assert.equal(await queue.claim("another"), null);
+      assert.equal(await queue.claim(), null);
     }
   });
 
@@ -308,14 +308,14 @@ export function testQueue(
     async (queue, fixture) => {
       const { now, pass } = fixture;
       await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK });
-      const old = (await queue.claim("worker"))!;
+      const old = (await queue.claim())!;
       await queue.heartbeat(old, {
         progress: { ...PROGRESS, step: 9, steps: 10 },
         files: [fileOf("0.png")],
       });
       await queue.add({ id: "b", request: requestOf("b"), createdAt: now() });
       pass(LEASE_OVER);
-      const lease = (await queue.claim("another"))!; // It is older than b.
+      const lease = (await queue.claim())!; // It is older than b.
       assert.equal(lease.job.id, "a");
       assert.equal(lease.job.attempts, 2);
       assert.equal(lease.job.startedAt, old.job.startedAt);
@@ -336,10 +336,10 @@ export function testQueue(
 
   test("a worker that was silent but has lost nothing may go on", async (queue, fixture) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: fixture.now() });
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     fixture.pass(LEASE_OVER);
     assert.equal(await queue.heartbeat(lease, { progress: PROGRESS, files: [] }), "alive");
-    assert.equal(await queue.claim("another"), null);
+    assert.equal(await queue.claim(), null);
     fixture.pass(LEASE_OVER);
     assert.equal(await queue.finish(lease, done()), true);
   });
@@ -349,10 +349,10 @@ export function testQueue(
     async (queue, { now, pass }) => {
       await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK });
       for (let attempt = 1; attempt <= OPTIONS.maxAttempts; attempt++) {
-        assert.equal((await queue.claim("worker"))?.job.attempts, attempt);
+        assert.equal((await queue.claim())?.job.attempts, attempt);
         pass(LEASE_OVER);
       }
-      assert.equal(await queue.claim("worker"), null);
+      assert.equal(await queue.claim(), null);
       const { state, error, attempts, finishedAt } = (await queue.get("a"))!;
       assert.deepEqual(
         { state, code: error?.code, attempts, finishedAt },
@@ -374,7 +374,7 @@ export function testQueue(
       await add("late", { beginBy: now() + 99, deadline: now() + 99 });
       await add("never", {});
       pass(11);
-      assert.equal((await queue.claim("worker"))?.job.id, "late");
+      assert.equal((await queue.claim())?.job.id, "late");
       for (const id of ["begin", "end", "both"]) {
         const { state, error, attempts, finishedAt } = (await queue.get(id))!;
         assert.deepEqual(
@@ -394,9 +394,9 @@ export function testQueue(
 
   test("one that has begun in time may wait again", async (queue, { now, pass }) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), beginBy: now() + 10 });
-    await queue.release((await queue.claim("worker"))!, []);
+    await queue.release((await queue.claim())!, []);
     pass(11);
-    assert.equal((await queue.claim("worker"))?.job.id, "a");
+    assert.equal((await queue.claim())?.job.id, "a");
   });
 
   test("a job that waits is canceled at once", async (queue, { now }) => {
@@ -405,14 +405,14 @@ export function testQueue(
     assert.deepEqual(job, await queue.get("a"));
     assert.equal(job?.state, "canceled");
     assert.equal(job?.finishedAt, now());
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal(await queue.claim(), null);
     const events = (await queue.takeDeliveries(9)).map(({ event }) => event);
     assert.deepEqual(events, ["completed"]);
   });
 
   test("the worker of a job that runs is asked to stop", async (queue, { now }) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     assert.equal((await queue.cancel("a"))?.state, "running");
     assert.equal(await queue.heartbeat(lease, { progress: PROGRESS, files: [] }), "canceled");
     assert.equal(await queue.heartbeat(lease, { progress: PROGRESS, files: [] }), "canceled");
@@ -425,13 +425,13 @@ export function testQueue(
     for (const id of ["died", "gave back"]) {
       await queue.add({ id, request: requestOf(id), createdAt: now() });
     }
-    await queue.claim("worker");
-    const lease = (await queue.claim("worker"))!;
+    await queue.claim();
+    const lease = (await queue.claim())!;
     await queue.cancel("died");
     await queue.cancel("gave back");
     assert.equal(await queue.release(lease, ["x"]), true);
     pass(LEASE_OVER);
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal(await queue.claim(), null);
     for (const id of ["died", "gave back"]) {
       assert.equal((await queue.get(id))?.state, "canceled");
     }
@@ -443,13 +443,13 @@ export function testQueue(
       ...{ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK, ...times },
     });
     const first = await queue.get("a");
-    await queue.finish((await queue.claim("worker"))!, failure("0.png"));
+    await queue.finish((await queue.claim())!, failure("0.png"));
     await queue.takeDeliveries(9);
     pass(1000);
     const shifted = { beginBy: times.beginBy + 1000, deadline: times.deadline + 1000 };
     assert.deepEqual(await queue.retry("a"), { ...first, ...shifted });
     assert.equal((await queue.retry("a"))?.state, "queued");
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     assert.equal(lease.job.attempts, 1);
     assert.equal((await queue.retry("a"))?.state, "running");
     await queue.finish(lease, done("0.png"));
@@ -467,19 +467,19 @@ export function testQueue(
       await queue.cancel("canceled");
       await add("lost");
       for (let i = 0; i < OPTIONS.maxAttempts; i++) {
-        await queue.claim("worker");
+        await queue.claim();
         pass(LEASE_OVER);
       }
       await add("expired", { beginBy: now() + 10 });
       pass(11);
-      assert.equal(await queue.claim("worker"), null);
+      assert.equal(await queue.claim(), null);
       for (const id of ["lost", "canceled", "expired"]) {
         assert.equal((await queue.retry(id))?.state, "queued");
         pass(1);
       }
       await add("new");
       for (const id of ["lost", "canceled", "expired", "new"]) {
-        assert.equal((await queue.claim("worker"))?.job.id, id);
+        assert.equal((await queue.claim())?.job.id, id);
       }
     },
   );
@@ -489,7 +489,7 @@ export function testQueue(
     for (const [id, origin] of Object.entries(origins)) {
       await queue.add({ id, request: requestOf(id), createdAt: now(), origin, webhook: WEBHOOK });
     }
-    await queue.claim("worker");
+    await queue.claim();
     assert.equal(await queue.purge("cog"), 2);
     const states = (await queue.list()).map(({ id, state }) => `${id} ${state}`);
     assert.deepEqual(states, ["d canceled", "c canceled", "b queued", "a running"]);
@@ -503,14 +503,14 @@ export function testQueue(
       await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK });
       pass(1);
       await queue.add({ id: "b", request: requestOf("b"), createdAt: now() });
-      const lease = (await queue.claim("worker"))!;
+      const lease = (await queue.claim())!;
       await queue.heartbeat(lease, { progress: PROGRESS, files: [fileOf("0.png")] });
       const checkpoints = ["checkpoint-1.bin", "checkpoint-2.bin"];
       assert.equal(await queue.release(lease, checkpoints), true);
       assert.equal(await queue.release(lease, []), false);
       const { state, attempts } = (await queue.get("a"))!;
       assert.deepEqual({ state, attempts }, { state: "queued", attempts: 0 });
-      const again = (await queue.claim("another"))!;
+      const again = (await queue.claim())!;
       assert.equal(again.job.id, "a");
       assert.equal(again.job.attempts, 1);
       assert.equal(again.job.startedAt, lease.job.startedAt);
@@ -518,7 +518,7 @@ export function testQueue(
       assert.deepEqual(again.checkpoints, checkpoints);
       assert.equal(await queue.heartbeat(lease, { progress: PROGRESS, files: [] }), "lost");
       pass(LEASE_OVER); // They still hold when that one dies as well.
-      assert.deepEqual((await queue.claim("third"))?.checkpoints, checkpoints);
+      assert.deepEqual((await queue.claim())?.checkpoints, checkpoints);
       const events = (await queue.takeDeliveries(9)).map(({ event }) => event);
       assert.deepEqual(events, ["start", "output"]);
     },
@@ -526,8 +526,8 @@ export function testQueue(
 
   test("giving back is no attempt, however often", async (queue, { now }) => {
     await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
-    for (let i = 0; i < 5; i++) await queue.release((await queue.claim("worker"))!, []);
-    assert.equal((await queue.claim("worker"))?.job.attempts, 1);
+    for (let i = 0; i < 5; i++) await queue.release((await queue.claim())!, []);
+    assert.equal((await queue.claim())?.job.attempts, 1);
   });
 
   test("webhooks are told what they ask for, with the job as it was", async (queue, { now }) => {
@@ -542,7 +542,7 @@ export function testQueue(
     await ask("nobody");
     const seen = [];
     for (let i = 0; i < 4; i++) {
-      const lease = (await queue.claim("worker"))!;
+      const lease = (await queue.claim())!;
       seen.push(lease.job);
       await queue.heartbeat(lease, { progress: PROGRESS, files: [] });
       await queue.heartbeat(lease, { progress: PROGRESS, files: [fileOf("0.png")] });
@@ -571,7 +571,7 @@ export function testQueue(
       const { now, pass } = fixture;
       await using other = await fixture.open();
       await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK });
-      await queue.finish((await queue.claim("worker"))!, done());
+      await queue.finish((await queue.claim())!, done());
       const [start] = await queue.takeDeliveries(1);
       const [completed, ...more] = await other.takeDeliveries(9);
       assert.deepEqual([start?.event, completed?.event, more], ["start", "completed", []]);
@@ -614,12 +614,12 @@ export function testQueue(
     const add = (id: string) =>
       queue.add({ id, request: requestOf(id), createdAt: now(), idempotencyKey: `key-${id}` });
     for (const id of ["a", "b", "c", "d", "e"]) await add(id);
-    await queue.finish((await queue.claim("worker"))!, done());
+    await queue.finish((await queue.claim())!, done());
     await queue.cancel("b");
     pass(10);
     const time = now();
-    await queue.finish((await queue.claim("worker"))!, failure());
-    await queue.claim("worker");
+    await queue.finish((await queue.claim())!, failure());
+    await queue.claim();
     pass(10);
     assert.deepEqual((await queue.forget(time)).sort(), ["a", "b"]);
     assert.deepEqual(await queue.forget(time), []);
@@ -634,10 +634,27 @@ export function testQueue(
     });
   });
 
+  test(
+    "gives only what is more urgent than a priority, where that is wanted",
+    async (queue, { now }) => {
+      for (const [id, priority] of [["a", 0], ["b", 2], ["c", -1]] as const) {
+        await queue.add({ id, request: requestOf(id), createdAt: now(), priority });
+      }
+      const next = async (above?: number) =>
+        (await queue.claim(above === undefined ? {} : { above }))?.job.id ?? null;
+      assert.equal(await next(2), null);
+      assert.equal(await next(1), "b");
+      assert.equal(await next(0), null);
+      assert.equal(await next(-1), "a");
+      assert.equal(await next(-1), null);
+      assert.equal(await next(), "c");
+    },
+  );
+
   test("removes a job that has ended, and no other", async (queue, { now }) => {
     for (const id of ["a", "b"]) await queue.add({ id, request: requestOf(id), createdAt: now() });
     assert.equal(await queue.remove("a"), false);
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     assert.equal(await queue.remove("a"), false);
     await queue.finish(lease, done());
     assert.equal(await queue.remove("a"), true);
@@ -656,7 +673,7 @@ export function testQueue(
     };
     await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
     await told(["state a queued"]);
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     await told(["state a running"]);
     const previews = [fileOf("preview-0.png")];
     const progress = { ...PROGRESS, step: 1, steps: 9, previews };
@@ -684,7 +701,7 @@ export function testQueue(
     const heard: JobEvent[] = [];
     const stop = queue.listen((event) => heard.push(event));
     await using other = await fixture.open();
-    const lease = (await other.claim("worker"))!;
+    const lease = (await other.claim())!;
     await until(() => heard.length > 0);
     assert.deepEqual(heard.splice(0), [{ change: "state", job: lease.job }]);
     const progress = { ...PROGRESS, step: 5, steps: 9 };
@@ -736,7 +753,7 @@ export function testQueue(
       (await queue.add({ id: "b", request, createdAt: now(), idempotencyKey: "key" })).id,
       "a",
     );
-    assert.equal((await queue.claim("worker"))?.job.id, "a");
+    assert.equal((await queue.claim())?.job.id, "a");
   });
 
   test("many callers at once get what one after the other would", async (queue, fixture) => {
@@ -753,7 +770,7 @@ export function testQueue(
       queues.map((queue, i) => queue.add({ id: `${i}`, request: requestOf(`${i}`), createdAt })),
     );
     assert.equal(added.filter(({ status }) => status === "fulfilled").length, 5);
-    const leases = (await Promise.all(queues.map((queue) => queue.claim("worker"))))
+    const leases = (await Promise.all(queues.map((queue) => queue.claim())))
       .filter((lease) => lease !== null);
     assert.equal(leases.length, 6);
     assert.equal(new Set(leases.map(({ job }) => job.id)).size, 6);
@@ -775,9 +792,9 @@ export function testQueue(
     await Promise.all([child.status, child.stdin.close()]);
     const job = (await queue.get("a"))!;
     assert.equal(job.state, "running");
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal(await queue.claim(), null);
     fixture.pass(LEASE_OVER + 10_000);
-    const lease = (await queue.claim("worker"))!;
+    const lease = (await queue.claim())!;
     assert.equal(lease.job.attempts, 2);
     assert.equal(await queue.finish({ job, token: token! }, failure()), false);
     assert.equal(await queue.finish(lease, done()), true);

@@ -10,7 +10,7 @@ else await work();
 /** Takes a job, says so, and then does nothing until it is killed. */
 async function hold(): Promise<void> {
   const queue = await openQueue(address!, options);
-  console.log((await queue.claim("process"))!.token);
+  console.log((await queue.claim())!.token);
   setInterval(() => {}, 1000);
 }
 
@@ -21,7 +21,7 @@ async function work(): Promise<void> {
   await Array.fromAsync(Deno.stdin.readable);
   const outcome = { state: "succeeded", files: [], error: null, timings: null } as const;
   for (let i = 0; i < 20; i++) {
-    const lease = (await queue.claim("process"))!;
+    const lease = (await queue.claim())!;
     if (await queue.finish(lease, outcome)) console.log(lease.job.id);
   }
 }

@@ -60,8 +60,8 @@ Deno.test("a job whose process died before it was in the line is taken all the s
     await new RedisEntries(redis, "{mdm}").save(null, queued(JOB), { now: 1, limit: 1 });
     redis.disconnect();
     await using queue = await RedisQueue.open(url, OPTIONS);
-    assert.equal((await queue.claim("worker"))?.job.id, "a");
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal((await queue.claim())?.job.id, "a");
+    assert.equal(await queue.claim(), null);
   }));
 
 Deno.test("a job whose worker died while it took it is given to another one", () =>
@@ -77,7 +77,7 @@ Deno.test("a job whose worker died while it took it is given to another one", ()
     });
     assert.ok(await worker.getNextJob("token", { block: false }));
     await worker.close(true);
-    await until(async () => (await queue.claim("worker"))?.job.id === "a");
+    await until(async () => (await queue.claim())?.job.id === "a");
   }));
 
 Deno.test("a place that was left behind is no job", () =>
@@ -89,8 +89,8 @@ Deno.test("a place that was left behind is no job", () =>
     // As if the process had died between canceling and taking it out of the line.
     const text = (await redis.hget("{mdm}:entries", "a"))!;
     await redis.hset("{mdm}:entries", "a", text.replace("queued", "canceled"));
-    assert.equal((await queue.claim("worker"))?.job.id, "b");
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal((await queue.claim())?.job.id, "b");
+    assert.equal(await queue.claim(), null);
     redis.disconnect();
   }));
 
@@ -103,7 +103,7 @@ Deno.test("a server that is started again has all jobs, and is found again", () 
       await queue.add(JOB);
       await until(() => heard.length === 1);
       await restart();
-      const lease = (await queue.claim("worker"))!;
+      const lease = (await queue.claim())!;
       assert.equal(lease.job.id, "a");
       await queue.heartbeat(lease, { progress: lease.job.progress, files: [] });
       await until(() => heard.length === 2);
@@ -134,7 +134,7 @@ Deno.test("a server that does not answer, or wants something else, is said to be
       );
       await using queue = await RedisQueue.open(`redis://:right@${host}/2`, OPTIONS);
       await queue.add(JOB);
-      assert.equal((await queue.claim("worker"))?.job.id, "a");
+      assert.equal((await queue.claim())?.job.id, "a");
     },
     "--requirepass",
     "right",

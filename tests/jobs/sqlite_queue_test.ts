@@ -114,5 +114,5 @@ Deno.test("several processes may make the file at once", () =>
       await Promise.all([child.status, child.stdin.close()]);
     }
     await using queue = await SqliteQueue.open(place.address, OPTIONS);
-    assert.equal(await queue.claim("worker"), null);
+    assert.equal(await queue.claim(), null);
   }));
