@@ -150,7 +150,7 @@ export class StepScheduler {
   /**
    * Puts pictures into the batch.
    *
-   * @returns Whether all is well; where the GPU cannot hold them, all that are running fail.
+   * @returns Whether all is well; where the GPU cannot hold those that arrive they fail, and the others begin again.
    */
   async #put(arriving: readonly Running[]): Promise<boolean> {
     if (arriving.length > 0) this.#lastStepAt = 0;
@@ -160,9 +160,10 @@ export class StepScheduler {
     } catch (error) {
       this.pipeline.gpu.check();
       if (!(error instanceof MdmError)) throw error;
-      for (const { task, sampled } of this.#running) {
-        this.#batch!.remove(sampled);
-        this.#fail(task.id, error);
+      for (const running of this.#running) {
+        this.#batch!.remove(running.sampled);
+        if (arriving.includes(running)) this.#fail(running.task.id, error);
+        else this.#waiting.push(running);
       }
       this.#running = [];
       return false;
