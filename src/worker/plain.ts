@@ -176,10 +176,8 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
         "Content-Type": file.type,
         "Content-Length": String(content.bytes),
         "Content-Disposition": `inline; filename="${job.id}-${file.name}"`,
-        // A preview is written over by the next one.
-        "Cache-Control": job.files.includes(file)
-          ? "private, max-age=31536000, immutable"
-          : "no-store",
+        // Under one name there is ever the same.
+        "Cache-Control": "private, max-age=31536000, immutable",
       });
     },
   );
