@@ -15,6 +15,10 @@ RUN apt-get update \
 # NVIDIA's container toolkit mounts the driver's parts that are named here; "graphics" has Vulkan.
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics
 
+# What NVIDIA's driver needs brings OpenGL along, over which all could go by Mesa's software: one that
+# has been ruled out, where a GPU is meant to be there, has to stay so.
+ENV DENO_WEBGPU_BACKEND=vulkan
+
 # Where drivers keep compiled kernels; the user has no home. Not below /tmp, over which people mount
 # a file system in memory: what is built into the image has to stay in sight. A named volume here
 # starts with what the image has, and keeps what is compiled later.

@@ -124,6 +124,12 @@ function tell(error: unknown): number {
     return error.exitCode;
   }
   const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof Deno.errors.NotCapable) {
+    warn(
+      `Deno does not permit what this needs: ${message}. Start it by "deno task serve", "deno task worker" or "deno task health".`,
+    );
+    return 1;
+  }
   warn(
     `This is a defect of mdm, not of what you did: ${message}. Report it with the command you typed.`,
   );

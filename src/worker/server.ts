@@ -1,5 +1,6 @@
 /** A process of the worker: HTTP, a queue, and what makes the pictures, in any combination. */
 import { join } from "node:path";
+import { MdmError } from "../errors.ts";
 import type { EngineOptions } from "../jobs/engine_protocol.ts";
 import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
@@ -209,14 +210,19 @@ function serve(
     cors,
     ...verbose && { logRequest: (line: string) => console.error(line) },
   });
-  return Deno.serve({
-    hostname: host,
-    port,
-    onListen: ({ hostname, port }) => {
-      const name = hostname.includes(":") ? `[${hostname}]` : hostname;
-      onListen?.(`http://${name}:${port}`);
-    },
-  }, app.fetch);
+  try {
+    return Deno.serve({
+      hostname: host,
+      port,
+      onListen: ({ hostname, port }) => {
+        const name = hostname.includes(":") ? `[${hostname}]` : hostname;
+        onListen?.(`http://${name}:${port}`);
+      },
+    }, app.fetch);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new MdmError(`Another program listens at port ${port} of ${host}. Give another --port.`);
+  }
 }
 
 /** Counts jobs that end. */
