@@ -1,5 +1,6 @@
 /** A process of the worker: HTTP, a queue, and what makes the pictures, in any combination. */
 import { join } from "node:path";
+import { MdmError } from "../errors.ts";
 import type { EngineOptions } from "../jobs/engine_protocol.ts";
 import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
@@ -35,6 +36,8 @@ export interface HttpOptions {
   readonly publicUrl: string | null;
   /** Origins whose pages may use the server. */
   readonly cors: readonly string[];
+  /** Names that the server goes by; null: any. */
+  readonly allowedHosts: readonly string[] | null;
   /** Whether each request is told of on stderr. */
   readonly verbose: boolean;
 }
@@ -195,7 +198,7 @@ const NO_WORKER: WorkerHealth = {
 };
 
 function serve(
-  { host, port, token, publicUrl, cors, verbose }: HttpOptions,
+  { host, port, token, publicUrl, cors, allowedHosts, verbose }: HttpOptions,
   jobs: JobService,
   metrics: Metrics,
   { onListen }: ServerEvents,
@@ -207,16 +210,25 @@ function serve(
     token,
     publicUrl,
     cors,
+    ...allowedHosts !== null && { allowedHosts },
     ...verbose && { logRequest: (line: string) => console.error(line) },
   });
-  return Deno.serve({
-    hostname: host,
-    port,
-    onListen: ({ hostname, port }) => {
-      const name = hostname.includes(":") ? `[${hostname}]` : hostname;
-      onListen?.(`http://${name}:${port}`);
-    },
-  }, app.fetch);
+  try {
+    return Deno.serve({
+      hostname: host,
+      port,
+      onListen: ({ hostname, port }) => {
+        const name = hostname.includes(":") ? `[${hostname}]` : hostname;
+        onListen?.(`http://${name}:${port}`);
+      },
+    }, app.fetch);
+  } catch (error) {
+    throw new MdmError(
+      `Cannot listen at ${host}, port ${port}: ${
+        (error as Error).message
+      }. Choose another --host or --port.`,
+    );
+  }
 }
 
 /** Counts jobs that end. */
