@@ -116,6 +116,11 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   }
   const { host, insecure } = values;
   const token = values.token ?? environment("MDM_TOKEN") ?? null;
+  if (token !== null && !/^[\x21-\x7e]+$/.test(token)) {
+    throw new UsageError(
+      `Clients cannot send the token: give one of letters, digits and signs, without spaces.`,
+    );
+  }
   if (token === null && !insecure && !LOOPBACK.includes(host)) {
     throw new UsageError(
       `Others could use the server at ${host} without a token: give --token (or MDM_TOKEN), or --insecure.`,
@@ -126,7 +131,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const most = (name: "max-pictures" | "max-steps" | "max-size" | "max-prompt", max: number) =>
     integer(values[name], { name: `--${name}`, min: 1, max });
   const { runMs, ...options } = await serverOptions(values);
-  const url = values["public-url"];
+  const url = values["public-url"] === undefined ? null : publicUrl(values["public-url"]);
   return await runServer(
     {
       ...options,
@@ -135,8 +140,12 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
         host,
         port: integer(values.port, { name: "--port", min: 0, max: 65_535 }),
         token,
-        publicUrl: url === undefined ? null : publicUrl(url),
-        cors: list(values.cors),
+        publicUrl: url,
+        cors: list(values.cors).map(originOf),
+        // Pages that give their own name our address stay out, where it is no secret that does it.
+        allowedHosts: token === null && !insecure
+          ? [...LOOPBACK, ...url === null ? [] : [new URL(url).hostname]]
+          : null,
         verbose: values.verbose,
       },
       limits: {
@@ -162,5 +171,13 @@ function publicUrl(value: string): string {
   }
   throw new UsageError(
     `Option "--public-url" needs an address such as "https://pictures.example", not "${value}".`,
+  );
+}
+
+function originOf(value: string): string {
+  const url = URL.parse(value);
+  if (url !== null && url.origin !== "null" && url.href === `${url.origin}/`) return url.origin;
+  throw new UsageError(
+    `Option "--cors" needs origins such as "https://pictures.example", not "${value}".`,
   );
 }

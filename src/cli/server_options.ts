@@ -1,5 +1,5 @@
 /** What "mdm serve" and "mdm worker" have in common. */
-import { UsageError } from "../errors.ts";
+import { MdmError } from "../errors.ts";
 import { checkSecret } from "../jobs/webhook_secret.ts";
 import { runpodSettings } from "../worker/runpod_platform.ts";
 import type { Server, ServerEvents, ServerOptions } from "../worker/server.ts";
@@ -178,12 +178,13 @@ export async function runServer(
   const { Server } = await import("../worker/server.ts");
   signal.throwIfAborted();
   const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {}); // It may fail before it is waited for.
   const server = await Server.start(options, {
     ...events,
     onState: ({ worker, reason }) => {
       if (worker === "ready") warn("Ready: pictures can be made.");
       if (worker === "starting" && reason !== null) warn(`${reason} The engine is started again.`);
-      if (worker === "failed") failed.reject(new UsageError(reason ?? "The engine failed."));
+      if (worker === "failed") failed.reject(new MdmError(reason ?? "The engine failed."));
     },
   });
   try {

@@ -61,10 +61,14 @@ export class Session implements Disposable {
     { pipelines, weights }: { pipelines: Pipelines; weights: Weights },
   ): Promise<Session> {
     const graphs = sessionGraphs(network, shape);
+    // Where one more does not fit, those before must not stay.
+    using made = new DisposableStack();
+    const tensor = (name: string, size: readonly number[]) =>
+      made.use(new Tensor(pipelines.gpu, name, size));
     const tensors = new Map(
-      [...graphs.tensors].map(([name, size]) => [name, new Tensor(pipelines.gpu, name, size)]),
+      [...graphs.tensors].map(([name, size]) => [name, tensor(name, size)]),
     );
-    const [start, conditioning, films, ...made] = await Executable.makeAll(
+    const [start, conditioning, films, ...rest] = await Executable.makeAll(
       [
         graphs.start,
         graphs.conditioning,
@@ -74,8 +78,9 @@ export class Session implements Disposable {
       { pipelines, weights, tensors },
     );
     const steps = graphs.steps.map(({ graph: _, ...kind }, i) => {
-      return { ...kind, executable: made[i]! };
+      return { ...kind, executable: rest[i]! };
     });
+    made.move();
     return new Session(shape, network, tensors, { start, conditioning, films, steps });
   }
 

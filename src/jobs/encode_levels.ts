@@ -1,4 +1,4 @@
-import { FASTEST } from "../media/animation.ts";
+import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
 import { UsageError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { makesVideos } from "../model/frame_grids.ts";
@@ -8,9 +8,6 @@ import type { ModelIdentity } from "../pipeline/recipe.ts";
 import type { ResolvedRequest } from "../pipeline/request.ts";
 import type { OutputFormat } from "./job.ts";
 import type { EncodedLevel, PictureOutput } from "./picture_task.ts";
-
-/** Frames a second unless a request says. */
-const DEFAULT_FPS = 8;
 
 const PICTURE_FORMATS = ["png", "jpeg", "webp"] as const;
 const VIDEO_FORMATS = ["mp4", "gif", "webp", "png"] as const;

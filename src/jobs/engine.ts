@@ -127,17 +127,21 @@ export class Engine implements AsyncDisposable {
       if (this.#restart === undefined) this.#send({ kind: "close" });
       else this.#ended.resolve();
       await this.#ended.promise;
+      // It may have broken at its end.
+      clearTimeout(this.#restart);
     }
     this.#turn({ kind: "closed" });
   }
 
   #start(): EngineThread {
     this.#restart = undefined;
+    this.#ended = Promise.withResolvers();
     const thread = this.newThread();
     thread.onmessage = ({ data }: MessageEvent<EngineReport>) => this.#hear(data);
     thread.onerror = (event) => {
       event.preventDefault();
       this.#hear({ kind: "broken", message: `The engine ended: ${event.message}` });
+      this.#hear({ kind: "ended" });
     };
     thread.postMessage({ kind: "start", options: this.options } satisfies EngineCommand);
     return thread;

@@ -54,7 +54,7 @@ export function isEnded({ state }: Pick<Job, "state">): boolean {
 
 /** A file of a job, kept in its `ResultStore` by name. */
 export interface JobFile {
-  /** "0.png" for the first picture, "0-16x16.png" for its inner level, "preview-0-16x16.png" for a preview. */
+  /** "0.png" for the first picture, "0-16x16.png" for its inner level, "preview-0-8-16x16.png" for a preview of it after 8 steps. */
   readonly name: string;
   /** Which picture of the job, from 0. */
   readonly picture: number;

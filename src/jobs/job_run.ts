@@ -68,8 +68,11 @@ export class JobRun {
   #steps = 0;
   #notedAt = 0;
   #heardAt = Date.now();
-  /** What is written and told, one after the other. */
-  #tail: Promise<void> = Promise.resolve();
+  /** Files that are kept, one after the other. */
+  #keeping: Promise<void> = Promise.resolve();
+  /** What the queue is told, one after the other: beside the files, for one that takes long must not cost the lease. */
+  #telling: Promise<void> = Promise.resolve();
+  #willTell = false;
 
   constructor(private readonly lease: Lease, private readonly options: JobRunOptions) {
     this.#files = [...lease.job.files];
@@ -91,16 +94,17 @@ export class JobRun {
   /** Works until the job has ended, or is given back since the maker was told to stop. */
   async run(): Promise<RunEnd> {
     using _timers = this.#startTimers();
+    let checkpoints: string[] | null;
     try {
-      const checkpoints = await this.#makeAll();
-      if (checkpoints !== null) return await this.#release(checkpoints);
-      return await this.#finish({ state: "succeeded", error: null });
+      checkpoints = await this.#unlessStopped(this.#makeAll());
     } catch (error) {
       this.#abort.abort(error);
       if (error === LOST) return "lost";
       if (error === CANCELED) return await this.#finish({ state: "canceled", error: null });
       return await this.#finish({ state: "failed", error: jobError(error) });
     }
+    if (checkpoints !== null) return await this.#release(checkpoints);
+    return await this.#finish({ state: "succeeded", error: null });
   }
 
   /** @returns Null when all pictures are made; else the names of the checkpoints of those that were stopped. */
@@ -116,6 +120,10 @@ export class JobRun {
     });
     allow(await moderator.before(job));
     const saved = await this.#readCheckpoints();
+    for (const [i, { step }] of saved) {
+      if (step < steps) Object.assign(this.#pictures[i]!, { first: step, step });
+    }
+    this.#abort.signal.throwIfAborted();
     const ends = await Promise.all(pictures.map(async (request, i) => {
       if (made.has(i)) return null;
       const state = saved.get(i);
@@ -127,7 +135,7 @@ export class JobRun {
         ...state !== undefined && { saved: state },
       });
     }));
-    await this.#tail;
+    await this.#keeping;
     const stopped = ends.entries().filter(([, end]) => end !== null).toArray();
     return stopped.length === 0 ? null : await this.#writeCheckpoints(stopped);
   }
@@ -143,21 +151,21 @@ export class JobRun {
     });
     if (end.kind === "failed") throw new JobFailed(end.error);
     if (end.kind === "saved") return { saved: end.saved };
-    await this.#inOrder(() => this.#keep(i, end.files, end.timings));
+    await this.#afterOthers(() => this.#keep(i, end.files, end.timings));
     return null;
   }
 
   #hear(i: number, news: PictureNews): void {
     const picture = this.#pictures[i]!;
     if (news.kind === "preview") {
-      return void this.#inOrder(() => this.#keepPreview(i, news)).catch(() => {});
+      return void this.#afterOthers(() => this.#keepPreview(i, news)).catch(() => {});
     }
     if (news.kind === "began" || picture.beganAt === null) {
       picture.first = news.step;
       picture.beganAt = Date.now();
     }
     picture.step = news.step;
-    if (Date.now() - this.#notedAt >= NOTE_MS) this.#noteSoon();
+    if (Date.now() - this.#notedAt >= NOTE_MS) this.#tellSoon();
   }
 
   /** Keeps a picture's files, and tells of them once they are there. */
@@ -165,11 +173,12 @@ export class JobRun {
     const files = levels.map((level) => this.#fileOf(i, level, `${i}`, level.level > 0));
     allow(await this.options.moderator.after(this.job, files[0]!, levels[0]!.bytes));
     for (const [at, file] of files.entries()) await this.#put(file, levels[at]!);
+    this.#abort.signal.throwIfAborted();
     this.#files.push(...files);
     const picture = this.#pictures[i]!;
     picture.timings = timings;
     picture.step = this.#steps;
-    await this.#note();
+    await this.#tell();
   }
 
   async #keepPreview(
@@ -179,7 +188,7 @@ export class JobRun {
     const file = this.#fileOf(i, level, `preview-${i}-${step}`, true);
     await this.#put(file, level);
     this.#previews.set(`${i} ${level.level}`, file);
-    await this.#note();
+    await this.#tell();
   }
 
   #fileOf(picture: number, encoded: EncodedLevel, name: string, sized: boolean): JobFile {
@@ -199,6 +208,7 @@ export class JobRun {
   }
 
   async #put({ name, type }: JobFile, { bytes }: EncodedLevel): Promise<void> {
+    this.#abort.signal.throwIfAborted();
     await this.options.store.put(this.job.id, name, bytes, type);
   }
 
@@ -207,10 +217,11 @@ export class JobRun {
     const saved = new Map<number, SavedPicture>();
     for (const name of this.lease.checkpoints) {
       const picture = pictureOf(name);
-      const file = await this.options.store.get(this.job.id, name);
-      if (picture === null || file === null) continue;
-      const bytes = new Uint8Array(await new Response(file.body).arrayBuffer());
+      if (picture === null || picture >= this.#pictures.length) continue;
       try {
+        const file = await this.options.store.get(this.job.id, name);
+        if (file === null) continue;
+        const bytes = new Uint8Array(await new Response(file.body).arrayBuffer());
         saved.set(picture, decodeCheckpoint(bytes, name));
       } catch (error) {
         console.error(error);
@@ -233,37 +244,60 @@ export class JobRun {
     return names;
   }
 
-  /** Does something after what was begun before; nothing more once the job is stopped. */
-  async #inOrder(work: () => Promise<void>): Promise<void> {
-    const done = this.#tail.then(async () => {
+  /** Keeps files after those before; none any more once the job is stopped. */
+  async #afterOthers(keep: () => Promise<void>): Promise<void> {
+    const kept = this.#keeping.then(async () => {
       this.#abort.signal.throwIfAborted();
-      await work();
+      await keep();
     });
-    this.#tail = done.catch((error) => this.#abort.abort(error));
-    await done;
+    this.#keeping = kept.catch((error) => this.#abort.abort(error));
+    await kept;
   }
 
-  #noteSoon(): void {
-    this.#notedAt = Date.now();
-    this.#inOrder(() => this.#note()).catch(() => {});
+  #tellSoon(): void {
+    // While the queue does not answer, what it has yet to be told must not grow.
+    if (!this.#willTell) this.#tell().catch(() => {});
   }
 
-  /** Tells the queue how far the job is; hears whether to go on. A queue that cannot be reached is told later. */
-  async #note(): Promise<void> {
-    this.#notedAt = Date.now();
-    const seen = { progress: this.#progress, files: this.#files };
-    const heard = await this.options.queue.heartbeat(this.lease, seen).then(
-      (heartbeat): Heartbeat => {
-        this.#heardAt = Date.now();
-        return heartbeat;
-      },
-      (error): Heartbeat => {
-        if (Date.now() - this.#heardAt < this.options.leaseMs) return "alive";
-        throw error;
-      },
-    );
-    if (heard === "lost") throw LOST;
-    if (heard === "canceled") throw CANCELED;
+  /** Tells the queue how far the job is, after what it was told before; hears whether to go on. */
+  async #tell(): Promise<void> {
+    this.#willTell = true;
+    const told = this.#telling.then(async () => {
+      this.#willTell = false;
+      this.#notedAt = Date.now();
+      this.#abort.signal.throwIfAborted();
+      const heard = await this.#beat();
+      if (heard === "lost") throw LOST;
+      if (heard === "canceled") throw CANCELED;
+    });
+    this.#telling = told.catch((error) => this.#abort.abort(error));
+    await told;
+  }
+
+  /** A queue that cannot be reached is told later; when the lease is over, somebody else may have the job. */
+  async #beat(): Promise<Heartbeat> {
+    const seen = { progress: this.#progress, files: [...this.#files] };
+    try {
+      const heard = await this.options.queue.heartbeat(this.lease, seen);
+      this.#heardAt = Date.now();
+      return heard;
+    } catch (error) {
+      console.error(error);
+      return Date.now() - this.#heardAt < this.options.leaseMs ? "alive" : "lost";
+    }
+  }
+
+  /** What work gives, unless the job is stopped before: it may be waiting for somebody who does not answer. */
+  async #unlessStopped<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#abort;
+    const { promise: stopped, reject } = Promise.withResolvers<never>();
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop);
+    try {
+      return await Promise.race([work, stopped]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
   }
 
   get #progress(): JobProgress {
@@ -289,13 +323,30 @@ export class JobRun {
   }
 
   async #release(checkpoints: readonly string[]): Promise<RunEnd> {
-    return await this.options.queue.release(this.lease, checkpoints) ? "released" : "lost";
+    const { queue } = this.options;
+    const isOurs = await this.#insist(() => queue.release(this.lease, checkpoints));
+    return isOurs ? "released" : "lost";
   }
 
   async #finish({ state, error }: Pick<JobOutcome, "state" | "error">): Promise<RunEnd> {
-    await this.#tail;
+    await this.#telling;
     const outcome = { state, error, files: this.#files, timings: this.#timings };
-    return await this.options.queue.finish(this.lease, outcome) ? state : "lost";
+    const { queue } = this.options;
+    const isOurs = await this.#insist(() => queue.finish(this.lease, outcome));
+    return isOurs ? state : "lost";
+  }
+
+  /** Tells the queue how the job ends: again where it cannot be reached, for what was made would be lost with the lease. */
+  async #insist<T>(tell: () => Promise<T>): Promise<T> {
+    while (true) {
+      try {
+        return await tell();
+      } catch (error) {
+        if (Date.now() - this.#heardAt >= this.options.leaseMs) throw error;
+        console.error(error);
+        await new Promise((resolve) => setTimeout(resolve, LISTEN_MS));
+      }
+    }
   }
 
   get #timings(): JobTimings | null {
@@ -317,7 +368,7 @@ export class JobRun {
   #startTimers(): Disposable {
     const timers = new DisposableStack();
     const { leaseMs, runMs } = this.options;
-    const beat = setInterval(() => this.#noteSoon(), Math.min(LISTEN_MS, leaseMs / 3));
+    const beat = setInterval(() => this.#tellSoon(), Math.min(LISTEN_MS, leaseMs / 3));
     timers.defer(() => clearInterval(beat));
     const stopAfter = (ms: number, error: JobFailed) => {
       const timer = setTimeout(() => this.#abort.abort(error), Math.min(ms, LONGEST_TIMER));
@@ -335,7 +386,10 @@ export class JobRun {
     if (this.job.deadline !== null) {
       stopAfter(
         Math.max(0, this.job.deadline - Date.now()),
-        new JobFailed({ code: "expired", message: "The job was not done by its deadline." }),
+        new JobFailed({
+          code: "expired",
+          message: "The deadline passed before the job was done: try again with a later one.",
+        }),
       );
     }
     return timers;

@@ -21,7 +21,7 @@ import {
   released,
   retried,
 } from "./entry.ts";
-import { isEnded, type Job, JOB_STATES, type JobOutcome, type JobRequest } from "./job.ts";
+import { isEnded, type Job, JOB_STATES, type JobOutcome } from "./job.ts";
 import { type Listener, Listeners } from "./listeners.ts";
 import {
   type Counts,

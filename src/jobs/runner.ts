@@ -18,20 +18,33 @@ const ASK_MS = 500;
 /** Takes jobs from the queue whenever there is a slot for them, and runs each to its end. */
 export class Runner {
   readonly #runs = new Map<JobRun, Promise<void>>();
+  readonly #runOptions: JobRunOptions;
   #isStopped = false;
-  #wake = () => {};
+  #isSaving = false;
+  /** Something to look at the queue for. */
+  #changed = Promise.withResolvers<void>();
   readonly #loop: Promise<void>;
   readonly #unlisten: () => void;
 
   /** Begins at once. */
   constructor(private readonly options: RunnerOptions) {
-    this.#unlisten = options.queue.listen(({ job }) => job.state === "queued" && this.wake());
+    const { queue, maker } = options;
+    const make: PictureMaker["make"] = async (task, ways) =>
+      // What comes after all pictures were stopped would go on for ever.
+      this.#isSaving
+        ? { kind: "saved", id: "", saved: task.saved ?? null }
+        : await maker.make(task, ways);
+    this.#runOptions = { ...options, maker: { make } };
+    // A job that waits, or a picture that has left its slot.
+    this.#unlisten = queue.listen(({ change, job }) =>
+      (job.state === "queued" || change === "file") && this.wake()
+    );
     this.#loop = this.#takeJobs();
   }
 
   /** Looks at the queue now: something has changed. */
   wake(): void {
-    this.#wake();
+    this.#changed.resolve();
   }
 
   /** Takes no more jobs. */
@@ -44,7 +57,10 @@ export class Runner {
   async drain(graceMs: number): Promise<void> {
     this.stop();
     await this.#loop;
-    const timer = setTimeout(() => this.options.maker.save(), graceMs);
+    const timer = setTimeout(() => {
+      this.#isSaving = true;
+      this.options.maker.save();
+    }, graceMs);
     await Promise.all(this.#runs.values());
     clearTimeout(timer);
     this.#unlisten();
@@ -52,6 +68,7 @@ export class Runner {
 
   async #takeJobs(): Promise<void> {
     while (!this.#isStopped) {
+      this.#changed = Promise.withResolvers();
       if (!await this.#takeJob()) await this.#change();
     }
   }
@@ -61,18 +78,17 @@ export class Runner {
     const { queue, maker } = this.options;
     if (maker.slots === 0) return false;
     const runs = [...this.#runs.keys()];
-    const open = runs.reduce((sum, run) => sum + run.open, 0);
     const alike = runs.map(({ job }) => job.request);
-    // Where all slots are in use, a job that is more urgent comes before pictures of others that wait for one.
-    const above = Math.min(...runs.map(({ job }) => job.priority));
-    const lease = await queue.claim(open < maker.slots ? { alike } : { alike, above }).catch(
+    // Where all slots are in use, a job that is more urgent comes before pictures of others: as many as there are slots.
+    const above = priorities(runs)[maker.slots - 1];
+    const lease = await queue.claim(above === undefined ? { alike } : { alike, above }).catch(
       (error) => {
         console.error(error);
         return null;
       },
     );
     if (lease === null) return false;
-    const run = new JobRun(lease, this.options);
+    const run = new JobRun(lease, this.#runOptions);
     this.#runs.set(run, this.#follow(run));
     return true;
   }
@@ -89,10 +105,14 @@ export class Runner {
   }
 
   async #change(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
-    const timer = setTimeout(resolve, ASK_MS);
-    await promise;
+    const timer = setTimeout(() => this.wake(), ASK_MS);
+    await this.#changed.promise;
     clearTimeout(timer);
   }
+}
+
+/** Of each picture that is still to be made, the highest first. */
+function priorities(runs: readonly JobRun[]): number[] {
+  return runs.flatMap(({ open, job }) => Array<number>(open).fill(job.priority))
+    .sort((a, b) => b - a);
 }

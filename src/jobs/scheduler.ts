@@ -8,7 +8,13 @@ import type { ModelIdentity } from "../pipeline/recipe.ts";
 import { type BatchKind, batchKind, type ResolvedRequest } from "../pipeline/request.ts";
 import { encodeLevels, encodingOf, previewEncoding } from "./encode_levels.ts";
 import { jobError } from "./job_error.ts";
-import type { PictureEvent, PictureTask, PictureTimings, StepEvent } from "./picture_task.ts";
+import type {
+  EncodedLevel,
+  PictureEvent,
+  PictureTask,
+  PictureTimings,
+  StepEvent,
+} from "./picture_task.ts";
 
 /** What the scheduler is given. */
 export interface SchedulerOptions {
@@ -62,8 +68,10 @@ export class StepScheduler {
   #alone: AbortController | null = null;
   #stopping: "no" | "saving" | "closing" = "no";
   #wake = () => {};
-  /** 0: the next step is not measured, since other things happen before it. */
+  /** When the last step was over, or new pictures were there. */
   #lastStepAt = 0;
+  /** Whether nothing was between the last two steps: only then it is told how long one takes. */
+  #isSteady = false;
   /** What failed beside the steps. */
   #broken: unknown;
 
@@ -122,7 +130,6 @@ export class StepScheduler {
 
   /** Waits until there is something to do. */
   async #work(): Promise<void> {
-    this.#lastStepAt = 0;
     await new Promise<void>((resolve) => this.#wake = resolve);
     this.#wake = () => {};
   }
@@ -142,9 +149,10 @@ export class StepScheduler {
     finished.catch(() => {});
     this.#inFlight.push(finished);
     this.#report(done);
+    const together = [...this.#running];
     for (const sampled of done) this.#leave(sampled);
     if (this.#inFlight.length >= STEPS_IN_FLIGHT) await this.#inFlight.shift();
-    this.#measure();
+    this.#measure(together);
   }
 
   /**
@@ -153,9 +161,9 @@ export class StepScheduler {
    * @returns Whether all is well; where the GPU cannot hold those that arrive they fail, and the others begin again.
    */
   async #put(arriving: readonly Running[]): Promise<boolean> {
-    if (arriving.length > 0) this.#lastStepAt = 0;
     try {
       await this.#batch!.add(arriving.map(({ sampled }) => sampled));
+      if (arriving.length > 0) this.#arrive();
       return true;
     } catch (error) {
       this.pipeline.gpu.check();
@@ -214,6 +222,8 @@ export class StepScheduler {
     const beginning = performance.now();
     try {
       const [sampled] = await this.pipeline.prepare(resolved, resolved.jobs);
+      // Nobody is told that prompts were cut; kept, they would become more and more.
+      this.pipeline.takeTruncations();
       const now = performance.now();
       return {
         ...planned,
@@ -235,20 +245,24 @@ export class StepScheduler {
     const { signal } = this.#alone!;
     const steps = resolved.plan.times.length;
     const began = performance.now();
+    this.#arrive();
     try {
+      // It may have been canceled while its prompt was read.
+      if (this.#canceled.has(id)) return;
       this.options.emit({ kind: "began", id, step: 0, steps });
       for await (const event of this.pipeline.generate({ ...request, batch: 1, signal })) {
         if (event.kind === "progress") {
           this.options.emit({ kind: "progress", id, step: event.step, steps });
-          this.#measure();
+          this.#measure([running]);
         }
         if (event.kind !== "picture") continue;
         running.gpuMs = performance.now() - began;
         this.#follow(this.#deliver(running, Promise.resolve(event.picture)));
       }
     } catch (error) {
-      if (!signal.aborted) throw error;
-      if (this.#stopping === "saving") this.options.emit({ kind: "saved", id, saved: null });
+      this.pipeline.gpu.check();
+      if (!signal.aborted) this.#fail(id, error);
+      else if (this.#stopping === "saving") this.options.emit({ kind: "saved", id, saved: null });
     } finally {
       this.#alone = null;
       this.#running = [];
@@ -297,9 +311,15 @@ export class StepScheduler {
     const { task: { id, output }, resolved, encoding, beganAt, textMs } = running;
     const picture = await reading;
     const read = performance.now();
-    const model = await this.options.model;
     const levels = output.levels ? [...picture.levels.keys()] : [0];
-    const files = await encodeLevels(picture, levels, encoding, { resolved, model });
+    let files: EncodedLevel[];
+    try {
+      const model = await this.options.model;
+      files = await encodeLevels(picture, levels, encoding, { resolved, model });
+    } catch (error) {
+      // It may be more than its format holds.
+      return this.#fail(id, error);
+    }
     const timings: PictureTimings = {
       textMs,
       stepsMs: read - beganAt,
@@ -309,7 +329,7 @@ export class StepScheduler {
     this.options.emit({ kind: "made", id, files, timings });
   }
 
-  /** Reads and encodes beside the steps; what fails there is told of the picture, or by the GPU at the next step. */
+  /** Reads and encodes beside the steps; what the GPU reports there is thrown before the next one. */
   #follow(work: Promise<void>): void {
     const followed = work.catch((error) => {
       this.#broken ??= error;
@@ -317,16 +337,22 @@ export class StepScheduler {
     }).finally(() => this.#reading.delete(followed));
     this.#reading.add(followed);
   }
-  /** Tells how long a step took, and shares it out. */
-  #measure(): void {
+
+  /** What comes before a picture's first step is no part of it. */
+  #arrive(): void {
+    this.#lastStepAt = performance.now();
+    this.#isSteady = false;
+  }
+
+  /** Shares out how long a step of these took, and tells it. */
+  #measure(together: readonly Running[]): void {
     const now = performance.now();
-    const pictures = this.#running.length;
-    if (this.#lastStepAt > 0 && pictures > 0) {
-      const ms = now - this.#lastStepAt;
-      for (const running of this.#running) running.gpuMs += ms / pictures;
-      this.options.emit({ kind: "step", ms, pictures });
-    }
+    const ms = now - this.#lastStepAt;
+    const pictures = together.length;
+    for (const running of together) running.gpuMs += ms / pictures;
+    if (this.#isSteady) this.options.emit({ kind: "step", ms, pictures });
     this.#lastStepAt = now;
+    this.#isSteady = true;
   }
 
   #dropCanceled(): void {

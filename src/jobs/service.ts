@@ -84,8 +84,9 @@ export class JobService implements Jobs {
     let wake = () => {};
     const unlisten = this.options.queue.listen((event) => {
       if (event.job.id !== id) return;
-      // Of progress only the newest counts: a slow reader must not make memory grow.
-      if (coming.at(-1)?.change === "progress" && event.change === "progress") coming.pop();
+      // What is newer says all that older ones do: a slow reader must not make memory grow.
+      const older = coming.findIndex((other) => isOlder(other, event));
+      if (older >= 0) coming.splice(older, 1);
       coming.push(event);
       wake();
     });
@@ -167,4 +168,12 @@ export class JobService implements Jobs {
       );
     }
   }
+}
+
+/** Whether an event says no more than one that came after it: another progress, or preview of the same level. */
+function isOlder(event: JobEvent, newer: JobEvent): boolean {
+  if (event.change !== newer.change) return false;
+  if (event.change === "progress") return true;
+  return event.change === "preview" && event.file?.picture === newer.file?.picture &&
+    event.file?.level === newer.file?.level;
 }

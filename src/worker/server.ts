@@ -36,6 +36,8 @@ export interface HttpOptions {
   readonly publicUrl: string | null;
   /** Origins whose pages may use the server. */
   readonly cors: readonly string[];
+  /** Names that the server goes by; null: any. */
+  readonly allowedHosts: readonly string[] | null;
   /** Whether each request is told of on stderr. */
   readonly verbose: boolean;
 }
@@ -196,7 +198,7 @@ const NO_WORKER: WorkerHealth = {
 };
 
 function serve(
-  { host, port, token, publicUrl, cors, verbose }: HttpOptions,
+  { host, port, token, publicUrl, cors, allowedHosts, verbose }: HttpOptions,
   jobs: JobService,
   metrics: Metrics,
   { onListen }: ServerEvents,
@@ -208,6 +210,7 @@ function serve(
     token,
     publicUrl,
     cors,
+    ...allowedHosts !== null && { allowedHosts },
     ...verbose && { logRequest: (line: string) => console.error(line) },
   });
   try {
@@ -220,8 +223,13 @@ function serve(
       },
     }, app.fetch);
   } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new MdmError(`Another program listens at port ${port} of ${host}. Give another --port.`);
+    throw new MdmError(
+      error instanceof Deno.errors.AddrInUse
+        ? `Another program listens at port ${port} of ${host}. Give another --port.`
+        : `Cannot listen at ${host}, port ${port}: ${
+          (error as Error).message
+        }. Give another --host or --port.`,
+    );
   }
 }
 
