@@ -38,11 +38,6 @@ export const COMMAND = {
     },
     { long: "insecure", description: "Listen to other machines without a token" },
     {
-      long: "public-url",
-      value: "URL",
-      description: "Where clients reach this server, if not where they say that they do",
-    },
-    {
       long: "cors",
       value: "LIST",
       description: "Origins whose pages may use the server, with commas",
@@ -131,7 +126,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const most = (name: "max-pictures" | "max-steps" | "max-size" | "max-prompt", max: number) =>
     integer(values[name], { name: `--${name}`, min: 1, max });
   const { runMs, ...options } = await serverOptions(values);
-  const url = values["public-url"] === undefined ? null : publicUrl(values["public-url"]);
+  const { publicUrl } = options;
   return await runServer(
     {
       ...options,
@@ -140,11 +135,10 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
         host,
         port: integer(values.port, { name: "--port", min: 0, max: 65_535 }),
         token,
-        publicUrl: url,
         cors: list(values.cors).map(originOf),
         // Pages that give their own name our address stay out, where it is no secret that does it.
         allowedHosts: token === null && !insecure
-          ? [...LOOPBACK, ...url === null ? [] : [new URL(url).hostname]]
+          ? [...LOOPBACK, ...publicUrl === null ? [] : [new URL(publicUrl).hostname]]
           : null,
         verbose: values.verbose,
       },
@@ -161,16 +155,6 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     graceOf(values),
     signal,
     { onListen: print },
-  );
-}
-
-function publicUrl(value: string): string {
-  const url = URL.parse(value);
-  if (url !== null && /^https?:$/.test(url.protocol) && !url.search && !url.hash) {
-    return url.href.replace(/\/$/, "");
-  }
-  throw new UsageError(
-    `Option "--public-url" needs an address such as "https://pictures.example", not "${value}".`,
   );
 }
 

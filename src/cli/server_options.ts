@@ -1,5 +1,5 @@
 /** What "mdm serve" and "mdm worker" have in common. */
-import { MdmError } from "../errors.ts";
+import { MdmError, UsageError } from "../errors.ts";
 import { checkSecret } from "../jobs/webhook_secret.ts";
 import { runpodSettings } from "../worker/runpod_platform.ts";
 import type { Server, ServerEvents, ServerOptions } from "../worker/server.ts";
@@ -60,7 +60,7 @@ export const QUEUE_OPTIONS = [
   },
 ] as const satisfies readonly Option[];
 
-/** How pictures are made. */
+/** How pictures are made, and told of. */
 export const WORKER_OPTIONS = [
   MODEL_OPTION,
   {
@@ -87,6 +87,12 @@ export const WORKER_OPTIONS = [
     value: "URL",
     description:
       "Is asked before each job and after each picture: see docs/deploy.md; without an answer nothing is made",
+  },
+  {
+    long: "public-url",
+    value: "URL",
+    description:
+      "Where clients reach the server, for addresses of files. Without it: where they say that they do; in webhooks addresses have no host then",
   },
   {
     long: "allow-host",
@@ -131,6 +137,7 @@ export async function serverOptions(
   const seconds = (name: "run-timeout" | "lease") =>
     1000 * integer(values[name], { name: `--${name}`, min: 1, max: 10_000_000 });
   const { queue, results, moderation, model, memory } = values;
+  const url = values["public-url"];
   const secret = values["webhook-secret"] ?? environment("MDM_WEBHOOK_SECRET");
   return {
     engine: {
@@ -148,6 +155,7 @@ export async function serverOptions(
     ...results !== undefined && { results },
     ...moderation !== undefined && { moderation },
     ...secret !== undefined && { webhookSecret: checkSecret(secret) },
+    publicUrl: url === undefined ? null : publicUrl(url),
     runpod: runpodSettings(environment),
     allowHosts: list(values["allow-host"]),
     queueLimit: integer(values["queue-limit"], { name: "--queue-limit", min: 1, max: 10_000_000 }),
@@ -206,6 +214,16 @@ export function environment(name: string): string | undefined {
 /** Names with commas between. */
 export function list(value: string | undefined): string[] {
   return (value ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
+}
+
+function publicUrl(value: string): string {
+  const url = URL.parse(value);
+  if (url !== null && /^https?:$/.test(url.protocol) && !url.search && !url.hash) {
+    return url.href.replace(/\/$/, "");
+  }
+  throw new UsageError(
+    `Option "--public-url" needs an address such as "https://pictures.example", not "${value}".`,
+  );
 }
 
 async function untilAborted(signal: AbortSignal): Promise<number> {

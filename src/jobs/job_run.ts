@@ -113,6 +113,7 @@ export class JobRun {
     const { moderator, model } = this.options;
     const { pictures, output, steps } = planJob(job.request, model);
     this.#steps = steps;
+    const shown = { ...output, preview: output.preview && !moderator.judges };
     const made = new Set(this.#files.map(({ picture }) => picture));
     this.#pictures = pictures.map((_, i) => {
       const first = made.has(i) ? steps : 0;
@@ -129,7 +130,7 @@ export class JobRun {
       const state = saved.get(i);
       return await this.#make(i, {
         request,
-        output,
+        output: shown,
         priority: job.priority,
         createdAt: job.createdAt,
         ...state !== undefined && { saved: state },

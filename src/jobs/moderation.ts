@@ -9,6 +9,8 @@ import { checkOutgoing, fetchOutgoing, hostOf } from "./outgoing.ts";
 export type Verdict = { readonly allow: true } | { readonly allow: false; readonly reason: string };
 
 export interface Moderator {
+  /** Whether anybody is asked at all: then nothing may be seen that was not judged, such as previews. */
+  readonly judges: boolean;
   /** Judges what is asked for, before anything is computed. */
   before(job: Job): Promise<Verdict>;
   /** Judges a result, before anybody sees it. */
@@ -31,7 +33,7 @@ const Answer = z.object({ allow: z.boolean(), reason: z.string().optional() });
  * @throws {UsageError} When the address is none.
  */
 export function openModerator(url: string | undefined): Moderator {
-  if (url === undefined) return { before: allowAll, after: allowAll };
+  if (url === undefined) return { judges: false, before: allowAll, after: allowAll };
   const target = URL.parse(url);
   // The operator's own host may be a private one.
   const allow = target === null ? [] : [hostOf(target)];
@@ -44,6 +46,7 @@ export function openModerator(url: string | undefined): Moderator {
   }
   const ask = async (question: unknown) => readVerdict(await post(url, question, allow));
   return {
+    judges: true,
     before: ({ id, request }) => ask({ stage: "before", job: id, request }),
     after: ({ id }, { picture, type }, bytes) =>
       ask({ stage: "after", job: id, picture, type, image: bytes.toBase64() }),

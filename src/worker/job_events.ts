@@ -20,6 +20,8 @@ export interface EventStreamOptions {
 /** Streams a job until it has ended or nobody reads any more. */
 export function streamJob(c: Context, options: EventStreamOptions): Response {
   const { jobs, id, send, onLeave, keepAliveMs = KEEP_ALIVE_MS } = options;
+  // Proxies would keep events until there are many of them.
+  c.header("X-Accel-Buffering", "no");
   return streamSSE(c, async (stream) => {
     const left = new AbortController();
     stream.onAbort(() => left.abort());

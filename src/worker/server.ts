@@ -33,7 +33,6 @@ export interface HttpOptions {
   readonly port: number;
   /** What clients have to send; null: nothing. */
   readonly token: string | null;
-  readonly publicUrl: string | null;
   /** Origins whose pages may use the server. */
   readonly cors: readonly string[];
   /** Names that the server goes by; null: any. */
@@ -48,6 +47,8 @@ export interface ServerOptions {
   readonly worker: boolean;
   /** Null: no HTTP. */
   readonly http: HttpOptions | null;
+  /** Where clients reach the server, for addresses of files; null: where they say that they do, and in webhooks nowhere. */
+  readonly publicUrl: string | null;
   /** A folder for what is kept: the queue, results and the webhooks' secret, unless they are elsewhere. */
   readonly data: string;
   /** A file, or redis://... */
@@ -148,13 +149,15 @@ export class Server {
         queue,
         secret: options.webhookSecret ?? await loadSecret(join(data, "webhook-secret")),
         allow: options.allowHosts,
-        bodyOf: webhookBody(service, options.http?.publicUrl ?? null),
+        bodyOf: webhookBody(service, options.publicUrl),
         warn: console.error,
       }),
     );
     const unlisten = queue.listen(({ job }) => job.webhook !== null && courier.wake());
     parts.defer(unlisten);
-    const http = options.http === null ? null : serve(options.http, service, metrics, events);
+    const http = options.http === null
+      ? null
+      : serve(options.http, options.publicUrl, service, metrics, events);
     const pull = options.runpod === null ? null : pullFrom(options.runpod, service);
     return new Server(service, parts.move(), worker, http, pull);
   }
@@ -198,7 +201,8 @@ const NO_WORKER: WorkerHealth = {
 };
 
 function serve(
-  { host, port, token, publicUrl, cors, allowedHosts, verbose }: HttpOptions,
+  { host, port, token, cors, allowedHosts, verbose }: HttpOptions,
+  publicUrl: string | null,
   jobs: JobService,
   metrics: Metrics,
   { onListen }: ServerEvents,
@@ -223,6 +227,7 @@ function serve(
       },
     }, app.fetch);
   } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
     throw new MdmError(
       error instanceof Deno.errors.AddrInUse
         ? `Another program listens at port ${port} of ${host}. Give another --port.`

@@ -6,7 +6,7 @@ import type { Moderator } from "../../src/jobs/moderation.ts";
 import { MdmError } from "../../src/errors.ts";
 import { JobPlace, level, made, queueWith, STEPS } from "./job_place.ts";
 
-const ALLOW = { before: () => allowed, after: () => allowed } satisfies Moderator;
+const ALLOW = { judges: true, before: () => allowed, after: () => allowed } satisfies Moderator;
 const allowed = Promise.resolve({ allow: true } as const);
 const never = new Promise<never>(() => {});
 
