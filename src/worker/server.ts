@@ -23,6 +23,7 @@ import { probes } from "./probes.ts";
 import { runpod } from "./runpod.ts";
 import type { RunpodSettings } from "./runpod_platform.ts";
 import { pullRunpodJobs } from "./runpod_pull.ts";
+import { type SignedAddresses, signedAddresses } from "./signed_address.ts";
 import { webhookBody } from "./webhook_body.ts";
 
 /** Where and how HTTP is spoken. */
@@ -140,18 +141,23 @@ export class Server {
     });
     parts.use(countJobs(queue, metrics));
     parts.use(sweepRegularly(queue, store, options.keepMs));
+    const secret = options.webhookSecret ?? await loadSecret(join(data, "webhook-secret"));
+    const addresses = signedAddresses(secret);
+    const publicUrl = options.http?.publicUrl ?? null;
     const courier = parts.use(
       new Courier({
         queue,
-        secret: options.webhookSecret ?? await loadSecret(join(data, "webhook-secret")),
+        secret,
         allow: options.allowHosts,
-        bodyOf: webhookBody(service, options.http?.publicUrl ?? null),
+        bodyOf: webhookBody(service, { publicUrl, sign: (path) => addresses.sign(path) }),
         warn: console.error,
       }),
     );
     const unlisten = queue.listen(({ job }) => job.webhook !== null && courier.wake());
     parts.defer(unlisten);
-    const http = options.http === null ? null : serve(options.http, service, metrics, events);
+    const http = options.http === null
+      ? null
+      : serve(options.http, { jobs: service, addresses, metrics }, events);
     const pull = options.runpod === null ? null : pullFrom(options.runpod, service);
     return new Server(service, parts.move(), worker, http, pull);
   }
@@ -196,8 +202,11 @@ const NO_WORKER: WorkerHealth = {
 
 function serve(
   { host, port, token, publicUrl, cors, verbose }: HttpOptions,
-  jobs: JobService,
-  metrics: Metrics,
+  { jobs, addresses, metrics }: {
+    readonly jobs: JobService;
+    readonly addresses: SignedAddresses;
+    readonly metrics: Metrics;
+  },
   { onListen }: ServerEvents,
 ): Deno.HttpServer {
   const app = createApp({
@@ -205,6 +214,7 @@ function serve(
     open: PAGE_PATHS,
     frontEnds: [plain, probes, metricsPage(metrics), cog, runpod, openai, pageFrontEnd],
     token,
+    addresses,
     publicUrl,
     cors,
     ...verbose && { logRequest: (line: string) => console.error(line) },
