@@ -1,6 +1,6 @@
 /** Predictions as server-sent events, in the two dialects: of Cog, and of Replicate. */
 import type { Context } from "hono";
-import { isEnded, type Job } from "../jobs/job.ts";
+import { isEnded } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue.ts";
 import { fileAddress } from "./file_address.ts";

@@ -52,7 +52,7 @@ export interface ServerOptions {
   readonly queue?: string;
   /** A folder, or s3://... */
   readonly results?: string;
-  /** What webhooks are signed with; absent: a secret of our own, kept in the data folder. */
+  /** What webhooks and addresses are signed with; absent: a secret of our own, kept in the data folder. */
   readonly webhookSecret?: string;
   /** Hosts that webhooks may go to although they are not public. */
   readonly allowHosts: readonly string[];

@@ -19,8 +19,9 @@ export interface SignedAddresses {
 }
 
 /**
- * Signs addresses with a key that is derived from the secret of webhooks. All processes of a deployment have that one, those that have no
- * token as well; and it cannot be guessed from an address, as a token that a person made up could be.
+ * Signs addresses with a key that is derived from the secret of webhooks: not from the token, which workers without HTTP do not have
+ * although they send webhooks with addresses, and which whoever has an address could guess at, where a person made it up. Receivers of
+ * webhooks know the secret, so they could sign as well; all that it opens is results and streams of jobs of which they know the id.
  */
 export function signedAddresses(secret: string): SignedAddresses {
   const key = createHmac("sha256", secret).update("mdm signed addresses").digest();
