@@ -24,7 +24,7 @@ export const QUEUE_OPTIONS = [
     long: "data",
     value: "DIR",
     description:
-      "A folder for what is kept: the queue, results, and the secret that webhooks are signed with",
+      "A folder for what is kept: the queue, results, and the secret that webhooks and addresses are signed with",
     default: "mdm-data",
   },
   {
@@ -104,7 +104,7 @@ export const WORKER_OPTIONS = [
     long: "webhook-secret",
     value: "SECRET",
     description:
-      "What webhooks are signed with: whsec_ and base64. Without it: MDM_WEBHOOK_SECRET, or one of our own in the data folder",
+      "What webhooks and addresses of files are signed with, on all machines the same: whsec_ and base64. Without it: MDM_WEBHOOK_SECRET, or one of our own in the data folder",
   },
   ...FILE_OPTIONS,
   ...TEXT_OPTIONS,

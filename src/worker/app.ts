@@ -13,6 +13,7 @@ import type { FrontEnd } from "./front_end.ts";
 import { HttpError, isDefect } from "./http_error.ts";
 import { openApiDocument } from "./openapi.ts";
 import { checkHost, checkOrigin } from "./origin.ts";
+import type { SignedAddresses } from "./signed_address.ts";
 
 /** Bytes of a body at most. */
 const BODY_LIMIT = 1 << 20;
@@ -26,6 +27,8 @@ export interface AppOptions {
   readonly frontEnds: readonly [FrontEnd, ...FrontEnd[]];
   /** What clients have to send; null: anybody who reaches the server may use it. */
   readonly token: string | null;
+  /** What opens a path to whoever has no token. */
+  readonly addresses: SignedAddresses;
   /** Other paths than those of probes that need none: the page's, which asks people for the token. */
   readonly open?: readonly string[];
   /** Where clients reach the server, without a slash at the end; null: where a request says that it went. */
@@ -44,9 +47,10 @@ type App = OpenAPIHono<{ Variables: RequestIdVariables }>;
 
 /** Gives what answers requests, by `fetch`. */
 export function createApp(options: AppOptions): App {
-  const { jobs, token, publicUrl = null, allowedHosts, cors: origins = [] } = options;
+  const { jobs, token, addresses, publicUrl = null, allowedHosts, cors: origins = [] } = options;
   const base = (request: Request) => publicUrl ?? new URL(request.url).origin;
-  const frontEnds = options.frontEnds.map((frontEnd) => frontEnd({ jobs, publicUrl: base }));
+  const sign = (path: string) => token === null ? path : addresses.sign(path);
+  const frontEnds = options.frontEnds.map((frontEnd) => frontEnd({ jobs, publicUrl: base, sign }));
   const answerError = errorsByOwner(frontEnds);
   const app: App = new OpenAPIHono();
   app.onError(answerError);
@@ -74,7 +78,10 @@ export function createApp(options: AppOptions): App {
   app.use(async (c, next) => {
     if (allowedHosts !== undefined) checkHost(c.req.raw, allowedHosts);
     if (checkToken === null) checkOrigin(c.req.raw, [base(c.req.raw), ...origins]);
-    else if (!open.has(c.req.path)) checkToken(c.req.raw);
+    else if (addresses.isSigned(c.req.raw)) {
+      // Pages of other servers may show what they have the address of.
+      c.header("Cross-Origin-Resource-Policy", "cross-origin");
+    } else if (!open.has(c.req.path)) checkToken(c.req.raw);
     await next();
   });
   app.use(bodyLimit({

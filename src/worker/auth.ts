@@ -10,14 +10,16 @@ import { HttpError } from "./http_error.ts";
  */
 export function tokenCheck(token: string): (request: Request) => void {
   const wanted = hash(token);
-  return ({ headers }) => {
+  return ({ headers, url }) => {
     const [, given] = /^Bearer +(\S+) *$/i.exec(headers.get("Authorization") ?? "") ?? [];
     if (given !== undefined && timingSafeEqual(hash(given), wanted)) return;
     throw new HttpError(
       401,
-      given === undefined
-        ? "The token is missing: send it as Authorization: Bearer TOKEN."
-        : "The token is not the server's.",
+      given !== undefined
+        ? "The token is not the server's."
+        : new URL(url).searchParams.has("signature")
+        ? "The address opens nothing, or no longer: ask the server for a new one."
+        : "The token is missing: send it as Authorization: Bearer TOKEN.",
       { headers: { "WWW-Authenticate": "Bearer" } },
     );
   };

@@ -9,14 +9,20 @@ import type { Health, Jobs } from "../jobs/jobs.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
 import { findJob } from "./find_job.ts";
 import { asHttpError, HttpError, invalid } from "./http_error.ts";
-import { Prediction, prediction, type PredictionNote } from "./prediction.ts";
+import {
+  Prediction,
+  prediction,
+  type PredictionApi,
+  type PredictionNote,
+  type PredictionOptions,
+} from "./prediction.ts";
 import { cogEvents, replicateEvents, streamPrediction } from "./prediction_events.ts";
 import { serverlessInput, serverlessRequest } from "./serverless_input.ts";
 
 /** What differs. */
 interface Dialect {
   readonly name: "Cog" | "Replicate";
-  readonly prefix: "" | "/v1";
+  readonly prefix: PredictionApi["prefix"];
   /** Whether the answer to a new prediction waits for it where the client says nothing. */
   readonly waits: boolean;
   /** The status of an answer to a new prediction that has ended. */
@@ -65,7 +71,7 @@ function predictionRequest(jobs: Jobs) {
 type PredictionRequest = z.infer<ReturnType<typeof predictionRequest>>;
 
 function predictions(
-  { jobs, publicUrl }: FrontEndOptions,
+  { jobs, publicUrl, sign }: FrontEndOptions,
   { dialect, schema }: {
     readonly dialect: Dialect;
     readonly schema: ReturnType<typeof predictionRequest>;
@@ -77,8 +83,11 @@ function predictions(
     },
   });
   const tags = [dialect.name];
-  const base = (c: Context) => publicUrl(c.req.raw) + dialect.prefix;
-  const shown = (c: Context, job: Job) => prediction(job, { jobs, base: base(c) });
+  const api = (c: Context): PredictionApi => ({
+    publicUrl: publicUrl(c.req.raw),
+    prefix: dialect.prefix,
+  });
+  const shown = (c: Context, job: Job) => prediction(job, { jobs, api: api(c), sign });
   const json = <S extends z.ZodType>(schema: S, description: string) => ({
     description,
     content: { "application/json": { schema } },
@@ -105,13 +114,12 @@ function predictions(
     const { input, version = null, webhook: url, webhook_events_filter: events = EVENTS } = request;
     const job = await jobs.submit(serverlessRequest(input, id), {
       origin: "cog",
-      note: { input, version, base: base(c) } satisfies PredictionNote,
+      note: { input, version, api: api(c) } satisfies PredictionNote,
       ...id !== undefined && { id },
       ...url !== undefined && { webhook: { url, events } },
     });
     if (c.req.header("accept")?.includes("text/event-stream")) {
-      const predict = (job: Job) => shown(c, job);
-      return streamPrediction(c, job.id, { jobs, dialect: cogEvents, predict });
+      return streamPrediction(c, job.id, { jobs, dialect: cogEvents, api: api(c), sign });
     }
     const ms = waitOf(c.req.header("prefer"), waits) * 1000;
     const { signal } = c.req.raw;
@@ -199,9 +207,16 @@ function predictions(
     }),
     async (c) => {
       // Files would come along where they have no address: of a hundred predictions too much at once.
-      const addresses = { link: jobs.link.bind(jobs), read: () => Promise.resolve(null) };
-      const all = (await jobs.list({ limit: PAGE }))
-        .map((job) => prediction(job, { jobs, base: base(c), addresses }));
+      const options: PredictionOptions = {
+        jobs: {
+          model: jobs.model,
+          link: (id, name) => jobs.link(id, name),
+          read: () => Promise.resolve(null),
+        },
+        api: api(c),
+        sign,
+      };
+      const all = (await jobs.list({ limit: PAGE })).map((job) => prediction(job, options));
       return c.json({ previous: null, next: null, results: await Promise.all(all) }, 200);
     },
   );
@@ -236,8 +251,7 @@ function predictions(
     async (c) => {
       const { id } = c.req.valid("param");
       await findJob(jobs, id);
-      const predict = (job: Job) => shown(c, job);
-      return streamPrediction(c, id, { jobs, dialect: replicateEvents, predict });
+      return streamPrediction(c, id, { jobs, dialect: replicateEvents, api: api(c), sign });
     },
   );
 

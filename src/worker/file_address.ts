@@ -1,21 +1,30 @@
 import type { JobFile } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 
+/** Where this server has a file of a job. */
+export function filePath(id: string, { name }: Pick<JobFile, "name">): string {
+  return `/jobs/${id}/files/${name}`;
+}
+
 /**
- * Where clients of Replicate and RunPod get a file, for they send no token when they fetch it: its address where the store has
- * one, otherwise a data: URL that is the file itself. Null where it is gone.
+ * Where clients get a file that send no token when they fetch it: its address where the store has one; otherwise one of ours; without
+ * that a data: URL, which is the file itself. Null where it is gone.
+ *
+ * @param addressOf Gives the address of a path of this server that needs no token; null: there is none, or the protocol wants the file.
  */
 export async function fileAddress(
   jobs: Pick<Jobs, "link" | "read">,
   id: string,
-  { name, type }: JobFile,
+  file: JobFile,
+  addressOf: ((path: string) => string) | null = null,
 ): Promise<string | null> {
-  const link = await jobs.link(id, name);
+  const link = await jobs.link(id, file.name);
   if (link !== null) return link;
-  const file = await jobs.read(id, name);
-  if (file === null) return null;
-  const content = await new Response(file.body).bytes();
-  return `data:${type};base64,${content.toBase64()}`;
+  if (addressOf !== null) return addressOf(filePath(id, file));
+  const stored = await jobs.read(id, file.name);
+  if (stored === null) return null;
+  const content = await new Response(stored.body).bytes();
+  return `data:${file.type};base64,${content.toBase64()}`;
 }
 
 /** Results in the order of the pictures, each before its inner resolutions: they are made in another one. */

@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
 import { type Job, JOB_STATES, type JobFile, type JobRequest } from "../jobs/job.ts";
+import { filePath } from "./file_address.ts";
 
 const Time = z.iso.datetime();
 
@@ -72,7 +73,7 @@ export function jobJson(job: Job, position: number | null, base: string): JobJso
 }
 
 export function fileJson(job: string, file: JobFile, base: string): FileJson {
-  return { ...file, url: `${base}/jobs/${job}/files/${file.name}` };
+  return { ...file, url: base + filePath(job, file) };
 }
 
 /** As it is posted. */

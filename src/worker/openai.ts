@@ -15,14 +15,15 @@ const ModelJson = z.object({
 }).openapi("OpenAIModel");
 
 /** `/v1/images/generations`, `/v1/videos` and `/v1/models`. */
-export const openai: FrontEnd = ({ jobs }) => {
+export const openai: FrontEnd = (options) => {
+  const { jobs } = options;
   const app = new OpenAPIHono({
     defaultHook: (result) => {
       if (!result.success) throw invalid(result.error);
     },
   });
   app.onError(answerOpenAiError);
-  images(app, jobs);
+  images(app, options);
   videos(app, jobs);
 
   const model = {

@@ -5,6 +5,7 @@ import { isEnded, type Job, type JobFile, type JobRequest } from "../jobs/job.ts
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue.ts";
 import { fileAddress, inOrder } from "./file_address.ts";
+import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { streamJob } from "./job_events.ts";
@@ -20,7 +21,7 @@ const ImagesJson = z.object({
 }).openapi("OpenAIImages");
 
 /** `POST /v1/images/generations`. */
-export function images(app: OpenAPIHono, jobs: Jobs): void {
+export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOptions): void {
   app.openapi(
     createRoute({
       method: "post",
@@ -65,9 +66,10 @@ export function images(app: OpenAPIHono, jobs: Jobs): void {
       const ended = await outcome(jobs, job, c.req.raw.signal);
       const asUrl =
         (body.response_format ?? (body.model?.startsWith("dall-e") ? "url" : null)) === "url";
+      const addressOf = (path: string) => publicUrl(c.req.raw) + sign(path);
       const data = inOrder(ended.files).map(async (file) =>
         asUrl
-          ? { url: await fileAddress(jobs, job.id, file) ?? gone() }
+          ? { url: await fileAddress(jobs, job.id, file, addressOf) ?? gone() }
           : { b64_json: await content(jobs, job.id, file) ?? gone() }
       );
       return c.json({
@@ -90,7 +92,7 @@ function imagesBody(jobs: Jobs) {
     ...modelFields(jobs.model),
     n: z.int().min(1).max(Math.min(10, jobs.limits.pictures)).nullish().describe("Pictures."),
     response_format: z.enum(["url", "b64_json"]).nullish().describe(
-      `"b64_json" unless the model's name is one of dall-e; an address is a data: URL where the server's store has none of its own.`,
+      `"b64_json" unless the model's name is one of dall-e; an address needs no token, for an hour.`,
     ),
     output_format: z.enum(["png", "jpeg", "webp"]).nullish(),
     stream: z.boolean().nullish(),

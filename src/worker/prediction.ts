@@ -1,16 +1,27 @@
 /** A job as Cog and Replicate see it. */
 import { z } from "@hono/zod-openapi";
-import { isEnded, type Job, type JobState } from "../jobs/job.ts";
+import { isEnded, type Job, type JobFile, type JobState } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { fileAddress, inOrder } from "./file_address.ts";
+
+/** Where a client reaches predictions. */
+export interface PredictionApi {
+  /** Where it reaches the server. */
+  readonly publicUrl: string;
+  /** What paths begin with: nothing on Cog, "/v1" on Replicate. */
+  readonly prefix: "" | "/v1";
+}
 
 /** What a job remembers of the request that made it. */
 export interface PredictionNote {
   readonly input: unknown;
   readonly version: string | null;
   /** Where predictions were reached then: webhooks have no request to tell. */
-  readonly base: string;
+  readonly api: PredictionApi;
 }
+
+/** Where nobody knows how clients reach the server. */
+const NOWHERE: PredictionApi = { publicUrl: "", prefix: "" };
 
 const STATUSES = {
   queued: "starting",
@@ -43,26 +54,25 @@ export const Prediction = z.object({
 
 export type Prediction = z.infer<typeof Prediction>;
 
-/**
- * @param base Where predictions are reached, without a slash at the end.
- * @param addresses Says where results are.
- */
-export async function prediction(
-  job: Job,
-  { jobs, base, addresses = jobs }: {
-    readonly jobs: Pick<Jobs, "model" | "link" | "read">;
-    readonly base: string;
-    readonly addresses?: Pick<Jobs, "link" | "read">;
-  },
-): Promise<Prediction> {
+/** What a prediction is told with. */
+export interface PredictionOptions {
+  readonly jobs: Pick<Jobs, "model" | "link" | "read">;
+  readonly api: PredictionApi;
+  readonly sign: (path: string) => string;
+}
+
+/** A job as a client that reaches predictions at `api` sees it. */
+export async function prediction(job: Job, options: PredictionOptions): Promise<Prediction> {
+  const { jobs, api: { publicUrl, prefix }, sign } = options;
   const note = noteOf(job);
-  const url = `${base}/predictions/${job.id}`;
+  const path = `${prefix}/predictions/${job.id}`;
+  const url = publicUrl + path;
   return {
     id: job.id,
     model: `mdm/${jobs.model.name}`,
     version: note?.version ?? null,
     input: note?.input ?? job.request,
-    output: await output(job, addresses),
+    output: await output(job, options),
     logs: logs(job),
     error: job.error?.message ?? null,
     status: STATUSES[job.state],
@@ -72,16 +82,34 @@ export async function prediction(
     metrics: metrics(job),
     source: "api",
     data_removed: false,
-    urls: { get: url, cancel: `${url}/cancel`, stream: `${url}/stream` },
+    urls: {
+      get: url,
+      cancel: `${url}/cancel`,
+      // Replicate's client sends no token there.
+      stream: publicUrl + sign(`${path}/stream`),
+    },
   };
 }
 
 /** What the webhooks of a prediction are told: all of it, as it was at the event. */
 export async function cogWebhookBody(
   job: Job,
-  jobs: Pick<Jobs, "model" | "link" | "read">,
+  options: Omit<PredictionOptions, "api">,
 ): Promise<Prediction> {
-  return await prediction(job, { jobs, base: noteOf(job)?.base ?? "" });
+  return await prediction(job, { ...options, api: noteOf(job)?.api ?? NOWHERE });
+}
+
+/**
+ * Where a result is. Cog gives files themselves, Replicate their addresses; but its clients make files of what begins with "https:" or
+ * "data:" only, so that without TLS they get the files themselves as well.
+ */
+export async function resultAddress(
+  id: string,
+  file: JobFile,
+  { jobs, api: { publicUrl, prefix }, sign }: PredictionOptions,
+): Promise<string | null> {
+  const isLinked = prefix === "/v1" && publicUrl.startsWith("https:");
+  return await fileAddress(jobs, id, file, isLinked ? (path) => publicUrl + sign(path) : null);
 }
 
 /** The line of a log by which Replicate's client knows how far a prediction is; empty before its first step. */
@@ -99,10 +127,10 @@ function logs(job: Job): string {
 /** Null until there is something. */
 async function output(
   { id, files }: Job,
-  addresses: Pick<Jobs, "link" | "read">,
+  options: PredictionOptions,
 ): Promise<string[] | null> {
   if (files.length === 0) return null;
-  const all = inOrder(files).map((file) => fileAddress(addresses, id, file));
+  const all = inOrder(files).map((file) => resultAddress(id, file, options));
   return (await Promise.all(all)).filter((address) => address !== null);
 }
 

@@ -1,11 +1,17 @@
 /** Predictions as server-sent events, in the two dialects: of Cog, and of Replicate. */
 import type { Context } from "hono";
-import { isEnded, type Job } from "../jobs/job.ts";
+import { isEnded } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue.ts";
 import { fileAddress } from "./file_address.ts";
 import { streamJob } from "./job_events.ts";
-import { type Prediction, progressLine } from "./prediction.ts";
+import {
+  type Prediction,
+  prediction,
+  type PredictionOptions,
+  progressLine,
+  resultAddress,
+} from "./prediction.ts";
 
 /** What happens to a prediction, once each. */
 type Happening =
@@ -59,10 +65,9 @@ export const replicateEvents: EventDialect = (happening) => {
   }
 };
 
-export interface PredictionStreamOptions {
+export interface PredictionStreamOptions extends PredictionOptions {
   readonly jobs: Jobs;
   readonly dialect: EventDialect;
-  readonly predict: (job: Job) => Promise<Prediction>;
 }
 
 /** Answers with all that happened to a prediction and happens until its end. A client that leaves does not stop it. */
@@ -88,20 +93,21 @@ export function streamPrediction(
 async function* happenings(
   { change, job, file }: JobEvent,
   given: { start: boolean; files: number },
-  { jobs, predict }: PredictionStreamOptions,
+  options: PredictionStreamOptions,
 ): AsyncGenerator<Happening> {
   if (job.startedAt !== null && !given.start) {
     given.start = true;
     yield { kind: "start", id: job.id };
   }
   for (; given.files < job.files.length; given.files++) {
-    const address = await fileAddress(jobs, job.id, job.files[given.files]!);
+    const address = await resultAddress(job.id, job.files[given.files]!, options);
     if (address !== null) yield { kind: "output", address, index: given.files };
   }
   if (change === "preview" && file !== undefined) {
-    const address = await fileAddress(jobs, job.id, file);
+    // It is small, and at its address the next one soon takes its place.
+    const address = await fileAddress(options.jobs, job.id, file);
     if (address !== null) yield { kind: "preview", address };
   }
   if (change === "progress") yield { kind: "log", line: progressLine(job) };
-  if (isEnded(job)) yield { kind: "end", prediction: await predict(job) };
+  if (isEnded(job)) yield { kind: "end", prediction: await prediction(job, options) };
 }

@@ -110,6 +110,7 @@ export async function runpodFile(
   id: string,
   file: JobFile,
 ): Promise<RunpodFile | null> {
+  // Without a store that has addresses RunPod's own workers give files themselves too.
   const address = await fileAddress(jobs, id, file);
   if (address === null) return null;
   const { picture, level, seed, width, height, frames } = file;

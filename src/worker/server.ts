@@ -24,6 +24,7 @@ import { probes } from "./probes.ts";
 import { runpod } from "./runpod.ts";
 import type { RunpodSettings } from "./runpod_platform.ts";
 import { pullRunpodJobs } from "./runpod_pull.ts";
+import { type SignedAddresses, signedAddresses } from "./signed_address.ts";
 import { webhookBody } from "./webhook_body.ts";
 
 /** Where and how HTTP is spoken. */
@@ -55,7 +56,7 @@ export interface ServerOptions {
   readonly queue?: string;
   /** A folder, or s3://... */
   readonly results?: string;
-  /** What webhooks are signed with; absent: a secret of our own, kept in the data folder. */
+  /** What webhooks and addresses are signed with; absent: a secret of our own, kept in the data folder. */
   readonly webhookSecret?: string;
   /** Hosts that webhooks may go to although they are not public. */
   readonly allowHosts: readonly string[];
@@ -144,12 +145,15 @@ export class Server {
     });
     parts.use(countJobs(queue, metrics));
     parts.use(sweepRegularly(queue, store, options.keepMs));
+    const secret = options.webhookSecret ?? await loadSecret(join(data, "webhook-secret"));
+    const addresses = signedAddresses(secret);
+    const { publicUrl } = options;
     const courier = parts.use(
       new Courier({
         queue,
-        secret: options.webhookSecret ?? await loadSecret(join(data, "webhook-secret")),
+        secret,
         allow: options.allowHosts,
-        bodyOf: webhookBody(service, options.publicUrl),
+        bodyOf: webhookBody(service, { publicUrl, sign: (path) => addresses.sign(path) }),
         warn: console.error,
       }),
     );
@@ -157,7 +161,7 @@ export class Server {
     parts.defer(unlisten);
     const http = options.http === null
       ? null
-      : serve(options.http, options.publicUrl, service, metrics, events);
+      : serve(options.http, { jobs: service, addresses, metrics, publicUrl }, events);
     const pull = options.runpod === null ? null : pullFrom(options.runpod, service);
     return new Server(service, parts.move(), worker, http, pull);
   }
@@ -202,9 +206,12 @@ const NO_WORKER: WorkerHealth = {
 
 function serve(
   { host, port, token, cors, allowedHosts, verbose }: HttpOptions,
-  publicUrl: string | null,
-  jobs: JobService,
-  metrics: Metrics,
+  { jobs, addresses, metrics, publicUrl }: {
+    readonly jobs: JobService;
+    readonly addresses: SignedAddresses;
+    readonly metrics: Metrics;
+    readonly publicUrl: string | null;
+  },
   { onListen }: ServerEvents,
 ): Deno.HttpServer {
   const app = createApp({
@@ -212,6 +219,7 @@ function serve(
     open: PAGE_PATHS,
     frontEnds: [plain, probes, metricsPage(metrics), cog, runpod, openai, pageFrontEnd],
     token,
+    addresses,
     publicUrl,
     cors,
     ...allowedHosts !== null && { allowedHosts },

@@ -7,13 +7,20 @@ import { runpodWebhookBody } from "./runpod_job.ts";
 /**
  * What webhooks say: a job as the front end has it that it came by.
  *
- * @param publicUrl Where clients reach the server; without it addresses of files have no host.
+ * `publicUrl` is where clients reach the server; without it addresses of files have no host. Whether it wants a token nobody knows where
+ * pictures are made for a server elsewhere, so `sign` signs in any case.
  */
-export function webhookBody(jobs: Jobs, publicUrl: string | null): (job: Job) => unknown {
+export function webhookBody(
+  jobs: Jobs,
+  { publicUrl, sign }: {
+    readonly publicUrl: string | null;
+    readonly sign: (path: string) => string;
+  },
+): (job: Job) => unknown {
   return (job) => {
     switch (job.origin) {
       case "cog":
-        return cogWebhookBody(job, jobs);
+        return cogWebhookBody(job, { jobs, sign });
       case "runpod":
         return runpodWebhookBody(job, jobs);
       default:

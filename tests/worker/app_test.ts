@@ -7,10 +7,11 @@ import { openai } from "../../src/worker/openai.ts";
 import { plain } from "../../src/worker/plain.ts";
 import { probes } from "../../src/worker/probes.ts";
 import { FakeJobs } from "./fake_jobs.ts";
-import { appOf, listening, posted } from "./server.ts";
+import { ADDRESSES, appOf, listening, posted } from "./server.ts";
 
 const ALL = [plain, probes, openai] as const;
 const TOKEN = "secret";
+const REQUEST = { prompts: ["a star"], count: 1, seed: "1", levels: false, preview: false };
 
 async function message(response: Response): Promise<string> {
   return (await response.json()).error.message;
@@ -56,6 +57,57 @@ Deno.test("the token opens, another one or another scheme does not", async () =>
     assert.equal(response.status, expected, value);
     await response.body?.cancel();
   }
+});
+
+Deno.test("a signed address opens a file without the token, also to pages of others", async () => {
+  const jobs = new FakeJobs({ finishAtOnce: true });
+  const log: string[] = [];
+  const app = appOf(jobs, ALL, { token: TOKEN, logRequest: (line) => log.push(line) });
+  const { id } = await jobs.submit(REQUEST);
+  const path = `/jobs/${id}/files/0.png`;
+  const file = await app.request(ADDRESSES.sign(path));
+  assert.equal(file.status, 200);
+  assert.equal(file.headers.get("Cross-Origin-Resource-Policy"), "cross-origin");
+  assert.ok((await file.bytes()).length > 0);
+  const withToken = await app.request(path, { headers: { Authorization: `Bearer ${TOKEN}` } });
+  assert.equal(withToken.headers.get("Cross-Origin-Resource-Policy"), "same-origin");
+  await withToken.body?.cancel();
+  assert.equal((await app.request(ADDRESSES.sign(path), { method: "HEAD" })).status, 200);
+  assert.match(log[0]!, /^GET \/jobs\/job-1\/files\/0\.png 200 \d+ ms$/);
+  assert.doesNotMatch(log.join(), /signature|until/);
+});
+
+Deno.test("what is wrong with a signed address is said", async () => {
+  const jobs = new FakeJobs({ finishAtOnce: true });
+  const app = appOf(jobs, ALL, { token: TOKEN });
+  const { id } = await jobs.submit(REQUEST);
+  const path = `/jobs/${id}/files/0.png`;
+  const hourAgo = Math.floor(Date.now() / 1000) - 3600;
+  for (const address of [ADDRESSES.sign(path, hourAgo), ADDRESSES.sign("/jobs")]) {
+    const refused = await app.request(address);
+    assert.equal(refused.status, 401);
+    assert.equal(
+      await message(refused),
+      "The address opens nothing, or no longer: ask the server for a new one.",
+    );
+  }
+  const removal = await app.request(ADDRESSES.sign(`/jobs/${id}`), { method: "DELETE" });
+  assert.equal(removal.status, 401);
+  assert.notEqual(await jobs.get(id), null);
+  const missing = await app.request(ADDRESSES.sign(`/jobs/${id}/files/9.png`));
+  assert.equal(missing.status, 404);
+});
+
+Deno.test("a defect of a signed address is logged without its signature", async () => {
+  const jobs = new FakeJobs({ finishAtOnce: true });
+  const log: string[] = [];
+  const app = appOf(jobs, ALL, { token: TOKEN, logDefect: (line) => log.push(line) });
+  const { id } = await jobs.submit(REQUEST);
+  jobs.read = () => Promise.reject(new TypeError("the disk is on fire"));
+  const failed = await app.request(ADDRESSES.sign(`/jobs/${id}/files/0.png`));
+  assert.equal(failed.status, 500);
+  assert.match(log.join(), /^GET \/jobs\/job-1\/files\/0\.png failed/);
+  assert.doesNotMatch(log.join() + await failed.text(), /signature|until=/);
 });
 
 Deno.test("what is not there is 404, in the shape of the front end that it looks like", async () => {

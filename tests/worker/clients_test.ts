@@ -1,13 +1,15 @@
 /** The clients that people have, against a server as it is, with the model that comes along: what they ask for is there as pictures. */
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import Replicate, { validateWebhook } from "replicate";
+import Replicate, { type FileOutput, validateWebhook } from "replicate";
 import runpodSdk from "runpod-sdk";
 import { readPng } from "../media/png_pixels.ts";
 import { ServeProcess } from "./serve_process.ts";
 
 const PROMPT = "a red circle on a blue background";
 const TOKEN = "secret";
+/** Where clients believe the server to be: behind a proxy that speaks TLS. */
+const PUBLIC = "https://pictures.example";
 const WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr";
 
 /** The width of a PNG, which has to be whole. */
@@ -46,12 +48,14 @@ Deno.test("official clients and a server with the model that comes along", async
   stack.defer(() => Deno.remove(data, { recursive: true }));
   const server = stack.use(ServeProcess.start(
     "serve",
-    ...["--port", "0", "--data", data, "--token", TOKEN, "--allow-host", "127.0.0.1"],
+    ...["--port", "0", "--data", data, "--token", TOKEN, "--allow-host", "127.0.0.1", "--verbose"],
+    ...["--public-url", PUBLIC],
     ...["--webhook-secret", WEBHOOK_SECRET, "--max-pictures", "4"],
   ));
   const url = await server.url();
   const openai = new OpenAI({ apiKey: TOKEN, baseURL: `${url}/v1`, maxRetries: 0 });
-  const replicate = new Replicate({ auth: TOKEN, baseUrl: `${url}/v1`, useFileOutput: false });
+  const proxied: typeof fetch = (input, init) => fetch(String(input).replace(PUBLIC, url), init);
+  const replicate = new Replicate({ auth: TOKEN, baseUrl: `${PUBLIC}/v1`, fetch: proxied });
   const endpoint = runpodSdk(TOKEN, { baseUrl: `${url}/v2` }).endpoint("mdm")!;
   const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
   let picture: Uint8Array;
@@ -80,6 +84,15 @@ Deno.test("official clients and a server with the model that comes along", async
     ]);
   });
 
+  await t.step("openai: an address that needs no token", async () => {
+    const { data: [made] } = await openai.images.generate({
+      prompt: PROMPT,
+      response_format: "url",
+      ...{ seed: 7, steps: 4 },
+    }) as OpenAI.ImagesResponse & { data: [OpenAI.Image] };
+    assert.deepEqual(await (await proxied(made.url!)).bytes(), picture);
+  });
+
   await t.step("openai: what is wrong", async () => {
     const tooMany = openai.images.generate({ prompt: PROMPT, n: 5 });
     await assert.rejects(tooMany, (error) => error instanceof OpenAI.BadRequestError);
@@ -91,8 +104,18 @@ Deno.test("official clients and a server with the model that comes along", async
 
   await t.step("replicate: runs, and the same seed gives the same picture", async () => {
     const input = { prompt: PROMPT, seed: 7, num_inference_steps: 4 };
-    const [output] = await replicate.run("mdm/shapes32", { input }) as string[];
-    assert.deepEqual(decode(output), picture);
+    const [file] = await replicate.run("mdm/shapes32", { input }) as [FileOutput];
+    assert.deepEqual(await (await file.blob()).bytes(), picture);
+  });
+
+  await t.step("replicate: streams, and sends no token for it", async () => {
+    const input = { prompt: PROMPT, seed: 7, num_inference_steps: 4 };
+    const output: string[] = [];
+    for await (const { event, data } of replicate.stream("mdm/shapes32", { input })) {
+      if (event === "output") output.push(data);
+    }
+    assert.equal(output.length, 1);
+    assert.deepEqual(await (await proxied(output[0]!)).bytes(), picture);
   });
 
   await t.step(
@@ -106,14 +129,17 @@ Deno.test("official clients and a server with the model that comes along", async
           webhook_events_filter: ["start", "completed"],
         });
         assert.equal(made.status, "starting");
+        let output: string[] | null = null;
         for (const status of ["processing", "succeeded"]) {
           const request = await next();
           assert.ok(await validateWebhook(request.clone(), WEBHOOK_SECRET));
           const prediction = await request.json();
           assert.deepEqual([prediction.id, prediction.status], [made.id, status]);
+          output = prediction.output;
         }
+        assert.deepEqual(await (await proxied(output![0]!)).bytes(), picture);
         const got = await replicate.predictions.get(made.id);
-        assert.deepEqual(decode((got.output as string[])[0]), picture);
+        assert.deepEqual(await (await proxied((got.output as string[])[0]!)).bytes(), picture);
       }),
   );
 
@@ -162,7 +188,7 @@ Deno.test("official clients and a server with the model that comes along", async
     assert.deepEqual([...origins].sort(), ["cog", "openai", "runpod"]);
     const made = jobs.filter(({ state }: { state: string }) => state === "succeeded");
     for (const { files } of made) {
-      const file = await fetch(files[0].url, { headers });
+      const file = await proxied(files[0].url, { headers });
       assert.equal(widthOf(await file.bytes()), 32);
     }
     const [{ id }] = made;
@@ -206,5 +232,11 @@ Deno.test("official clients and a server with the model that comes along", async
       assert.equal(answer.status, 401, path);
       await answer.body?.cancel();
     }
+  });
+
+  await t.step("requests are told of without what opens an address", () => {
+    assert.match(server.said, /^GET \/jobs\/[\w-]+\/files\/0\.png 200 \d+ ms$/m);
+    assert.match(server.said, /^GET \/v1\/predictions\/[\w-]+\/stream 200 \d+ ms$/m);
+    assert.doesNotMatch(server.said, /signature|until=/);
   });
 });

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import Replicate, { parseProgressFromLogs } from "replicate";
+import Replicate, { type FileOutput, parseProgressFromLogs } from "replicate";
 import { UsageError } from "../../src/errors.ts";
 import type { Job } from "../../src/jobs/job.ts";
 import { cog } from "../../src/worker/cog.ts";
+import { plain } from "../../src/worker/plain.ts";
 import { cogWebhookBody, type Prediction } from "../../src/worker/prediction.ts";
 import { FakeJobs, type FakeOptions } from "./fake_jobs.ts";
-import { appOf, listening } from "./server.ts";
+import { ADDRESSES, appOf, listening, posted } from "./server.ts";
 
+const HTTPS = "https://mdm.example";
+const TOKEN = "secret";
 const STAR = { input: { prompt: "a star", seed: 7 } };
 
 function start(options: FakeOptions = {}) {
@@ -308,9 +311,59 @@ Deno.test("files that have an address are given by it, also to a webhook", async
   assert.deepEqual(made.output, ["https://files/job-1/0.png"]);
   const job = (await jobs.get("job-1"))!;
   assert.deepEqual(job.webhook, { url: webhook, events: filter });
-  assert.deepEqual(await cogWebhookBody(job, linked), made);
+  const sign = (path: string) => path;
+  assert.deepEqual(await cogWebhookBody(job, { jobs: linked, sign }), made);
   const [listed] = (await (await send("/predictions", { method: "GET" })).json()).results;
   assert.deepEqual(listed.output, made.output);
+});
+
+Deno.test("Replicate gives signed addresses of files and streams, Cog files themselves", async () => {
+  const jobs = new FakeJobs({ finishAtOnce: true });
+  const app = appOf(jobs, [plain, cog], { token: TOKEN, publicUrl: HTTPS });
+  const headers = { Authorization: `Bearer ${TOKEN}` };
+  const make = async (path: string) => {
+    const response = await app.request(path, posted(STAR, { ...headers, Prefer: "wait" }));
+    return await answer(response, path === "/predictions" ? 200 : 201);
+  };
+  const made = await make("/v1/predictions");
+  const signed = "\\?until=\\d+&signature=[\\w-]{43}$";
+  assert.match(made.output![0]!, new RegExp(`^${HTTPS}/jobs/job-1/files/0.png${signed}`));
+  assert.match(made.urls.stream, new RegExp(`^${HTTPS}/v1/predictions/job-1/stream${signed}`));
+  assert.equal(made.urls.get, `${HTTPS}/v1/predictions/job-1`);
+  const file = await app.request(made.output![0]!);
+  assert.deepEqual((await file.bytes()).subarray(1, 4), PNG);
+  const [output, done] = await events(await app.request(made.urls.stream));
+  assert.deepEqual([output, done], [["output", made.output![0]!], ["done", "{}"]]);
+  const embedded = await make("/predictions");
+  assert.match(embedded.output![0]!, /^data:image\/png;base64,/);
+  const [first] = await events(await app.request(embedded.urls.stream));
+  assert.deepEqual(first, ["output", embedded.output![0]!]);
+  const webhook = async (id: string, note?: unknown) => {
+    const job = (await jobs.get(id))!;
+    const told = note === undefined ? job : { ...job, note };
+    return await cogWebhookBody(told, { jobs, sign: (path) => ADDRESSES.sign(path) });
+  };
+  assert.deepEqual(await webhook(made.id), made);
+  assert.deepEqual(await webhook(embedded.id), embedded);
+  const { output: nowhere } = await webhook(made.id, { input: {}, version: null });
+  assert.match(nowhere![0]!, /^data:image\/png;base64,/);
+  const list = await app.request("/v1/predictions", { headers });
+  const { results } = await list.json();
+  assert.deepEqual(results[1].output, made.output);
+});
+
+Deno.test("a preview in a stream is the file itself, for the next one takes its place", async () => {
+  const jobs = new FakeJobs();
+  const app = appOf(jobs, [plain, cog], { publicUrl: HTTPS });
+  const { id, urls } = await answer(app.request("/v1/predictions", posted(STAR)), 202);
+  const heard = events(await app.request(urls.stream));
+  jobs.begin(id);
+  await jobs.preview(id);
+  await jobs.picture(id);
+  jobs.finish(id);
+  const [preview, output] = await heard;
+  assert.match(preview!.join(), /^preview,data:image\/png;base64,/);
+  assert.deepEqual(output, ["output", `${HTTPS}/jobs/${id}/files/0.png`]);
 });
 
 Deno.test("without a filter a webhook hears of everything", async () => {
@@ -505,6 +558,28 @@ Deno.test("Replicate's client streams a prediction", () =>
     await made;
     assert.deepEqual(heard.filter((event) => event !== "logs"), ["output", "done"]);
   }));
+
+Deno.test("Replicate's client streams from a server with a token, and fetches files", async () => {
+  const jobs = new FakeJobs({ finishAtOnce: true });
+  const app = appOf(jobs, [plain, cog], { token: TOKEN, publicUrl: HTTPS });
+  await listening(app, async (url) => {
+    const client = new Replicate({
+      auth: TOKEN,
+      baseUrl: `${HTTPS}/v1`,
+      // In the place of a proxy that speaks TLS.
+      fetch: (input, init) => fetch(String(input).replace(HTTPS, url), init),
+    });
+    const heard: string[] = [];
+    for await (const { event, data } of client.stream("mdm/shapes32", { input: STAR.input })) {
+      heard.push(event === "output" ? data : event);
+    }
+    assert.match(heard[0]!, /^https:\/\/mdm\.example\/jobs\/job-1\/files\/0\.png\?until=/);
+    assert.deepEqual(heard.slice(1), ["done"]);
+    const [file] = await client.run("mdm/shapes32", { input: STAR.input }) as [FileOutput];
+    assert.equal(file.url().pathname, "/jobs/job-2/files/0.png");
+    assert.deepEqual((await (await file.blob()).bytes()).subarray(1, 4), PNG);
+  });
+});
 
 Deno.test("a connection that is cut cancels what it waits for", () =>
   withClient(async (client, jobs) => {

@@ -44,6 +44,10 @@ Deno.test("the official client gets addresses of pictures that it can fetch", as
   await withClient({ finishAtOnce: true }, async (client, jobs) => {
     const asked = { prompt: "a star", size: "auto", output_format: "webp" } as const;
     const explicit = await client.images.generate({ ...asked, response_format: "url" });
+    assert.match(
+      explicit.data![0]!.url!,
+      /^http:\/\/127\.0\.0\.1:\d+\/jobs\/job-1\/files\/0\.webp\?until=\d+&signature=[\w-]+$/,
+    );
     const legacy = await client.images.generate({ ...asked, model: "dall-e-3" });
     for (const { data } of [explicit, legacy]) {
       assert.equal(data![0]!.b64_json, undefined);
@@ -56,6 +60,13 @@ Deno.test("the official client gets addresses of pictures that it can fetch", as
     const stored = await client.images.generate({ ...asked, response_format: "url" });
     assert.equal(stored.data![0]!.url, "https://store.example/job-3/0.webp");
   });
+});
+
+Deno.test("where there is no token, addresses of pictures have no signature", async () => {
+  const app = appOf(new FakeJobs({ finishAtOnce: true }), [plain, openai]);
+  const body = { prompt: "a star", response_format: "url" };
+  const { data } = await (await app.request("/v1/images/generations", posted(body))).json();
+  assert.deepEqual(data, [{ url: "http://localhost/jobs/job-1/files/0.png" }]);
 });
 
 Deno.test("extras of ours are passed on", async () => {

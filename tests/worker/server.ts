@@ -1,7 +1,11 @@
 /** What tests of the server have in common. */
 import { type AppOptions, createApp } from "../../src/worker/app.ts";
 import type { FrontEnd } from "../../src/worker/front_end.ts";
+import { signedAddresses } from "../../src/worker/signed_address.ts";
 import type { FakeJobs } from "./fake_jobs.ts";
+
+/** What opens paths of the servers of tests. */
+export const ADDRESSES = signedAddresses("a secret of webhooks");
 
 export type App = ReturnType<typeof createApp>;
 
@@ -11,7 +15,7 @@ export function appOf(
   frontEnds: readonly [FrontEnd, ...FrontEnd[]],
   options: Partial<AppOptions> = {},
 ): App {
-  return createApp({ jobs, frontEnds, token: null, ...options });
+  return createApp({ jobs, frontEnds, token: null, addresses: ADDRESSES, ...options });
 }
 
 /** A request with a body of JSON. */
