@@ -10,6 +10,7 @@ import {
 import type { PictureEnd, PictureNews } from "./engine.ts";
 import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
 import { jobError, JobFailed } from "./job_error.ts";
+import { LONGEST_TIMER } from "./longest_timer.ts";
 import type { Moderator } from "./moderation.ts";
 import type { EncodedLevel, PictureTask, PictureTimings } from "./picture_task.ts";
 import { planJob, seedOf } from "./pictures.ts";
@@ -395,9 +396,6 @@ export class JobRun {
     return timers;
   }
 }
-
-/** Milliseconds that timers can wait: 32 bits. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 const NOTHING: PictureTimings = { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 };
 

@@ -2,6 +2,7 @@ import { UsageError } from "../errors.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
+import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob } from "./pictures.ts";
 import { type JobEvent, type JobQueue, NotTaking } from "./queue.ts";
 import type { ResultStore, StoredFile } from "./store.ts";
@@ -114,7 +115,7 @@ export class JobService implements Jobs {
 
   async wait(id: string, ms: number, signal?: AbortSignal): Promise<Job | null> {
     const over = new AbortController();
-    const timer = setTimeout(() => over.abort(), ms);
+    const timer = setTimeout(() => over.abort(), Math.min(ms, LONGEST_TIMER));
     const until = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
     let last: Job | null = null;
     try {
