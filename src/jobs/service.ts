@@ -25,7 +25,14 @@ const CANCEL_MS = 3000;
 
 /** Jobs of a queue and a store, within limits. */
 export class JobService implements Jobs {
+  readonly #closed = new AbortController();
+
   constructor(private readonly options: JobServiceOptions) {}
+
+  /** Ends all events, and waits, after what has been heard: nobody follows jobs here any more. */
+  close(): void {
+    this.#closed.abort();
+  }
 
   get model(): ModelCard {
     return this.options.card;
@@ -91,16 +98,18 @@ export class JobService implements Jobs {
       coming.push(event);
       wake();
     });
+    const over = AbortSignal.any([signal, this.#closed.signal]);
     const stop = () => wake();
-    signal.addEventListener("abort", stop);
+    over.addEventListener("abort", stop);
     try {
       const job = await this.get(id);
       if (job === null) return;
       yield { change: "state", job };
       if (isEnded(job)) return;
-      while (!signal.aborted) {
+      while (true) {
         const event = coming.shift();
         if (event === undefined) {
+          if (over.aborted) return;
           await new Promise<void>((resolve) => wake = resolve);
           continue;
         }
@@ -109,7 +118,7 @@ export class JobService implements Jobs {
       }
     } finally {
       unlisten();
-      signal.removeEventListener("abort", stop);
+      over.removeEventListener("abort", stop);
     }
   }
 

@@ -235,6 +235,21 @@ Deno.test("who stops listening is forgotten", async () => {
   assert.equal(listeners, 0);
 });
 
+Deno.test("when nobody follows jobs any more, events end after what has been heard", async () => {
+  await using place = await JobPlace.open();
+  const service = serviceOf(place);
+  const [id, other] = [await place.add(), await place.add()];
+  const events = service.events(id, new AbortController().signal);
+  await events.next();
+  const waiting = service.wait(other, 60_000);
+  assert.ok(await isPending(waiting));
+  await service.cancel(id);
+  service.close();
+  assert.deepEqual((await Array.fromAsync(events)).map(({ job }) => job.state), ["canceled"]);
+  assert.equal((await waiting)?.state, "queued");
+  assert.equal((await service.wait(other, 60_000))?.state, "queued");
+});
+
 Deno.test("a wait ends with the job, with its time, or with who waits", async (t) => {
   await using place = await JobPlace.open();
   const service = serviceOf(place);
