@@ -1,4 +1,3 @@
-import type { SavedPicture } from "../pipeline/batch.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import {
   CHECKPOINT_TYPE,
@@ -12,7 +11,7 @@ import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts
 import { jobError, JobFailed } from "./job_error.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import type { Moderator } from "./moderation.ts";
-import type { EncodedLevel, PictureTask, PictureTimings } from "./picture_task.ts";
+import type { Checkpoint, EncodedLevel, PictureTask, PictureTimings } from "./picture_task.ts";
 import { planJob, seedOf } from "./pictures.ts";
 import type { Heartbeat, JobQueue, Lease } from "./queue.ts";
 import type { ResultStore } from "./store.ts";
@@ -145,7 +144,7 @@ export class JobRun {
   async #make(
     i: number,
     task: Omit<PictureTask, "id">,
-  ): Promise<{ saved: SavedPicture | null } | null> {
+  ): Promise<{ saved: Checkpoint | null } | null> {
     const end = await this.options.maker.make(task, {
       signal: this.#abort.signal,
       onNews: (news) => this.#hear(i, news),
@@ -214,8 +213,8 @@ export class JobRun {
   }
 
   /** A checkpoint that is not there, or no good, is none: the picture begins again, to the same result. */
-  async #readCheckpoints(): Promise<Map<number, SavedPicture>> {
-    const saved = new Map<number, SavedPicture>();
+  async #readCheckpoints(): Promise<Map<number, Checkpoint>> {
+    const saved = new Map<number, Checkpoint>();
     for (const name of this.lease.checkpoints) {
       const picture = pictureOf(name);
       if (picture === null || picture >= this.#pictures.length) continue;
@@ -232,7 +231,7 @@ export class JobRun {
   }
 
   async #writeCheckpoints(
-    stopped: readonly [number, { saved: SavedPicture | null } | null][],
+    stopped: readonly [number, { saved: Checkpoint | null } | null][],
   ): Promise<string[]> {
     const names: string[] = [];
     for (const [picture, end] of stopped) {

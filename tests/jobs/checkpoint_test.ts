@@ -10,6 +10,7 @@ import {
 
 const SAVED = {
   step: 99_999,
+  weights: "0123abcd",
   latents: [Float32Array.of(1.5, -0, 1e-40), Float32Array.of(7)],
   estimates: [Float32Array.of(4, 5, 6), Float32Array.of(-7)],
 };
@@ -43,15 +44,16 @@ Deno.test("a file that is cut anywhere is no checkpoint", () => {
 });
 
 Deno.test("tensors that are no picture on its way are no checkpoint", async (t) => {
-  const levels = { "latent.0": [1, 2], "estimate.0": [3, 4] };
+  const levels = { weights: [48], "latent.0": [1, 2], "estimate.0": [3, 4] };
   const cases: Record<string, Uint8Array<ArrayBuffer>> = {
     "no tensors": tensors({}),
     "no step": tensors(levels),
+    "no model": tensors({ step: [1], "latent.0": [1, 2], "estimate.0": [3, 4] }),
     "a broken step": tensors({ step: [1.5], ...levels }),
     "a step before the first": tensors({ step: [-1], ...levels }),
     "a step that is no number": tensors({ step: [NaN], ...levels }),
-    "no levels": tensors({ step: [1] }),
-    "no estimates": tensors({ step: [1], "latent.0": [1, 2] }),
+    "no levels": tensors({ step: [1], weights: [48] }),
+    "no estimates": tensors({ step: [1], weights: [48], "latent.0": [1, 2] }),
     "an estimate of another size": tensors({ step: [1], ...levels, "estimate.0": [3] }),
     "a level less": tensors({ step: [1], ...levels, "latent.1": [1] }),
     "halves": encodeSafetensors(

@@ -11,7 +11,12 @@ const allowed = Promise.resolve({ allow: true } as const);
 const never = new Promise<never>(() => {});
 
 /** A picture after one step. */
-const SAVED = { step: 1, latents: [Float32Array.of(1, 2)], estimates: [Float32Array.of(3, 4)] };
+const SAVED = {
+  step: 1,
+  weights: "0a",
+  latents: [Float32Array.of(1, 2)],
+  estimates: [Float32Array.of(3, 4)],
+};
 
 /** Keeps what is said on stderr, and looks at it. */
 function hush(): Disposable & { readonly said: string } {

@@ -182,7 +182,12 @@ Deno.test("without grace what runs is given back, as far as it is", async () => 
   first!.end(made());
   await kept.promise;
   unlisten();
-  const saved = { step: 1, latents: [Float32Array.of(1)], estimates: [Float32Array.of(2)] };
+  const saved = {
+    step: 1,
+    weights: "0a",
+    latents: [Float32Array.of(1)],
+    estimates: [Float32Array.of(2)],
+  };
   place.maker.save = () => second!.end({ kind: "saved", id: "", saved });
   await runner.drain(0);
   const { state, attempts, files } = await place.job();

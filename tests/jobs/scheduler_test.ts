@@ -3,6 +3,7 @@ import { mock } from "node:test";
 import { MdmError } from "../../src/errors.ts";
 import { encodeLevels, encodingOf } from "../../src/jobs/encode_levels.ts";
 import type {
+  Checkpoint,
   EncodedLevel,
   PictureEvent,
   PictureRequest,
@@ -10,7 +11,7 @@ import type {
   StepEvent,
 } from "../../src/jobs/picture_task.ts";
 import { StepScheduler } from "../../src/jobs/scheduler.ts";
-import { Batch, type SavedPicture } from "../../src/pipeline/batch.ts";
+import { Batch } from "../../src/pipeline/batch.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { makeVideoModel } from "../video_model.ts";
 
@@ -121,7 +122,7 @@ async function mix(
   const slots = 1 + roll(4);
 
   const ended = new Map<string, readonly EncodedLevel[]>();
-  const saved = new Map<string, SavedPicture | null>();
+  const saved = new Map<string, Checkpoint | null>();
   const isOpen = ({ id }: PictureTask) => !ended.has(id) && !canceled.has(id);
   let steps = 0;
   const watch = (work: Work, onEvent: (event: PictureEvent | StepEvent) => void) => {
@@ -377,14 +378,19 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     }
   });
 
-  await t.step("a state of another size is none: the picture begins", async () => {
+  await t.step("a state of another size, run or model is none: the picture begins", async () => {
     await using work = fresh(1);
-    const state = (step: number, ...sizes: readonly number[]): SavedPicture => {
+    const state = (step: number, ...sizes: readonly number[]): Checkpoint => {
       const latents = sizes.map((size) => new Float32Array(size));
-      return { step, latents, estimates: latents };
+      return { step, weights: IDENTITY.weights, latents, estimates: latents };
     };
     const sizes = [32 * 32 * 3, 16 * 16 * 3];
-    const states = [state(1, ...sizes.slice(1)), state(1, sizes[0]!, 3), state(3, ...sizes)];
+    const states = [
+      state(1, ...sizes.slice(1)),
+      state(1, sizes[0]!, 3),
+      state(3, ...sizes),
+      { ...state(1, ...sizes), weights: "1" },
+    ];
     for (const [i, saved] of states.entries()) {
       work.scheduler.add(task(`${i}`, RED, { saved }));
       const { files } = await work.until("made", `${i}`);
