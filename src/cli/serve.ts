@@ -40,7 +40,8 @@ export const COMMAND = {
     {
       long: "public-url",
       value: "URL",
-      description: "Where clients reach this server, if not where they say that they do",
+      description:
+        "Where clients reach this server, if not where they say that they do; without a token it answers by this name and this machine's own only",
     },
     {
       long: "cors",

@@ -87,7 +87,7 @@ export const WORKER_OPTIONS = [
     long: "moderation",
     value: "URL",
     description:
-      "Is asked before each job and after each picture: see docs/deploy.md; without an answer nothing is made",
+      "Is asked before each job and after each picture and preview: see docs/deploy.md; without an answer nothing is made",
   },
   {
     long: "allow-host",

@@ -186,6 +186,7 @@ export class JobRun {
     { step, file: level }: PictureNews & { kind: "preview" },
   ): Promise<void> {
     const file = this.#fileOf(i, level, `preview-${i}-${step}`, true);
+    allow(await this.options.moderator.after(this.job, file, level.bytes));
     await this.#put(file, level);
     this.#previews.set(`${i} ${level.level}`, file);
     await this.#tell();

@@ -11,7 +11,7 @@ export type Verdict = { readonly allow: true } | { readonly allow: false; readon
 export interface Moderator {
   /** Judges what is asked for, before anything is computed. */
   before(job: Job): Promise<Verdict>;
-  /** Judges a result, before anybody sees it. */
+  /** Judges a result or a preview, before anybody sees it. */
   after(job: Job, file: JobFile, bytes: Uint8Array<ArrayBuffer>): Promise<Verdict>;
 }
 
@@ -22,7 +22,7 @@ const REASON_LETTERS = 500;
 const Answer = z.object({ allow: z.boolean(), reason: z.string().optional() });
 
 /**
- * Gives the moderator at an address, which gets `{stage: "before", job, request}` and, of each result,
+ * Gives the moderator at an address, which gets `{stage: "before", job, request}` and, of each result and preview,
  * `{stage: "after", job, picture, type, image}` (base64, of that MIME type), and answers 200 with `{allow: true}` or
  * `{allow: false, reason}`. Without an address all is allowed.
  *

@@ -101,6 +101,21 @@ Deno.test("of a picture that is refused after nothing is kept, nor of those besi
   assert.deepEqual(place.names, []);
 });
 
+Deno.test("a preview that is refused is not shown, and ends its job", async () => {
+  await using place = await JobPlace.open();
+  await place.add({ preview: true });
+  const after: Moderator["after"] = (_, { name }) =>
+    Promise.resolve({ allow: false, reason: `Not ${name}.` });
+  const end = (await place.take({ moderator: { ...ALLOW, after } })).run();
+  const [ask] = await place.maker.asked(1);
+  ask!.preview(1, level([1], { level: 1, width: 16, height: 16 }));
+  assert.equal(await end, "failed");
+  assert.equal(ask!.signal.aborted, true);
+  const { error, progress } = await place.job();
+  assert.deepEqual(error, { code: "refused", message: "Not preview-0-1-16x16.png." });
+  assert.deepEqual([progress.previews, place.names], [[], []]);
+});
+
 Deno.test("where moderation gives no answer the job fails, and says so", async () => {
   await using place = await JobPlace.open();
   await place.add();
