@@ -1,5 +1,6 @@
 /** What "mdm serve" and "mdm worker" have in common. */
 import { MdmError, UsageError } from "../errors.ts";
+import { requestAdapter } from "../gpu/device.ts";
 import { checkSecret } from "../jobs/webhook_secret.ts";
 import { runpodSettings } from "../worker/runpod_platform.ts";
 import type { Server, ServerEvents, ServerOptions } from "../worker/server.ts";
@@ -86,7 +87,7 @@ export const WORKER_OPTIONS = [
     long: "moderation",
     value: "URL",
     description:
-      "Is asked before each job and after each picture: see docs/deploy.md; without an answer nothing is made",
+      "Is asked before each job and after each picture and preview: see docs/deploy.md; without an answer nothing is made",
   },
   {
     long: "public-url",
@@ -198,6 +199,8 @@ export async function runServer(
   try {
     return await Promise.race([work(server), failed.promise]);
   } finally {
+    // The engine's thread unloads the driver when it ends, which must not be while the process does: here it stays.
+    if (options.worker) await requestAdapter();
     await server.stop(graceMs);
   }
 }

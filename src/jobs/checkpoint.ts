@@ -2,7 +2,7 @@
 import { encodeSafetensors } from "../checkpoint/safetensors.ts";
 import { headerLength, LENGTH_BYTES, parseHeader } from "../checkpoint/header.ts";
 import { MdmError } from "../errors.ts";
-import type { SavedPicture } from "../pipeline/batch.ts";
+import type { Checkpoint } from "./picture_task.ts";
 
 export const CHECKPOINT_TYPE = "application/octet-stream";
 
@@ -19,10 +19,12 @@ export function pictureOf(name: string): number | null {
 
 /** Writes down how far a picture is. */
 export function encodeCheckpoint(
-  { step, latents, estimates }: SavedPicture,
+  { step, weights, latents, estimates }: Checkpoint,
 ): Uint8Array<ArrayBuffer> {
   const tensors = new Map<string, { shape: number[]; data: Float32Array }>();
   tensors.set("step", { shape: [1], data: Float32Array.of(step) });
+  const letters = Float32Array.from(new TextEncoder().encode(weights));
+  tensors.set("weights", { shape: [letters.length], data: letters });
   for (const [level, data] of latents.entries()) {
     tensors.set(`latent.${level}`, { shape: [data.length], data });
     tensors.set(`estimate.${level}`, {
@@ -39,7 +41,7 @@ export function encodeCheckpoint(
  * @param name For the message.
  * @throws {MdmError} When it is not one.
  */
-export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, name: string): SavedPicture {
+export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, name: string): Checkpoint {
   const size = bytes.length;
   if (size < LENGTH_BYTES) throw new MdmError(`Cannot load "${name}": it has only ${size} bytes.`);
   const length = headerLength(name, bytes, size);
@@ -59,11 +61,13 @@ export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, name: string): 
     }
   };
   const [step] = numbers("step") ?? [];
+  const letters = numbers("weights");
   const [latents, estimates] = [all("latent"), all("estimate")];
   const fits = latents.length > 0 && latents.length === estimates.length &&
     latents.every((data, i) => data.length === estimates[i]!.length);
-  if (step === undefined || !Number.isInteger(step) || step < 0 || !fits) {
+  if (step === undefined || !Number.isInteger(step) || step < 0 || letters === null || !fits) {
     throw new MdmError(`Cannot go on from "${name}": it is no checkpoint of a picture.`);
   }
-  return { step, latents, estimates };
+  const weights = new TextDecoder().decode(Uint8Array.from(letters));
+  return { step, weights, latents, estimates };
 }

@@ -1,4 +1,3 @@
-import type { SavedPicture } from "../pipeline/batch.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import {
   CHECKPOINT_TYPE,
@@ -10,8 +9,9 @@ import {
 import type { PictureEnd, PictureNews } from "./engine.ts";
 import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
 import { jobError, JobFailed } from "./job_error.ts";
+import { LONGEST_TIMER } from "./longest_timer.ts";
 import type { Moderator } from "./moderation.ts";
-import type { EncodedLevel, PictureTask, PictureTimings } from "./picture_task.ts";
+import type { Checkpoint, EncodedLevel, PictureTask, PictureTimings } from "./picture_task.ts";
 import { planJob, seedOf } from "./pictures.ts";
 import type { Heartbeat, JobQueue, Lease } from "./queue.ts";
 import type { ResultStore } from "./store.ts";
@@ -113,7 +113,6 @@ export class JobRun {
     const { moderator, model } = this.options;
     const { pictures, output, steps } = planJob(job.request, model);
     this.#steps = steps;
-    const shown = { ...output, preview: output.preview && !moderator.judges };
     const made = new Set(this.#files.map(({ picture }) => picture));
     this.#pictures = pictures.map((_, i) => {
       const first = made.has(i) ? steps : 0;
@@ -130,7 +129,7 @@ export class JobRun {
       const state = saved.get(i);
       return await this.#make(i, {
         request,
-        output: shown,
+        output,
         priority: job.priority,
         createdAt: job.createdAt,
         ...state !== undefined && { saved: state },
@@ -145,7 +144,7 @@ export class JobRun {
   async #make(
     i: number,
     task: Omit<PictureTask, "id">,
-  ): Promise<{ saved: SavedPicture | null } | null> {
+  ): Promise<{ saved: Checkpoint | null } | null> {
     const end = await this.options.maker.make(task, {
       signal: this.#abort.signal,
       onNews: (news) => this.#hear(i, news),
@@ -187,6 +186,7 @@ export class JobRun {
     { step, file: level }: PictureNews & { kind: "preview" },
   ): Promise<void> {
     const file = this.#fileOf(i, level, `preview-${i}-${step}`, true);
+    allow(await this.options.moderator.after(this.job, file, level.bytes));
     await this.#put(file, level);
     this.#previews.set(`${i} ${level.level}`, file);
     await this.#tell();
@@ -214,8 +214,8 @@ export class JobRun {
   }
 
   /** A checkpoint that is not there, or no good, is none: the picture begins again, to the same result. */
-  async #readCheckpoints(): Promise<Map<number, SavedPicture>> {
-    const saved = new Map<number, SavedPicture>();
+  async #readCheckpoints(): Promise<Map<number, Checkpoint>> {
+    const saved = new Map<number, Checkpoint>();
     for (const name of this.lease.checkpoints) {
       const picture = pictureOf(name);
       if (picture === null || picture >= this.#pictures.length) continue;
@@ -232,7 +232,7 @@ export class JobRun {
   }
 
   async #writeCheckpoints(
-    stopped: readonly [number, { saved: SavedPicture | null } | null][],
+    stopped: readonly [number, { saved: Checkpoint | null } | null][],
   ): Promise<string[]> {
     const names: string[] = [];
     for (const [picture, end] of stopped) {
@@ -396,9 +396,6 @@ export class JobRun {
     return timers;
   }
 }
-
-/** Milliseconds that timers can wait: 32 bits. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 const NOTHING: PictureTimings = { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 };
 

@@ -9,11 +9,9 @@ import { checkOutgoing, fetchOutgoing, hostOf } from "./outgoing.ts";
 export type Verdict = { readonly allow: true } | { readonly allow: false; readonly reason: string };
 
 export interface Moderator {
-  /** Whether anybody is asked at all: then nothing may be seen that was not judged, such as previews. */
-  readonly judges: boolean;
   /** Judges what is asked for, before anything is computed. */
   before(job: Job): Promise<Verdict>;
-  /** Judges a result, before anybody sees it. */
+  /** Judges a result or a preview, before anybody sees it. */
   after(job: Job, file: JobFile, bytes: Uint8Array<ArrayBuffer>): Promise<Verdict>;
 }
 
@@ -24,7 +22,7 @@ const REASON_LETTERS = 500;
 const Answer = z.object({ allow: z.boolean(), reason: z.string().optional() });
 
 /**
- * Gives the moderator at an address, which gets `{stage: "before", job, request}` and, of each result,
+ * Gives the moderator at an address, which gets `{stage: "before", job, request}` and, of each result and preview,
  * `{stage: "after", job, picture, type, image}` (base64, of that MIME type), and answers 200 with `{allow: true}` or
  * `{allow: false, reason}`. Without an address all is allowed.
  *
@@ -33,7 +31,7 @@ const Answer = z.object({ allow: z.boolean(), reason: z.string().optional() });
  * @throws {UsageError} When the address is none.
  */
 export function openModerator(url: string | undefined): Moderator {
-  if (url === undefined) return { judges: false, before: allowAll, after: allowAll };
+  if (url === undefined) return { before: allowAll, after: allowAll };
   const target = URL.parse(url);
   // The operator's own host may be a private one.
   const allow = target === null ? [] : [hostOf(target)];
@@ -46,7 +44,6 @@ export function openModerator(url: string | undefined): Moderator {
   }
   const ask = async (question: unknown) => readVerdict(await post(url, question, allow));
   return {
-    judges: true,
     before: ({ id, request }) => ask({ stage: "before", job: id, request }),
     after: ({ id }, { picture, type }, bytes) =>
       ask({ stage: "after", job: id, picture, type, image: bytes.toBase64() }),

@@ -20,6 +20,12 @@ export interface PictureOutput {
   readonly fps?: number;
 }
 
+/** A picture on its way, and of which model. */
+export interface Checkpoint extends SavedPicture {
+  /** The hash of the model's files: with others it would become another picture. */
+  readonly weights: string;
+}
+
 /** A picture to be made. */
 export interface PictureTask {
   readonly id: string;
@@ -29,7 +35,7 @@ export interface PictureTask {
   readonly priority: number;
   readonly createdAt: number;
   /** Where it goes on; absent: it begins. */
-  readonly saved?: SavedPicture;
+  readonly saved?: Checkpoint;
 }
 
 /** A resolution of a picture or video as a file. */
@@ -82,7 +88,7 @@ export type PictureEvent =
   }
   | { readonly kind: "failed"; readonly id: string; readonly error: JobError }
   /** It was stopped on the way; null: it has to begin again. */
-  | { readonly kind: "saved"; readonly id: string; readonly saved: SavedPicture | null };
+  | { readonly kind: "saved"; readonly id: string; readonly saved: Checkpoint | null };
 
 /** A step was made of so many pictures at once. */
 export interface StepEvent {

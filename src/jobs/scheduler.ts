@@ -1,7 +1,7 @@
 import { MdmError } from "../errors.ts";
 import { pictureShapes } from "../diffusion/session_graphs.ts";
 import { elements } from "../graph/lowering.ts";
-import type { Batch, Sampled, SavedPicture } from "../pipeline/batch.ts";
+import type { Batch, Sampled } from "../pipeline/batch.ts";
 import type { Encoding } from "../pipeline/level_files.ts";
 import type { GeneratedPicture, Pipeline } from "../pipeline/pipeline.ts";
 import type { ModelIdentity } from "../pipeline/recipe.ts";
@@ -227,7 +227,7 @@ export class StepScheduler {
       const now = performance.now();
       return {
         ...planned,
-        sampled: task.saved === undefined ? sampled! : { ...sampled!, saved: task.saved },
+        sampled: await this.#canGoOn(planned) ? { ...sampled!, saved: task.saved! } : sampled!,
         beganAt: now,
         textMs: now - beginning,
         gpuMs: 0,
@@ -366,9 +366,12 @@ export class StepScheduler {
   }
 
   async #saveAll(): Promise<void> {
+    // Where it cannot be said what model they are of, pictures have to begin again.
+    const model = await this.options.model.catch(() => null);
     await Promise.all(this.#running.map(async ({ task: { id }, sampled }) => {
-      const saved = await this.#batch!.save(sampled);
+      const state = await this.#batch!.save(sampled);
       this.#batch!.remove(sampled);
+      const saved = model && { ...state, weights: model.weights };
       this.options.emit({ kind: "saved", id, saved });
     }));
     this.#running = [];
@@ -381,9 +384,8 @@ export class StepScheduler {
   }
 
   /** @throws {MdmError} When the task cannot be. */
-  #plan({ saved, ...rest }: PictureTask): Planned {
-    const resolved = this.pipeline.resolve({ ...rest.request, batch: 1 });
-    const task = saved !== undefined && this.#fits(saved, resolved) ? { ...rest, saved } : rest;
+  #plan(task: PictureTask): Planned {
+    const resolved = this.pipeline.resolve({ ...task.request, batch: 1 });
     const encoding = encodingOf(task.output, this.pipeline.folder.config);
     const kind = batchKind(resolved, this.pipeline.folder);
     if (kind.inner !== "always") return { task, resolved, encoding, kind };
@@ -392,8 +394,10 @@ export class StepScheduler {
     return { task, resolved, encoding, kind: { ...kind, guided, noise: "seeded" } };
   }
 
-  /** Whether a picture can go on from a state: one of another model begins again. */
-  #fits({ step, latents }: SavedPicture, { plan, size }: ResolvedRequest): boolean {
+  /** Whether a picture goes on from its state: without one, or with one of another model or size, it begins. */
+  async #canGoOn({ task: { saved }, resolved: { plan, size } }: Planned): Promise<boolean> {
+    if (saved === undefined || saved.weights !== (await this.options.model).weights) return false;
+    const { step, latents } = saved;
     const shapes = pictureShapes(this.pipeline.folder.network, 1, size);
     return step < plan.times.length && latents.length === shapes.length &&
       shapes.every((shape, level) => elements(shape) === latents[level]!.length);

@@ -2,6 +2,7 @@ import { UsageError } from "../errors.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
+import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob } from "./pictures.ts";
 import { type JobEvent, type JobQueue, NotTaking } from "./queue.ts";
 import type { ResultStore, StoredFile } from "./store.ts";
@@ -24,7 +25,14 @@ const CANCEL_MS = 3000;
 
 /** Jobs of a queue and a store, within limits. */
 export class JobService implements Jobs {
+  readonly #closed = new AbortController();
+
   constructor(private readonly options: JobServiceOptions) {}
+
+  /** Ends all events, and waits, after what has been heard: nobody follows jobs here any more. */
+  close(): void {
+    this.#closed.abort();
+  }
 
   get model(): ModelCard {
     return this.options.card;
@@ -90,16 +98,18 @@ export class JobService implements Jobs {
       coming.push(event);
       wake();
     });
+    const over = AbortSignal.any([signal, this.#closed.signal]);
     const stop = () => wake();
-    signal.addEventListener("abort", stop);
+    over.addEventListener("abort", stop);
     try {
       const job = await this.get(id);
       if (job === null) return;
       yield { change: "state", job };
       if (isEnded(job)) return;
-      while (!signal.aborted) {
+      while (true) {
         const event = coming.shift();
         if (event === undefined) {
+          if (over.aborted) return;
           await new Promise<void>((resolve) => wake = resolve);
           continue;
         }
@@ -108,13 +118,13 @@ export class JobService implements Jobs {
       }
     } finally {
       unlisten();
-      signal.removeEventListener("abort", stop);
+      over.removeEventListener("abort", stop);
     }
   }
 
   async wait(id: string, ms: number, signal?: AbortSignal): Promise<Job | null> {
     const over = new AbortController();
-    const timer = setTimeout(() => over.abort(), ms);
+    const timer = setTimeout(() => over.abort(), Math.min(ms, LONGEST_TIMER));
     const until = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
     let last: Job | null = null;
     try {

@@ -100,7 +100,7 @@ export class Batch implements Disposable {
    * Submits a step of all pictures.
    *
    * @param inner As in {@linkcode Session.step}.
-   * @returns Those whose last step it was; they are there until they are removed.
+   * @returns Those whose last step it was: they have to be read before the next one, and are there until they are removed.
    */
   step({ inner = true }: { readonly inner?: boolean } = {}): Sampled[] {
     const session = this.#session!;

@@ -13,6 +13,7 @@ import type { ResultStore } from "../jobs/store.ts";
 import { loadSecret } from "../jobs/webhook_secret.ts";
 import { Courier } from "../jobs/webhooks.ts";
 import { Worker } from "../jobs/worker.ts";
+import { asWriteError } from "../media/write.ts";
 import { ModelSource } from "../pipeline/model_source.ts";
 import { createApp } from "./app.ts";
 import { cog } from "./cog.ts";
@@ -93,7 +94,7 @@ export interface ServerEvents {
 export class Server {
   private constructor(
     /** What front ends are given, for who asks from within. */
-    readonly jobs: Jobs,
+    readonly jobs: JobService,
     private readonly parts: AsyncDisposableStack,
     private readonly worker: Worker | null,
     private readonly http: Deno.HttpServer | null,
@@ -110,7 +111,7 @@ export class Server {
     await using parts = new AsyncDisposableStack();
     using source = await ModelSource.open(engine.model, engine.pipeline);
     const model = { path: source.path, config: source.config, diffusion: source.diffusion };
-    await Deno.mkdir(data, { recursive: true });
+    await makeFolder(data);
     const queue = parts.use(
       await openQueue(options.queue ?? join(data, "queue.sqlite"), {
         limit: options.queueLimit,
@@ -175,6 +176,8 @@ export class Server {
     await this.worker?.drain(graceMs);
     this.pull?.leave.abort();
     await this.pull?.finished;
+    // Nothing more is going to happen to jobs that clients listen to.
+    this.jobs.close();
     const closed = this.http?.shutdown();
     const patience = Promise.withResolvers<void>();
     const timer = setTimeout(patience.resolve, CLOSE_MS);
@@ -243,6 +246,14 @@ function serve(
           (error as Error).message
         }. Give another --host or --port.`,
     );
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    throw asWriteError(path, error);
   }
 }
 

@@ -138,10 +138,12 @@ class PlayedThread {
   onmessage: ((event: MessageEvent<EngineReport>) => void) | null = null;
   onerror = null;
   readonly commands: EngineCommand[] = [];
+  /** Is called when it is told to end. */
+  onClose = () => this.report({ kind: "ended" });
 
   postMessage(command: EngineCommand): void {
     this.commands.push(command);
-    if (command.kind === "close") this.report({ kind: "ended" });
+    if (command.kind === "close") this.onClose();
   }
 
   report(data: EngineReport): void {
@@ -154,18 +156,85 @@ class PlayedThread {
   }
 }
 
+const READY = { kind: "ready", adapter: "played", slots: 2 } as const;
+
+Deno.test("an engine that breaks while it ends is not started again", async () => {
+  const { timers } = mock;
+  timers.enable({ apis: ["setTimeout"] });
+  using _ = { [Symbol.dispose]: () => timers.reset() };
+  const stage = new Stage();
+  {
+    await using made = new Engine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+    const [thread] = stage.threads;
+    thread!.report(READY);
+    assert.equal(made.state.kind, "ready");
+    thread!.onClose = () => {
+      thread!.report({ kind: "broken", message: "The GPU was lost." });
+      thread!.report({ kind: "ended" });
+    };
+  }
+  timers.tick(10_000);
+  assert.equal(stage.threads.length, 1);
+});
+
+Deno.test("the end of an engine is that of its last thread", async () => {
+  const { timers } = mock;
+  timers.enable({ apis: ["setTimeout"] });
+  using _ = { [Symbol.dispose]: () => timers.reset() };
+  const stage = new Stage();
+  const made = new Engine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+  stage.threads[0]!.report(READY);
+  stage.threads[0]!.report({ kind: "broken", message: "The GPU was lost." });
+  stage.threads[0]!.report({ kind: "ended" });
+  timers.tick(1000);
+  const last = stage.threads[1]!;
+  last.report(READY);
+  last.onClose = () => {};
+  let isOver = false;
+  const ended = made[Symbol.asyncDispose]().then(() => isOver = true);
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  assert.equal(isOver, false);
+  last.report({ kind: "ended" });
+  await ended;
+  assert.equal(made.state.kind, "closed");
+});
+
+Deno.test("what nobody waits for any more is canceled, and asked for anew it is made anew", async () => {
+  const stage = new Stage();
+  await using made = new Engine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+  const [thread] = stage.threads;
+  thread!.report(READY);
+  const leaving = new AbortController();
+  const left = made.make(task(), { signal: leaving.signal });
+  const [first] = thread!.tasks;
+  thread!.report({ kind: "began", id: first!.id, step: 0, steps: 3 });
+  assert.equal(made.busy, 1);
+  leaving.abort(new Error("gone"));
+  await assert.rejects(left, /gone/);
+  assert.equal(made.busy, 0);
+  assert.deepEqual(thread!.commands.at(-1), { kind: "cancel", id: first!.id });
+  await assert.rejects(made.make(task(), { signal: leaving.signal }), /gone/);
+  const again = made.make(task());
+  const [, second] = thread!.tasks;
+  assert.notEqual(second!.id, first!.id);
+  const nothing = { files: [], timings: { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 } };
+  // What was under way is not taken for it.
+  thread!.report({ kind: "failed", id: first!.id, error: { code: "failed", message: "late" } });
+  thread!.report({ kind: "made", id: second!.id, ...nothing });
+  assert.equal((await again).kind, "made");
+});
+
 Deno.test("an engine that breaks is replaced, and its pictures are begun again, but not for ever", async () => {
   const timers = mock.timers;
   timers.enable({ apis: ["setTimeout"] });
   using _ = { [Symbol.dispose]: () => timers.reset() };
   const stage = new Stage();
-  const ready = { kind: "ready", adapter: "played", slots: 2 } as const;
   await using made = new Engine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
   const running = made.make(task());
   const waiting = made.make(task({ seed: 8n }));
   for (let breaks = 1; breaks <= 2; breaks++) {
     const thread = stage.threads.at(-1)!;
-    thread.report(ready);
+    thread.report(READY);
     const [first] = thread.tasks;
     thread.report({ kind: "began", id: first!.id, step: 0, steps: 3 });
     thread.report({ kind: "broken", message: "The GPU was lost." });
@@ -179,7 +248,7 @@ Deno.test("an engine that breaks is replaced, and its pictures are begun again, 
   });
   const last = stage.threads.at(-1)!;
   assert.deepEqual(last.tasks.map(({ request }) => request.seed), [8n]);
-  last.report(ready);
+  last.report(READY);
   const made8 = { files: [], timings: { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 } };
   last.report({ kind: "made", id: last.tasks[0]!.id, ...made8 });
   assert.equal((await waiting).kind, "made");

@@ -6,12 +6,17 @@ import type { Moderator } from "../../src/jobs/moderation.ts";
 import { MdmError } from "../../src/errors.ts";
 import { JobPlace, level, made, queueWith, STEPS } from "./job_place.ts";
 
-const ALLOW = { judges: true, before: () => allowed, after: () => allowed } satisfies Moderator;
+const ALLOW = { before: () => allowed, after: () => allowed } satisfies Moderator;
 const allowed = Promise.resolve({ allow: true } as const);
 const never = new Promise<never>(() => {});
 
 /** A picture after one step. */
-const SAVED = { step: 1, latents: [Float32Array.of(1, 2)], estimates: [Float32Array.of(3, 4)] };
+const SAVED = {
+  step: 1,
+  weights: "0a",
+  latents: [Float32Array.of(1, 2)],
+  estimates: [Float32Array.of(3, 4)],
+};
 
 /** Keeps what is said on stderr, and looks at it. */
 function hush(): Disposable & { readonly said: string } {
@@ -94,6 +99,21 @@ Deno.test("of a picture that is refused after nothing is kept, nor of those besi
     files: [],
   });
   assert.deepEqual(place.names, []);
+});
+
+Deno.test("a preview that is refused is not shown, and ends its job", async () => {
+  await using place = await JobPlace.open();
+  await place.add({ preview: true });
+  const after: Moderator["after"] = (_, { name }) =>
+    Promise.resolve({ allow: false, reason: `Not ${name}.` });
+  const end = (await place.take({ moderator: { ...ALLOW, after } })).run();
+  const [ask] = await place.maker.asked(1);
+  ask!.preview(1, level([1], { level: 1, width: 16, height: 16 }));
+  assert.equal(await end, "failed");
+  assert.equal(ask!.signal.aborted, true);
+  const { error, progress } = await place.job();
+  assert.deepEqual(error, { code: "refused", message: "Not preview-0-1-16x16.png." });
+  assert.deepEqual([progress.previews, place.names], [[], []]);
 });
 
 Deno.test("where moderation gives no answer the job fails, and says so", async () => {
