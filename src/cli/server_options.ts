@@ -1,7 +1,7 @@
 /** What "mdm serve" and "mdm worker" have in common. */
 import { MdmError, UsageError } from "../errors.ts";
 import { requestAdapter } from "../gpu/device.ts";
-import { checkSecret } from "../jobs/webhook_secret.ts";
+import { checkSecret } from "../jobs/outgoing/webhook_secret.ts";
 import { runpodSettings } from "../worker/runpod_platform.ts";
 import type { Server, ServerEvents, ServerOptions } from "../worker/server.ts";
 import {

@@ -2,7 +2,7 @@
 import { encodeSafetensors } from "../checkpoint/safetensors.ts";
 import { headerLength, LENGTH_BYTES, parseHeader } from "../checkpoint/header.ts";
 import { MdmError } from "../errors.ts";
-import type { Checkpoint } from "./picture_task.ts";
+import type { Checkpoint } from "./engine/picture_task.ts";
 
 export const CHECKPOINT_TYPE = "application/octet-stream";
 

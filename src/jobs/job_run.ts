@@ -6,15 +6,20 @@ import {
   encodeCheckpoint,
   pictureOf,
 } from "./checkpoint.ts";
-import type { PictureEnd, PictureNews } from "./engine.ts";
+import type { PictureEnd, PictureNews } from "./engine/engine.ts";
 import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
 import { jobError, JobFailed } from "./job_error.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
-import type { Moderator } from "./moderation.ts";
-import type { Checkpoint, EncodedLevel, PictureTask, PictureTimings } from "./picture_task.ts";
+import type { Moderator } from "./outgoing/moderation.ts";
+import type {
+  Checkpoint,
+  EncodedLevel,
+  PictureTask,
+  PictureTimings,
+} from "./engine/picture_task.ts";
 import { planJob, seedOf } from "./pictures.ts";
-import type { Heartbeat, JobQueue, Lease } from "./queue.ts";
-import type { ResultStore } from "./store.ts";
+import type { Heartbeat, JobQueue, Lease } from "./queue/queue.ts";
+import type { ResultStore } from "./store/store.ts";
 
 /** What makes pictures: an `Engine`. */
 export interface PictureMaker {

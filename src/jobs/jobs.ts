@@ -1,7 +1,7 @@
 /** What front ends can do with jobs: the one core behind all protocols. */
 import type { Job, JobOptions, JobRequest } from "./job.ts";
-import type { Counts, JobEvent } from "./queue.ts";
-import type { StoredFile } from "./store.ts";
+import type { Counts, JobEvent } from "./queue/queue.ts";
+import type { StoredFile } from "./store/store.ts";
 
 /** What clients are told of the model. */
 export interface ModelCard {

@@ -4,8 +4,8 @@ import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob } from "./pictures.ts";
-import { type JobEvent, type JobQueue, NotTaking } from "./queue.ts";
-import type { ResultStore, StoredFile } from "./store.ts";
+import { type JobEvent, type JobQueue, NotTaking } from "./queue/queue.ts";
+import type { ResultStore, StoredFile } from "./store/store.ts";
 
 /** How the worker of this process is; see {@linkcode Health}. */
 export type WorkerHealth = Omit<Health, "jobs">;

@@ -1,5 +1,5 @@
-import { Engine, type EngineNews } from "./engine.ts";
-import type { EngineOptions } from "./engine_protocol.ts";
+import { Engine, type EngineNews } from "./engine/engine.ts";
+import type { EngineOptions } from "./engine/engine_protocol.ts";
 import type { JobRunOptions } from "./job_run.ts";
 import { Runner } from "./runner.ts";
 import type { WorkerHealth } from "./service.ts";

@@ -3,7 +3,7 @@ import type { z } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { MdmError, UsageError } from "../errors.ts";
-import { JobConflict, NotTaking, QueueFull } from "../jobs/queue.ts";
+import { JobConflict, NotTaking, QueueFull } from "../jobs/queue/queue.ts";
 
 /** What is wrong with one field of a body. */
 export interface FieldError {

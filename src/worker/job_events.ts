@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { Jobs } from "../jobs/jobs.ts";
-import type { JobEvent } from "../jobs/queue.ts";
+import type { JobEvent } from "../jobs/queue/queue.ts";
 
 /** Proxies close connections on which nothing is said for so long, and longer. */
 const KEEP_ALIVE_MS = 15_000;

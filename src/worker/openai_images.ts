@@ -3,7 +3,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { SSEStreamingApi } from "hono/streaming";
 import { isEnded, type Job, type JobFile, type JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
-import type { JobEvent } from "../jobs/queue.ts";
+import type { JobEvent } from "../jobs/queue/queue.ts";
 import { fileAddress, inOrder } from "./file_address.ts";
 import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError } from "./http_error.ts";

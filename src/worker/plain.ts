@@ -2,7 +2,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { isEnded, type Job, type JobOptions } from "../jobs/job.ts";
-import type { JobEvent } from "../jobs/queue.ts";
+import type { JobEvent } from "../jobs/queue/queue.ts";
 import { findFile, findJob } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { invalid } from "./http_error.ts";

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { isEnded } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
-import type { JobEvent } from "../jobs/queue.ts";
+import type { JobEvent } from "../jobs/queue/queue.ts";
 import { fileAddress } from "./file_address.ts";
 import { streamJob } from "./job_events.ts";
 import {

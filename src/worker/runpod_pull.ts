@@ -2,7 +2,7 @@
 import { MdmError, UsageError } from "../errors.ts";
 import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
-import { QueueFull } from "../jobs/queue.ts";
+import { QueueFull } from "../jobs/queue/queue.ts";
 import { asHttpError, invalid } from "./http_error.ts";
 import { runpodFile, runpodOutput, runpodProgress } from "./runpod_job.ts";
 import {

@@ -1,17 +1,17 @@
 /** A process of the worker: HTTP, a queue, and what makes the pictures, in any combination. */
 import { join } from "node:path";
 import { MdmError } from "../errors.ts";
-import type { EngineOptions } from "../jobs/engine_protocol.ts";
+import type { EngineOptions } from "../jobs/engine/engine_protocol.ts";
 import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
-import { openModerator } from "../jobs/moderation.ts";
-import { openQueue } from "../jobs/open_queue.ts";
-import { openStore } from "../jobs/open_store.ts";
-import type { JobQueue } from "../jobs/queue.ts";
+import { openModerator } from "../jobs/outgoing/moderation.ts";
+import { openQueue } from "../jobs/queue/open_queue.ts";
+import { openStore } from "../jobs/store/open_store.ts";
+import type { JobQueue } from "../jobs/queue/queue.ts";
 import { JobService, type WorkerHealth } from "../jobs/service.ts";
-import type { ResultStore } from "../jobs/store.ts";
-import { loadSecret } from "../jobs/webhook_secret.ts";
-import { Courier } from "../jobs/webhooks.ts";
+import type { ResultStore } from "../jobs/store/store.ts";
+import { loadSecret } from "../jobs/outgoing/webhook_secret.ts";
+import { Courier } from "../jobs/outgoing/webhooks.ts";
 import { Worker } from "../jobs/worker.ts";
 import { asWriteError } from "../media/write.ts";
 import { ModelSource } from "../pipeline/model_source.ts";

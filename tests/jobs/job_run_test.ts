@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { encodeCheckpoint } from "../../src/jobs/checkpoint.ts";
 import type { JobProgress } from "../../src/jobs/job.ts";
-import type { Moderator } from "../../src/jobs/moderation.ts";
+import type { Moderator } from "../../src/jobs/outgoing/moderation.ts";
 import { MdmError } from "../../src/errors.ts";
 import { JobPlace, level, made, queueWith, STEPS } from "./job_place.ts";
 

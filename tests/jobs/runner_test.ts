@@ -4,7 +4,7 @@ import { MdmError } from "../../src/errors.ts";
 import { isEnded } from "../../src/jobs/job.ts";
 import type { JobRunOptions } from "../../src/jobs/job_run.ts";
 import { Runner } from "../../src/jobs/runner.ts";
-import type { Wanted } from "../../src/jobs/queue.ts";
+import type { Wanted } from "../../src/jobs/queue/queue.ts";
 import { type Ask, JobPlace, made, queueWith } from "./job_place.ts";
 
 /** Gives a place with a runner at work; both are ended after, whatever is left is given back. */

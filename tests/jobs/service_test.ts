@@ -3,7 +3,7 @@ import { UsageError } from "../../src/errors.ts";
 import type { Job, JobFile, JobRequest } from "../../src/jobs/job.ts";
 import type { Limits } from "../../src/jobs/jobs.ts";
 import { modelCard } from "../../src/jobs/model_card.ts";
-import { type JobEvent, NotTaking } from "../../src/jobs/queue.ts";
+import { type JobEvent, NotTaking } from "../../src/jobs/queue/queue.ts";
 import { JobService, type WorkerHealth } from "../../src/jobs/service.ts";
 import { JobPlace, MODEL, queueWith, requestOf } from "./job_place.ts";
 

@@ -10,8 +10,8 @@ import {
   type JobState,
 } from "../../src/jobs/job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "../../src/jobs/jobs.ts";
-import { type Change, JobConflict, type JobEvent, QueueFull } from "../../src/jobs/queue.ts";
-import type { StoredFile } from "../../src/jobs/store.ts";
+import { type Change, JobConflict, type JobEvent, QueueFull } from "../../src/jobs/queue/queue.ts";
+import type { StoredFile } from "../../src/jobs/store/store.ts";
 import { encodeImage } from "../../src/media/image.ts";
 
 export const MODEL: ModelCard = {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
 import type { Job } from "../../src/jobs/job.ts";
-import type { JobEvent } from "../../src/jobs/queue.ts";
+import type { JobEvent } from "../../src/jobs/queue/queue.ts";
 import { newest, streamJob } from "../../src/worker/job_events.ts";
 import { FakeJobs } from "./fake_jobs.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withRedis } from "../jobs/redis_server.ts";
+import { withRedis } from "../jobs/queue/redis_server.ts";
 import { survive } from "./kills.ts";
 
 /** Far fewer than by hand (see kills.ts), for they take seconds each. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
 import type { Job } from "../../src/jobs/job.ts";
-import { QueueFull } from "../../src/jobs/queue.ts";
+import { QueueFull } from "../../src/jobs/queue/queue.ts";
 import { runpodSettings } from "../../src/worker/runpod_platform.ts";
 import { pullRunpodJobs, runTestInput } from "../../src/worker/runpod_pull.ts";
 import { FakeJobs, type FakeOptions } from "./fake_jobs.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { webhookBody } from "../../src/worker/webhook_body.ts";
-import { aJob } from "../jobs/a_job.ts";
+import { aJob } from "../jobs/queue/a_job.ts";
 import { FakeJobs } from "./fake_jobs.ts";
 
 const FILE = {

@@ -1,0 +1,219 @@
+/** What a queue keeps of a job, and what becomes of it at all that can happen: the same in every queue. */
+import { createHash } from "node:crypto";
+import { isEnded, type Job, type JobError, type JobOutcome, type JobRequest } from "../job.ts";
+import type { JobProgress, WebhookEvent } from "../job.ts";
+import { JobConflict, type NewJob } from "./queue.ts";
+
+/** A job, and what only its queue has to know. It is JSON. */
+export interface Entry {
+  readonly job: Job;
+  /** The same for the same request. */
+  readonly fingerprint: string;
+  readonly idempotencyKey: string | null;
+  /** When a client queued it, at first or once more: what makes it older than others. */
+  readonly queuedAt: number;
+  /** Of the newest lease. It stays when the lease's worker has ended the job, who may ask twice. */
+  readonly token: string | null;
+  readonly leaseUntil: number | null;
+  /** Whether its worker is to stop. */
+  readonly canceling: boolean;
+  readonly checkpoints: readonly string[];
+}
+
+const NOT_BEGUN: JobProgress = { step: 0, steps: 0, etaMs: null, previews: [] };
+
+/** What two requests have in common when they ask for the same. */
+export function fingerprintOf(request: JobRequest): string {
+  const ordered = JSON.stringify(
+    request,
+    (_, value) =>
+      value?.constructor === Object
+        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
+        : value,
+  );
+  return createHash("sha256").update(ordered).digest("base64url");
+}
+
+/**
+ * Checks that a job that is known, by its id or its key, is what an added one asks for.
+ *
+ * @throws {JobConflict} When it is not.
+ */
+export function checkSame(known: Entry, added: Entry): void {
+  if (known.fingerprint === added.fingerprint) return;
+  throw new JobConflict(
+    known.job.id === added.job.id
+      ? `There is a job "${added.job.id}" with another request: choose another id.`
+      : `The idempotency key "${added.idempotencyKey}" belongs to another request: choose another key.`,
+  );
+}
+
+/** A job that has just come. */
+export function queued(job: NewJob): Entry {
+  return {
+    job: {
+      id: job.id,
+      origin: job.origin ?? "plain",
+      note: job.note ?? null,
+      request: job.request,
+      priority: job.priority ?? 0,
+      beginBy: job.beginBy ?? null,
+      deadline: job.deadline ?? null,
+      webhook: job.webhook ?? null,
+      state: "queued",
+      attempts: 0,
+      createdAt: job.createdAt,
+      startedAt: null,
+      finishedAt: null,
+      progress: NOT_BEGUN,
+      files: [],
+      error: null,
+      timings: null,
+    },
+    fingerprint: fingerprintOf(job.request),
+    idempotencyKey: job.idempotencyKey ?? null,
+    queuedAt: job.createdAt,
+    token: null,
+    leaseUntil: null,
+    canceling: false,
+    checkpoints: [],
+  };
+}
+
+/** A worker takes it. */
+export function begun(
+  { job, ...rest }: Entry,
+  { token, until, now }: { readonly token: string; readonly until: number; readonly now: number },
+): Entry {
+  const startedAt = job.startedAt ?? now;
+  return {
+    ...rest,
+    job: { ...job, state: "running", attempts: job.attempts + 1, startedAt },
+    token,
+    leaseUntil: until,
+  };
+}
+
+/** Its worker says how far it is. */
+export function advanced(
+  { job, ...rest }: Entry,
+  seen: Pick<Job, "progress" | "files">,
+  until: number,
+): Entry {
+  const { progress, files } = seen;
+  return { ...rest, job: { ...job, progress, files }, leaseUntil: until };
+}
+
+/** It ends. */
+export function ended({ job, ...rest }: Entry, outcome: JobOutcome, now: number): Entry {
+  const { state, files, error, timings } = outcome;
+  const progress = { ...job.progress, etaMs: null };
+  return {
+    ...rest,
+    job: { ...job, state, files, error, timings, progress, finishedAt: now },
+    leaseUntil: null,
+    canceling: false,
+    checkpoints: [],
+  };
+}
+
+/** Its worker gives it back, not counting the attempt. */
+export function released(entry: Entry, checkpoints: readonly string[], now: number): Entry {
+  if (entry.canceling) return withdrawn(entry, now);
+  const { job } = entry;
+  return {
+    ...waiting(entry),
+    job: { ...job, state: "queued", attempts: job.attempts - 1 },
+    checkpoints,
+  };
+}
+
+/** Its worker has died. What it had saved and finished may be built upon. */
+export function lost(entry: Entry, maxAttempts: number, now: number): Entry {
+  if (entry.canceling) return withdrawn(entry, now);
+  const { job } = entry;
+  if (job.attempts < maxAttempts) {
+    return { ...waiting(entry), job: { ...job, state: "queued", progress: NOT_BEGUN } };
+  }
+  return failed(entry, {
+    code: "lost",
+    message:
+      `The worker died each of the ${job.attempts} times that it began this job: ask for less at once.`,
+  }, now);
+}
+
+/** It has waited too long, or its deadline has passed. */
+export function expired(entry: Entry, now: number): Entry {
+  const { deadline } = entry.job;
+  return failed(entry, {
+    code: "expired",
+    message: deadline !== null && deadline < now
+      ? "The deadline passed before the job was done: try again with a later one."
+      : "The job waited as long as jobs may: try again later.",
+  }, now);
+}
+
+/** Somebody cancels it. Where a worker has it, that worker has to stop first. */
+export function canceled(entry: Entry, now: number): Entry {
+  if (entry.job.state === "queued") return withdrawn(entry, now);
+  return isEnded(entry.job) ? entry : { ...entry, canceling: true };
+}
+
+/** Somebody wants it once more: as if it came now, with as much time as it had. */
+export function retried(entry: Entry, now: number): Entry {
+  const { job, queuedAt } = entry;
+  if (job.state !== "failed" && job.state !== "canceled") return entry;
+  const later = (time: number | null) => time === null ? null : time + now - queuedAt;
+  return {
+    ...waiting(entry),
+    job: {
+      ...job,
+      state: "queued",
+      attempts: 0,
+      beginBy: later(job.beginBy),
+      deadline: later(job.deadline),
+      startedAt: null,
+      finishedAt: null,
+      progress: NOT_BEGUN,
+      files: [],
+      error: null,
+      timings: null,
+    },
+    queuedAt: now,
+  };
+}
+
+/** When something has to be done with it though nobody asks: it expires, its lease ends, it may be forgotten. */
+export function dueAt({ job, leaseUntil }: Entry): number | null {
+  if (isEnded(job)) return job.finishedAt;
+  if (job.state === "running") return leaseUntil;
+  const ends = [job.deadline, job.startedAt === null ? job.beginBy : null];
+  const least = Math.min(...ends.map((end) => end ?? Infinity));
+  return least === Infinity ? null : least;
+}
+
+/** What its webhook has to be told of when it has become `after`. */
+export function webhookEvents({ job: before }: Entry, { job: after }: Entry): WebhookEvent[] {
+  const had = new Set(before.files.map(({ name }) => name));
+  const happened = {
+    start: before.startedAt === null && after.startedAt !== null,
+    output: after.files.some(({ name }) => !had.has(name)),
+    completed: isEnded(after) && !isEnded(before),
+  };
+  return (["start", "output", "completed"] as const)
+    .filter((event) => happened[event] && after.webhook?.events.includes(event));
+}
+
+function waiting(entry: Entry): Entry {
+  return { ...entry, token: null, leaseUntil: null };
+}
+
+function withdrawn(entry: Entry, now: number): Entry {
+  const { files } = entry.job;
+  return ended(waiting(entry), { state: "canceled", files, error: null, timings: null }, now);
+}
+
+function failed(entry: Entry, error: JobError, now: number): Entry {
+  const { files } = entry.job;
+  return ended(waiting(entry), { state: "failed", files, error, timings: null }, now);
+}

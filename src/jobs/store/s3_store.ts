@@ -1,0 +1,211 @@
+import { AwsClient } from "aws4fetch";
+import { MdmError, UsageError } from "../../errors.ts";
+import { storedPath } from "./names.ts";
+import type { ResultStore } from "./store.ts";
+
+/** Who asks an S3-compatible store, and where buckets are unless their address says so. */
+export interface S3Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+  readonly region?: string;
+}
+
+/** How often a request is sent before it is given up. */
+const TRIES = 5;
+
+/** Milliseconds that the wait before the second try lasts at most; each one after that may be twice as long. */
+const FIRST_WAIT_MS = 100;
+
+/** Milliseconds until an answer has to begin, of an upload as well. */
+const TIMEOUT_MS = 60_000;
+
+/** Seconds that a link is valid. */
+const LINK_SECONDS = 3600;
+
+/**
+ * Reads the variables that every tool for S3 knows.
+ *
+ * @throws {UsageError} When a key is missing.
+ */
+export function credentialsFrom(
+  environment: { get(name: string): string | undefined },
+): S3Credentials {
+  const accessKeyId = environment.get("AWS_ACCESS_KEY_ID");
+  const secretAccessKey = environment.get("AWS_SECRET_ACCESS_KEY");
+  const sessionToken = environment.get("AWS_SESSION_TOKEN");
+  const region = environment.get("AWS_REGION");
+  if (!accessKeyId || !secretAccessKey) {
+    throw new UsageError(
+      "An S3 store needs keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN where they are temporary.",
+    );
+  }
+  return {
+    accessKeyId,
+    secretAccessKey,
+    ...sessionToken && { sessionToken },
+    ...region && { region },
+  };
+}
+
+/**
+ * Keeps files of jobs in a bucket of any S3-compatible store, all below a prefix.
+ *
+ * @param address "s3://bucket/prefix?endpoint=https://host&region=auto"; prefix, endpoint and region may be left out.
+ * @throws {UsageError} When the address cannot be understood.
+ */
+export function openS3Store(address: string, credentials: S3Credentials): ResultStore {
+  const { bucket, prefix, region } = readAddress(address, credentials.region);
+  const client = new AwsClient({ ...credentials, service: "s3", region });
+  const urlOf = (job: string, name: string) =>
+    new URL(`${bucket}/${prefix}${storedPath(job, name)}`);
+
+  /** Gives an answer that is a success, or has the status that is `expected` as well; all else is an error. */
+  async function ask(
+    what: string,
+    url: URL,
+    init: RequestInit = {},
+    expected?: number,
+  ): Promise<Response> {
+    const response = await askAgain(async () => {
+      const request = await client.sign(url, init);
+      // Not signed, for proxies change it: an answer that is packed on the way has no length.
+      request.headers.set("accept-encoding", "identity");
+      return await send(request);
+    }).catch((error) => {
+      throw new MdmError(`Cannot ${what} at ${bucket}: ${error.message}. Check the address.`);
+    });
+    if (response.ok) return response;
+    const code = /<Code>(\w+)<\/Code>/.exec(await response.text())?.[1] ?? "no reason";
+    if (response.status === expected && code !== "NoSuchBucket") return response;
+    throw new MdmError(
+      `Cannot ${what} at ${bucket}: it answers ${response.status} (${code}). Check the address and the keys.`,
+    );
+  }
+
+  /** Names of up to a thousand files of a job, and what gives the next ones. */
+  async function list(job: string, from: string | null) {
+    const url = new URL(bucket);
+    url.search = String(
+      new URLSearchParams({
+        "list-type": "2",
+        delimiter: "/",
+        prefix: `${prefix}${storedPath(job)}/`,
+        ...from !== null && { "continuation-token": from },
+      }),
+    );
+    const text = await (await ask(`list the files of job ${job}`, url)).text();
+    return {
+      names: [...text.matchAll(/<Key>[^<]*\/([^<]+)<\/Key>/g)].map(([, name]) => name!),
+      next: /<NextContinuationToken>([^<]+)</.exec(text)?.[1] ?? null,
+    };
+  }
+
+  return {
+    async put(job, name, content, type) {
+      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content)).toHex();
+      const headers = { "content-type": type, "x-amz-content-sha256": hash };
+      const path = storedPath(job, name);
+      const init = { method: "PUT", headers, body: content };
+      await (await ask(`write ${path}`, urlOf(job, name), init)).body?.cancel();
+    },
+
+    async get(job, name) {
+      const path = storedPath(job, name);
+      const { status, headers, body } = await ask(`read ${path}`, urlOf(job, name), {}, 404);
+      if (status === 404) return null;
+      const bytes = headers.get("content-length");
+      if (bytes !== null) return { body: body ?? new Blob().stream(), bytes: Number(bytes) };
+      await body?.cancel();
+      throw new MdmError(`Cannot read ${path} at ${bucket}: it does not say how long it is.`);
+    },
+
+    async link(job, name) {
+      const url = urlOf(job, name);
+      url.searchParams.set("X-Amz-Expires", String(LINK_SECONDS));
+      return (await client.sign(url, { aws: { signQuery: true } })).url;
+    },
+
+    async remove(job) {
+      let from: string | null = null;
+      do {
+        const { names, next }: Awaited<ReturnType<typeof list>> = await list(job, from);
+        for (const name of names) {
+          const path = storedPath(job, name);
+          const response = await ask(`remove ${path}`, urlOf(job, name), { method: "DELETE" }, 404);
+          await response.body?.cancel();
+        }
+        from = next;
+      } while (from !== null);
+    },
+
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** Where a bucket is, the beginning of all keys ("" or "a/b/"), and the region that requests are signed for. */
+function readAddress(address: string, usualRegion = "us-east-1") {
+  const refuse = (why: string) =>
+    new UsageError(
+      `Cannot keep results at the S3 address: ${why}. Write it as "s3://bucket/prefix?endpoint=https://host&region=auto".`,
+    );
+  const url = URL.parse(address);
+  if (url === null || url.username || url.password || url.port) {
+    throw refuse("it is no bucket and prefix (keys come from the environment)");
+  }
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(url.hostname)) {
+    throw refuse(`"${url.hostname}" is no bucket's name`);
+  }
+  if (!/^[A-Za-z0-9/._-]*$/.test(url.pathname)) {
+    throw refuse('its prefix has more than letters, digits, "/", ".", "_" and "-"');
+  }
+  for (const name of url.searchParams.keys()) {
+    if (name !== "endpoint" && name !== "region") throw refuse(`it has an option "${name}"`);
+  }
+  const region = url.searchParams.get("region") ?? usualRegion;
+  if (!/^[a-z0-9-]+$/.test(region)) throw refuse(`"${region}" is no region`);
+  const endpoint = url.searchParams.get("endpoint");
+  const prefix = url.pathname.split("/").filter(Boolean).map((part) => `${part}/`).join("");
+  if (endpoint !== null) {
+    const { protocol, origin, pathname, username, search } = URL.parse(endpoint) ??
+      new URL("none:");
+    if (!/^https?:$/.test(protocol) || username || search) {
+      throw refuse("its endpoint is no plain http or https address");
+    }
+    return { bucket: `${origin}${pathname.replace(/\/$/, "")}/${url.hostname}`, prefix, region };
+  }
+  // A certificate for "*.s3..." has no place for the dots of a bucket's name.
+  const bucket = url.hostname.includes(".")
+    ? `https://s3.${region}.amazonaws.com/${url.hostname}`
+    : `https://${url.hostname}.s3.${region}.amazonaws.com`;
+  return { bucket, prefix, region };
+}
+
+/** Sends a request until the store is neither out of order nor out of reach, or has been so too often. */
+async function askAgain(send: () => Promise<Response>): Promise<Response> {
+  for (let tried = 1;; tried++) {
+    const answer = await send().catch((error: Error) => error);
+    const isFailure = answer instanceof Error || answer.status >= 500 || answer.status === 429;
+    if (!isFailure || tried === TRIES) {
+      if (answer instanceof Error) throw answer;
+      return answer;
+    }
+    if (answer instanceof Response) await answer.body?.cancel();
+    const wait = Math.random() * FIRST_WAIT_MS * 2 ** (tried - 1);
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}
+
+/** Sends a request and waits for the beginning of its answer; where it has moved to is an answer as well. */
+async function send(request: Request): Promise<Response> {
+  const controller = new AbortController();
+  const timer = setTimeout(
+    () => controller.abort(new Error(`no answer within ${TIMEOUT_MS / 1000} seconds`)),
+    TIMEOUT_MS,
+  );
+  try {
+    return await fetch(request, { signal: controller.signal, redirect: "manual" });
+  } finally {
+    clearTimeout(timer);
+  }
+}

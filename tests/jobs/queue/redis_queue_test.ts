@@ -1,0 +1,197 @@
+/** The queue on Redis: what is special to it. */
+import assert from "node:assert/strict";
+import { Worker } from "bullmq";
+import { MdmError } from "../../../src/errors.ts";
+import { canceled, queued } from "../../../src/jobs/queue/entry.ts";
+import type { NewJob } from "../../../src/jobs/queue/queue.ts";
+import { connect } from "../../../src/jobs/queue/redis_connection.ts";
+import { RedisEntries } from "../../../src/jobs/queue/redis_entries.ts";
+import { RedisQueue } from "../../../src/jobs/queue/redis_queue.ts";
+import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "./queue_conformance.ts";
+import { freePort, withRedis } from "./redis_server.ts";
+
+testQueue("Redis", (use) =>
+  withRedis(({ port, url }) => {
+    let time = Date.now();
+    const now = () => time;
+    return use({
+      open: (options) => RedisQueue.open(url, { ...OPTIONS, now, ...options }),
+      address: url,
+      // The client looks at all variables of the environment, and needs none.
+      permissions: [`--allow-net=127.0.0.1:${port}`, "--ignore-env"],
+      now,
+      pass: (ms) => void (time += ms),
+    });
+  }));
+
+const JOB: NewJob = { id: "a", request: requestOf("a"), createdAt: 1 };
+
+/** Opening has to fail with one sentence. */
+async function refuses(url: string, host: string, reason: string): Promise<void> {
+  await assert.rejects(
+    RedisQueue.open(url, OPTIONS),
+    new MdmError(`Cannot use the queue at ${host}: ${reason}`),
+  );
+}
+
+async function openssl(...args: string[]): Promise<void> {
+  const { code, stderr } = await new Deno.Command("openssl", { args, stderr: "piped" }).output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+}
+
+Deno.test("what becomes of a job is written only by one who knows how it is", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    const entries = new RedisEntries(redis, "{mdm}");
+    const entry = queued(JOB);
+    const kept = await entries.save(null, entry, { now: 1, limit: 2 });
+    assert.ok(typeof kept === "object");
+    assert.equal(await entries.save(null, entry, { now: 2, limit: 2 }), "changed");
+    assert.ok(typeof await entries.save(kept, canceled(entry, 3), { now: 3 }) === "object");
+    assert.equal(await entries.save(kept, canceled(entry, 4), { now: 4 }), "changed");
+    assert.equal(await entries.forget(kept), false);
+    assert.equal((await entries.read("a"))?.entry.job.finishedAt, 3);
+    redis.disconnect();
+  }));
+
+Deno.test("a job whose process died before it was in the line is taken all the same", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    await new RedisEntries(redis, "{mdm}").save(null, queued(JOB), { now: 1, limit: 1 });
+    redis.disconnect();
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    assert.equal((await queue.claim())?.job.id, "a");
+    assert.equal(await queue.claim(), null);
+  }));
+
+Deno.test("a job whose worker died while it took it is given to another one", () =>
+  withRedis(async ({ port, url }) => {
+    const options = { ...OPTIONS, leaseMs: 50 };
+    await using queue = await RedisQueue.open(url, options);
+    await queue.add(JOB);
+    const worker = new Worker("line", null, {
+      connection: { port },
+      prefix: "{mdm}",
+      autorun: false,
+      lockDuration: 50,
+    });
+    assert.ok(await worker.getNextJob("token", { block: false }));
+    await worker.close(true);
+    await until(async () => (await queue.claim())?.job.id === "a");
+  }));
+
+Deno.test("a place that was left behind is no job", () =>
+  withRedis(async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const redis = await connect(url);
+    await queue.add(JOB);
+    await queue.add({ ...JOB, id: "b" });
+    // As if the process had died between canceling and taking it out of the line.
+    const text = (await redis.hget("{mdm}:entries", "a"))!;
+    await redis.hset("{mdm}:entries", "a", text.replace("queued", "canceled"));
+    assert.equal((await queue.claim())?.job.id, "b");
+    assert.equal(await queue.claim(), null);
+    redis.disconnect();
+  }));
+
+Deno.test("a server that is started again has all jobs, and is found again", () =>
+  withRedis(
+    async ({ url, restart }) => {
+      await using queue = await RedisQueue.open(url, OPTIONS);
+      const heard: string[] = [];
+      const stop = queue.listen(({ job }) => heard.push(`${job.id} ${job.state}`));
+      await queue.add(JOB);
+      await until(() => heard.length === 1);
+      await restart();
+      const lease = (await queue.claim())!;
+      assert.equal(lease.job.id, "a");
+      await queue.heartbeat(lease, { progress: lease.job.progress, files: [] });
+      await until(() => heard.length === 2);
+      assert.deepEqual(heard, ["a queued", "a running"]);
+      stop();
+    },
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "always",
+  ));
+
+Deno.test("a server that does not answer, or wants something else, is said to be one", async () => {
+  const port = freePort();
+  const silent =
+    "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
+  await refuses(`redis://user:secret@127.0.0.1:${port}`, `127.0.0.1:${port}`, silent);
+  await withRedis(
+    async ({ port, url }) => {
+      const host = `127.0.0.1:${port}`;
+      const password = "it wants another password. Give redis://:PASSWORD@HOST.";
+      await refuses(url, host, password);
+      await refuses(`redis://:wrong@${host}`, host, password);
+      await refuses(
+        `redis://:right@${host}/99`,
+        host,
+        "it has no such database. Give another number at the end.",
+      );
+      await using queue = await RedisQueue.open(`redis://:right@${host}/2`, OPTIONS);
+      await queue.add(JOB);
+      assert.equal((await queue.claim())?.job.id, "a");
+    },
+    "--requirepass",
+    "right",
+  );
+});
+
+Deno.test("a server with TLS is used where its certificate is trusted", async () => {
+  const folder = await Deno.makeTempDir();
+  const [key, certificate] = [`${folder}/key.pem`, `${folder}/certificate.pem`];
+  await openssl(
+    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate],
+    ...["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"],
+    ...["-addext", "basicConstraints=critical,CA:FALSE"],
+  );
+  const port = freePort();
+  await withRedis(
+    async ({ url }) => {
+      const host = `127.0.0.1:${port}`;
+      const address = `rediss://${host}`;
+      await refuses(
+        address,
+        host,
+        "its certificate is not trusted. Check it, or start mdm with DENO_CERT.",
+      );
+      await using queue = await RedisQueue.open(url, OPTIONS);
+      await queue.add(JOB);
+      const permissions = [`--cert=${certificate}`, `--allow-net=${host}`, "--ignore-env"];
+      const child = start({ address, permissions }, "hold");
+      const { value: token } = await linesOf(child).next();
+      child.kill("SIGKILL");
+      await Promise.all([child.status, child.stdin.close()]);
+      assert.match(token!, /^[\w-]{36}$/);
+      assert.equal((await queue.get("a"))?.state, "running");
+    },
+    ...["--tls-port", String(port), "--tls-auth-clients", "no"],
+    ...["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate],
+  );
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a server whose memory is full is said to be so", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const redis = await connect(url);
+    await redis.config("SET", "maxmemory", "1");
+    redis.disconnect();
+    await assert.rejects(
+      queue.add(JOB),
+      new MdmError(
+        `Cannot use the queue at 127.0.0.1:${port}: its memory is full. Give it more.`,
+      ),
+    );
+  }));
+
+Deno.test("an address that is none is refused", async () => {
+  await assert.rejects(
+    RedisQueue.open("redis://[", OPTIONS),
+    new MdmError("Cannot use the queue's address: give redis://HOST:PORT."),
+  );
+});
