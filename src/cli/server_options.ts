@@ -1,6 +1,5 @@
 /** What "mdm serve" and "mdm worker" have in common. */
 import { MdmError, UsageError } from "../errors.ts";
-import { requestAdapter } from "../gpu/device.ts";
 import { checkSecret } from "../jobs/outgoing/webhook_secret.ts";
 import { runpodSettings } from "../worker/runpod_platform.ts";
 import type { Server, ServerEvents, ServerOptions } from "../worker/server.ts";
@@ -199,8 +198,6 @@ export async function runServer(
   try {
     return await Promise.race([work(server), failed.promise]);
   } finally {
-    // The engine's thread unloads the driver when it ends, which must not be while the process does: here it stays.
-    if (options.worker) await requestAdapter();
     await server.stop(graceMs);
   }
 }
