@@ -1,6 +1,6 @@
 /**
  * The engine's thread: a pipeline and its scheduler, so that whoever speaks HTTP never waits for a GPU. It is started as a Web Worker,
- * and ends itself: a driver that is cut off in its work can take the process with it.
+ * and nobody ends it but itself: a driver that is cut off in its work can take the process with it.
  */
 import { MdmError } from "../errors.ts";
 import { Pipeline, type Stage } from "../pipeline/pipeline.ts";
@@ -50,7 +50,9 @@ async function run({ model, pipeline: options, slots }: EngineOptions): Promise<
     });
   }
   report({ kind: "ended" });
-  thread.close();
+  // One that was closed, or was never ready, stays as long as the process, which ends now: a thread that goes unloads the driver, and a
+  // process that exits at that moment crashes in it.
+  if (obey !== undefined && !isClosed) thread.close();
 }
 
 function carryOut(command: EngineCommand, scheduler: StepScheduler): void {
