@@ -17,9 +17,9 @@ const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
 /** Seconds that closing takes at most, after `--grace`. */
 const CLOSING = 20;
 
-/** The permissions of a command line of Deno. */
+/** The permissions of a command line of Deno, and what it tells V8. */
 function permissions(words: readonly string[]): string[] {
-  return words.filter((word) => /^--(allow|ignore|deny)-/.test(word)).sort();
+  return words.filter((word) => /^--(allow|ignore|deny|v8)-/.test(word)).sort();
 }
 
 /** The lines of a Dockerfile with that instruction, without it; continued lines are one. */

@@ -5,11 +5,15 @@ import { MdmError } from "../errors.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
-/** What the server is permitted: its own port on this machine, and no more than the command `mdm`. */
-const PERMISSIONS = [
+/** As `deno task server` runs it, but permitted to use its own port on this machine only. */
+const FLAGS = [
+  "--quiet",
+  "--no-prompt",
+  "--v8-flags=--max-semi-space-size=4",
   "--allow-read",
   "--allow-write",
   "--allow-net=127.0.0.1",
+  "--ignore-env",
   "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG,LOG_TOKENS,LOG_STREAM",
 ];
 
@@ -35,8 +39,8 @@ export async function startServer(
   parts.defer(() => Deno.remove(data, { recursive: true }));
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--quiet", "--no-prompt", ...PERMISSIONS],
-      ...[MAIN, "serve", "--port", "0", "--data", data, ...options],
+      ...["run", ...FLAGS, MAIN],
+      ...["serve", "--port", "0", "--data", data, ...options],
     ],
     env: { NO_COLOR: "1" },
     stdin: "null",
