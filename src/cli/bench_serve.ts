@@ -184,8 +184,8 @@ async function measureRound(
       p95: percentile(times.health, 0.95),
       max: percentile(times.health, 1),
     },
-    stepMs: steps === 0 ? null : (after.stepSeconds - before.stepSeconds) / steps * 1000,
-    picturesPerStep: steps === 0 ? null : (after.stepPictures - before.stepPictures) / steps,
+    stepMs: steps > 0 ? (after.stepSeconds - before.stepSeconds) / steps * 1000 : null,
+    picturesPerStep: steps > 0 ? (after.stepPictures - before.stepPictures) / steps : null,
   };
 }
 

@@ -149,6 +149,7 @@ async function ask(
     });
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof Deno.errors.NotCapable) throw error;
     throw new MdmError(`No server answers at ${url}: ${(error as Error).message}.`);
   }
   if (response.ok) return response;

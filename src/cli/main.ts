@@ -126,7 +126,7 @@ function tell(error: unknown): number {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof Deno.errors.NotCapable) {
     warn(
-      `Deno does not permit what this needs: ${message}. Start it by "deno task serve", "deno task worker" or "deno task health".`,
+      `Deno does not permit what this needs: ${message}. Start it by "deno task serve", "deno task worker", "deno task health" or "deno task bench:serve".`,
     );
     return 1;
   }

@@ -29,9 +29,12 @@ Deno.test("rounds over a real server are measured, and its pictures compared", a
   }
 });
 
-/** Answers as the plain front end does, but with a picture of its own each time. */
-function fickleServer(token: string): Deno.HttpServer<Deno.NetAddr> {
-  let pictures = 0;
+/** Answers as the plain front end does; has no engine. Jobs of one seed fail. */
+function standIn(
+  token: string,
+  picture: () => string,
+  { failing = 2 }: { failing?: number | null } = {},
+): Deno.HttpServer<Deno.NetAddr> {
   const time = new Date().toISOString();
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     const { pathname } = new URL(request.url);
@@ -40,21 +43,21 @@ function fickleServer(token: string): Deno.HttpServer<Deno.NetAddr> {
     }
     if (pathname === "/livez") return new Response("ok");
     if (pathname === "/metrics") return new Response("process_resident_memory_bytes 1048576\n");
-    if (pathname.includes("/files/")) return new Response(`picture ${pictures++}`);
+    if (pathname.includes("/files/")) return new Response(picture());
     const { seed } = await request.json();
     return Response.json({
       id: "a",
-      state: seed === 2 ? "failed" : "succeeded",
+      state: seed === failing ? "failed" : "succeeded",
       origin: "plain",
       ...{ createdAt: time, startedAt: time, finishedAt: time, position: null, attempts: 1 },
       request: {},
       progress: { step: 1, steps: 1, etaMs: null },
-      files: seed === 2 ? [] : [{
+      files: seed === failing ? [] : [{
         ...{ name: "0.png", url: "", picture: 0, level: 0, seed: String(seed), type: "image/png" },
         ...{ width: 1, height: 1, frames: 1, bytes: 1 },
       }],
       previews: [],
-      error: seed === 2 ? { code: "failed", message: "The GPU is gone." } : null,
+      error: seed === failing ? { code: "failed", message: "The GPU is gone." } : null,
       timings: null,
     }, { status: 201 });
   });
@@ -67,7 +70,8 @@ async function failAt(url: string, args: readonly string[], message: RegExp): Pr
 }
 
 Deno.test("a server whose pictures change, fail or are refused is told of, and one that is gone", async () => {
-  const server = fickleServer("secret");
+  let pictures = 0;
+  const server = standIn("secret", () => `picture ${pictures++}`);
   const url = `http://127.0.0.1:${server.addr.port}`;
   const asked = ["--clients", "1", "--token"];
   await failAt(
@@ -89,6 +93,30 @@ Deno.test("a server whose pictures change, fail or are refused is told of, and o
   await failAt(url, [], /^mdm: No server answers at http:\/\/127\.0\.0\.1:\d+: .*\n$/);
 });
 
+Deno.test("people read tables, with the server's memory after every 50 pictures", async () => {
+  const server = standIn("secret", () => "a picture", { failing: null });
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  const args = ["--url", url, "--token", "secret", "--clients", "2,1", "--jobs", "49"];
+  const { code, stdout, stderr } = await benchServe(args);
+  await server.shutdown();
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  const [title, head, two, one, ...memory] = stdout.split("\n");
+  assert.equal(title, "49 pictures a round, 20 steps each; times in ms");
+  assert.match(head!, /^ {2}clients {2}pictures\/s +ratio +p50 +p95 +health p50 +p95 +max +step/);
+  // It tells of no steps, so that these columns are empty.
+  const numbers = String.raw`( +\d+\.\d+){2}( +\d+){2}( +\d+\.\d){3}`;
+  assert.match(two!, RegExp(`^  2 ${numbers}$`));
+  assert.match(one!, RegExp(`^  1 ${numbers}$`));
+  assert.match(one!, / 1\.00 /, "the ratio to itself");
+  assert.deepEqual(memory, [
+    "",
+    "Memory of the server",
+    "  after 50 pictures   1.0 MiB",
+    "  after 100 pictures  1.0 MiB",
+    "",
+  ]);
+});
+
 Deno.test("a server that cannot start says why", async () => {
   const { code, stdout, stderr } = await benchServe(["--model", "nowhere"]);
   assert.deepEqual({ code, stdout, stderr }, {
@@ -97,6 +125,12 @@ Deno.test("a server that cannot start says why", async () => {
     stderr:
       `mdm: Cannot load the model "nowhere": there is no such file or folder. Check the path.\n`,
   });
+});
+
+Deno.test("without the permissions of its task it says which task has them", async () => {
+  const message = /^mdm: Deno does not permit .*"deno task bench:serve"\.\n$/;
+  await fail(["bench", "serve"], { code: 1, message });
+  await fail(["bench", "serve", "--url", "http://127.0.0.1:8000"], { code: 1, message });
 });
 
 Deno.test("what mdm bench serve cannot be asked for", async () => {
