@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
-import type { JobRequest } from "../jobs/job.ts";
+import { type JobRequest, PICTURE_FORMATS, VIDEO_FORMATS } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
 import { DEFAULT_GUIDANCE } from "../pipeline/request.ts";
@@ -60,7 +60,7 @@ export function optionFields({ model, limits }: Pick<Jobs, "model" | "limits">) 
     preview: z.boolean().describe(
       "Whether the inner resolutions are shown on the way: small pictures that sharpen as the steps go by.",
     ),
-    format: z.enum(videos ? ["mp4", "gif", "webp", "png"] : ["png", "jpeg", "webp"]).describe(
+    format: z.enum(videos ? VIDEO_FORMATS : PICTURE_FORMATS).describe(
       videos
         ? "How videos are written. Without it: MP4."
         : "How pictures are written. Without it: PNG, " +

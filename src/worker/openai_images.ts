@@ -1,7 +1,7 @@
 /** Pictures as OpenAI's API makes them: whoever asks waits for them. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { SSEStreamingApi } from "hono/streaming";
-import { isEnded, type Job, type JobFile, type JobRequest } from "../jobs/job.ts";
+import { isEnded, type Job, type JobFile, type JobRequest, PICTURE_FORMATS } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
 import { fileAddress, inOrder } from "./file_address.ts";
@@ -15,7 +15,7 @@ import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_
 const ImagesJson = z.object({
   created: z.int(),
   background: z.literal("opaque"),
-  output_format: z.enum(["png", "jpeg", "webp"]),
+  output_format: z.enum(PICTURE_FORMATS),
   size: z.string(),
   data: z.array(z.object({ b64_json: z.string().optional(), url: z.string().optional() })),
 }).openapi("OpenAIImages");
@@ -94,7 +94,7 @@ function imagesBody(jobs: Jobs) {
     response_format: z.enum(["url", "b64_json"]).nullish().describe(
       `"b64_json" unless the model's name is one of dall-e; an address needs no token, for an hour.`,
     ),
-    output_format: z.enum(["png", "jpeg", "webp"]).nullish(),
+    output_format: z.enum(PICTURE_FORMATS).nullish(),
     stream: z.boolean().nullish(),
     partial_images: z.int().min(0).max(3).nullish().describe(
       "Of each picture, how often its inner resolutions are shown on the way, with `stream`.",

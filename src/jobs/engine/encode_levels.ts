@@ -6,11 +6,8 @@ import { encodeLevel, type Encoding, levelOf } from "../../pipeline/level_files.
 import type { GeneratedPicture } from "../../pipeline/pipeline.ts";
 import type { ModelIdentity } from "../../pipeline/recipe.ts";
 import type { ResolvedRequest } from "../../pipeline/request.ts";
-import type { OutputFormat } from "../job.ts";
+import { type OutputFormat, PICTURE_FORMATS, VIDEO_FORMATS } from "../job.ts";
 import type { EncodedLevel, PictureOutput } from "./picture_task.ts";
-
-const PICTURE_FORMATS = ["png", "jpeg", "webp"] as const;
-const VIDEO_FORMATS = ["mp4", "gif", "webp", "png"] as const;
 
 const TYPES: Readonly<Record<string, string>> = {
   ".png": "image/png",

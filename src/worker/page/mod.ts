@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
+import { PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
 import type { FrontEnd } from "../front_end.ts";
@@ -120,7 +121,7 @@ function modelJson({ model, limits }: Pick<Jobs, "model" | "limits">): z.infer<t
       description,
       defaultSteps,
     })),
-    formats: makes === "videos" ? ["mp4", "gif", "webp", "png"] : ["png", "jpeg", "webp"],
+    formats: [...makes === "videos" ? VIDEO_FORMATS : PICTURE_FORMATS],
     defaults: { sampler: DEFAULT_SAMPLER, guidance: DEFAULT_GUIDANCE },
     limits: { pictures, steps, promptLength, pixels },
   };
