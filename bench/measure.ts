@@ -3,7 +3,7 @@ import { Safetensors } from "../src/checkpoint/safetensors.ts";
 import { compare } from "../src/verify/comparison.ts";
 import { type CaseDescription, writeCase } from "./cases/folder.ts";
 import type { Case } from "./cases/case.ts";
-import { median } from "./median.ts";
+import { median } from "../src/median.ts";
 import { type Effort, PeerRun } from "./peer_run.ts";
 import type { Peer } from "./peers/mod.ts";
 import type { CaseResult, Measurement } from "./results.ts";

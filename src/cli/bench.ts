@@ -1,5 +1,6 @@
 import process from "node:process";
 import { UsageError } from "../errors.ts";
+import { median } from "../median.ts";
 import { encodeImage } from "../media/image.ts";
 import { Pipeline, type Stage } from "../pipeline/pipeline.ts";
 import { DEFAULT_GUIDANCE, type GenerateRequest } from "../pipeline/request.ts";
@@ -228,10 +229,4 @@ function report(json: boolean, measured: Report): void {
     ["Compiled pipelines", String(measured.pipelines)],
     ["The process at its largest", formatBytes(measured.peakRssBytes)],
   ]));
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle) - 1]!) / 2;
 }

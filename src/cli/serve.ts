@@ -6,6 +6,7 @@ import {
   graceOf,
   LIMITS,
   list,
+  milliseconds,
   QUEUE_OPTIONS,
   runServer,
   serverOptions,
@@ -121,8 +122,6 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       `Others could use the server at ${host} without a token: give --token (or MDM_TOKEN), or --insecure.`,
     );
   }
-  const seconds = (name: "queue-timeout" | "wait-timeout") =>
-    1000 * integer(values[name], { name: `--${name}`, min: 1, max: 10_000_000 });
   const most = (name: "max-pictures" | "max-steps" | "max-size" | "max-prompt", max: number) =>
     integer(values[name], { name: `--${name}`, min: 1, max });
   const { runMs, ...options } = await serverOptions(values);
@@ -144,8 +143,8 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       },
       limits: {
         runMs,
-        queueMs: seconds("queue-timeout"),
-        waitMs: seconds("wait-timeout"),
+        queueMs: milliseconds("queue-timeout", values["queue-timeout"]),
+        waitMs: milliseconds("wait-timeout", values["wait-timeout"]),
         pictures: most("max-pictures", 10_000),
         steps: most("max-steps", 100_000),
         pixels: most("max-size", 4096) ** 2,

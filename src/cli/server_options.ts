@@ -134,8 +134,6 @@ export const LIMITS = {
 export async function serverOptions(
   values: ServerValues,
 ): Promise<Omit<ServerOptions, "worker" | "http" | "limits"> & { readonly runMs: number }> {
-  const seconds = (name: "run-timeout" | "lease") =>
-    1000 * integer(values[name], { name: `--${name}`, min: 1, max: 10_000_000 });
   const { queue, results, moderation, model, memory } = values;
   const url = values["public-url"];
   const secret = values["webhook-secret"] ?? environment("MDM_WEBHOOK_SECRET");
@@ -160,10 +158,15 @@ export async function serverOptions(
     allowHosts: list(values["allow-host"]),
     queueLimit: integer(values["queue-limit"], { name: "--queue-limit", min: 1, max: 10_000_000 }),
     keepMs: 3_600_000 * integer(values.keep, { name: "--keep", min: 1, max: 100_000 }),
-    leaseMs: seconds("lease"),
+    leaseMs: milliseconds("lease", values.lease),
     maxAttempts: integer(values.attempts, { name: "--attempts", min: 1, max: 1000 }),
-    runMs: seconds("run-timeout"),
+    runMs: milliseconds("run-timeout", values["run-timeout"]),
   };
+}
+
+/** The milliseconds of an option that is given in seconds. */
+export function milliseconds(name: string, seconds: string): number {
+  return 1000 * integer(seconds, { name: `--${name}`, min: 1, max: 10_000_000 });
 }
 
 /** Milliseconds that jobs have at the end. */

@@ -151,7 +151,8 @@ export class Gpu implements Disposable {
   }
 
   /** Copies pieces of buffers, after the work submitted before. */
-  copy(pieces: Iterable<BufferCopy>): void {
+  copy(pieces: readonly BufferCopy[]): void {
+    if (pieces.length === 0) return;
     const encoder = this.device.createCommandEncoder();
     for (const { from, fromOffset, to, toOffset, bytes } of pieces) {
       encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
@@ -172,9 +173,7 @@ export class Gpu implements Disposable {
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
     try {
-      const encoder = this.device.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
-      this.device.queue.submit([encoder.finish()]);
+      this.copy([{ from: buffer, fromOffset: offset, to: staging, toOffset: 0, bytes }]);
       await staging.mapAsync(GPUMapMode.READ);
       this.check();
       return staging.getMappedRange().slice(0);

@@ -1,10 +1,7 @@
 /** A job: what a client asks for, and what has become of it. All of it is JSON, for queues keep it. */
-import type { ThresholdType } from "../diffusion/config.ts";
-import type { GuidanceInterval } from "../diffusion/guidance.ts";
-import type { InnerCache } from "../diffusion/inner_cache.ts";
-import type { SamplerName } from "../diffusion/samplers/mod.ts";
 import type { AnimationFormat } from "../media/animation.ts";
 import type { ImageFormat } from "../media/image.ts";
+import type { GenerateRequest } from "../pipeline/request.ts";
 
 /** How results are written: of a model of pictures as an image, of one of videos as an animation. */
 export type OutputFormat = ImageFormat | AnimationFormat;
@@ -19,22 +16,25 @@ export const VIDEO_FORMATS = [
 ] as const satisfies readonly AnimationFormat[];
 
 /** Pictures or videos to be made; what is left out is the model's own, as in `GenerateRequest`. */
-export interface JobRequest {
+export interface JobRequest extends
+  Pick<
+    GenerateRequest,
+    | "negative"
+    | "sampler"
+    | "steps"
+    | "eta"
+    | "guidance"
+    | "guidanceInterval"
+    | "threshold"
+    | "size"
+    | "cache"
+  > {
   /** At least one. */
   readonly prompts: readonly string[];
-  readonly negative?: string;
   /** Pictures of each prompt. */
   readonly count: number;
   /** Of the first picture, in decimal digits (64 bits); the others take the numbers that follow. */
   readonly seed: string;
-  readonly sampler?: SamplerName;
-  readonly steps?: number;
-  readonly eta?: number;
-  readonly guidance?: number;
-  readonly guidanceInterval?: GuidanceInterval;
-  readonly threshold?: ThresholdType;
-  readonly size?: number;
-  readonly cache?: InnerCache;
   /** Whether the inner resolutions are results as well. */
   readonly levels: boolean;
   /** Whether x0 of the inner resolutions is shown on the way. */
@@ -115,7 +115,9 @@ export interface JobError {
 }
 
 /** Events that a webhook can be told of; "output": another picture is there. */
-export type WebhookEvent = "start" | "output" | "logs" | "completed";
+export const WEBHOOK_EVENTS = ["start", "output", "logs", "completed"] as const;
+
+export type WebhookEvent = typeof WEBHOOK_EVENTS[number];
 
 /** Whom to tell of a job. */
 export interface Webhook {

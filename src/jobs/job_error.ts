@@ -1,6 +1,12 @@
 import { MdmError, UsageError } from "../errors.ts";
 import type { JobError } from "./job.ts";
 
+/** Why a job ends whose deadline is over, whether it waits or runs. */
+export const DEADLINE_PASSED: JobError = {
+  code: "expired",
+  message: "The deadline passed before the job was done: try again with a later one.",
+};
+
 /** A job or picture that cannot go on, for a reason that clients are told. */
 export class JobFailed extends MdmError {
   override name = "JobFailed";

@@ -8,7 +8,7 @@ import {
 } from "./checkpoint.ts";
 import type { PictureEnd, PictureNews } from "./engine/engine.ts";
 import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
-import { jobError, JobFailed } from "./job_error.ts";
+import { DEADLINE_PASSED, jobError, JobFailed } from "./job_error.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import type { Moderator } from "./outgoing/moderation.ts";
 import type {
@@ -392,10 +392,7 @@ export class JobRun {
     if (this.job.deadline !== null) {
       stopAfter(
         Math.max(0, this.job.deadline - Date.now()),
-        new JobFailed({
-          code: "expired",
-          message: "The deadline passed before the job was done: try again with a later one.",
-        }),
+        new JobFailed(DEADLINE_PASSED),
       );
     }
     return timers;

@@ -1,3 +1,4 @@
+import { median } from "../median.ts";
 import { Engine, type EngineNews } from "./engine/engine.ts";
 import type { EngineOptions } from "./engine/engine_protocol.ts";
 import type { JobRunOptions } from "./job_run.ts";
@@ -48,12 +49,10 @@ export class Worker {
   health(): WorkerHealth {
     const { state, busy } = this.#engine;
     return {
-      worker: this.#isDraining ? "draining" : state.kind === "closed" ? "draining" : state.kind,
+      worker: this.#isDraining || state.kind === "closed" ? "draining" : state.kind,
       reason: "reason" in state ? state.reason : null,
       slots: { all: this.options.engine.slots, busy },
-      stepMs: this.#steps.length === 0 ? null : this.#steps.toSorted((a, b) => a - b)[
-        Math.floor(this.#steps.length / 2)
-      ]!,
+      stepMs: this.#steps.length === 0 ? null : median(this.#steps),
     };
   }
 

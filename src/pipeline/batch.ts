@@ -190,17 +190,13 @@ export class Batch implements Disposable {
   async #move(all: readonly Place[]): Promise<number[]> {
     const { pipelines: { gpu } } = this.runnable;
     using kept = new DisposableStack();
-    const states = this.#stateTensors().map((tensor) => {
-      const buffer = kept.adopt(gpu.buffer(tensor.bytes, tensor.name), (made) => made.destroy());
-      gpu.copy([{
-        from: tensor.buffer,
-        fromOffset: 0,
-        to: buffer,
-        toOffset: 0,
-        bytes: tensor.bytes,
-      }]);
-      return buffer;
-    });
+    const tensors = this.#stateTensors();
+    const states = tensors.map(({ bytes, name }) =>
+      kept.adopt(gpu.buffer(bytes, name), (made) => made.destroy())
+    );
+    gpu.copy(tensors.map(({ buffer: from, bytes }, i): BufferCopy => {
+      return { from, fromOffset: 0, to: states[i]!, toOffset: 0, bytes };
+    }));
     const before = this.#places;
     this.#close();
     this.#session = await Session.make(
@@ -222,7 +218,7 @@ export class Batch implements Disposable {
           return { from, fromOffset, to, toOffset: slot * bytes, bytes };
         }).toArray();
     });
-    if (pieces.length > 0) gpu.copy(pieces);
+    gpu.copy(pieces);
     return [...all.keys()];
   }
 

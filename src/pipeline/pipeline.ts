@@ -21,6 +21,7 @@ import {
   batchKind,
   type GenerateRequest,
   guidedSteps,
+  isSameKind,
   type PictureJob,
   type ResolvedRequest,
   resolveRequest,
@@ -57,7 +58,7 @@ export interface PipelineOptions extends GpuOptions, ModelOptions {
 }
 
 /** Steps that may be on the GPU before one is waited for: waiting takes long, and the GPU should never idle. */
-const STEPS_IN_FLIGHT = 2;
+export const STEPS_IN_FLIGHT = 2;
 
 /**
  * A model, ready to make pictures.
@@ -242,8 +243,7 @@ export class Pipeline implements AsyncDisposable {
 
   /** The batch of a kind, whose session is kept until another kind is asked for. */
   batch(kind: BatchKind): Batch {
-    const key = JSON.stringify(kind);
-    if (this.#batch === null || JSON.stringify(this.#batch.kind) !== key) {
+    if (this.#batch === null || !isSameKind(this.#batch.kind, kind)) {
       this.#batch?.[Symbol.dispose]();
       const runnable = { pipelines: this.#pipelines, weights: this.#weights };
       this.#batch = new Batch(this.folder.network, runnable, kind);

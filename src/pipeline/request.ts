@@ -64,7 +64,9 @@ const TOKEN_STEP = 16;
 /** Pictures of one request at most. */
 export const MAX_COUNT = 10_000;
 const MAX_PIXELS = 1 << 24;
-const SEEDS = 1n << 64n;
+
+/** So many seeds there are, from 0 on. */
+export const SEEDS = 1n << 64n;
 
 /** One picture to be made. */
 export interface PictureJob {
@@ -163,6 +165,11 @@ export function resolveRequest(
 
 /** What decides how pictures are computed: those that agree in it can be denoised together. */
 export type BatchKind = Omit<SessionShape, "slots" | "tokens" | "steps">;
+
+/** Whether pictures of both can be denoised together. */
+export function isSameKind(a: BatchKind, b: BatchKind): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
 
 /** The kind of batch that a request's pictures need. */
 export function batchKind(

@@ -4,11 +4,12 @@
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { isEnded, type Job } from "../jobs/job.ts";
+import { isEnded, type Job, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { Health, Jobs } from "../jobs/jobs.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
 import { findJob } from "./find_job.ts";
-import { asHttpError, HttpError, invalid } from "./http_error.ts";
+import { asHttpError, HttpError } from "./http_error.ts";
+import { json, newFrontEnd } from "./new_front_end.ts";
 import {
   Prediction,
   prediction,
@@ -42,8 +43,6 @@ const Id = z.string().regex(/^[\w-]{1,64}$/, {
   error: `Give 1 to 64 letters, digits, "-" and "_".`,
 });
 
-const EVENTS = ["start", "output", "logs", "completed"] as const;
-
 /** Cog and Replicate. */
 export const cog: FrontEnd = (options) => {
   const app = new OpenAPIHono();
@@ -61,7 +60,7 @@ function predictionRequest(jobs: Jobs) {
     version: z.string().max(256).optional(),
     input: serverlessInput(jobs).openapi("Input", { title: "Input" }),
     webhook: z.url({ protocol: /^https?$/ }).max(2048).optional(),
-    webhook_events_filter: z.array(z.enum(EVENTS)).max(16).optional(),
+    webhook_events_filter: z.array(z.enum(WEBHOOK_EVENTS)).max(16).optional(),
     stream: z.boolean().optional().describe("Every prediction can be streamed."),
     output_file_prefix: z.null({ error: "Files are sent to no other server: leave this out." })
       .optional(),
@@ -77,21 +76,13 @@ function predictions(
     readonly schema: ReturnType<typeof predictionRequest>;
   },
 ): OpenAPIHono {
-  const app = new OpenAPIHono({
-    defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error);
-    },
-  });
+  const app = newFrontEnd();
   const tags = [dialect.name];
   const api = (c: Context): PredictionApi => ({
     publicUrl: publicUrl(c.req.raw),
     prefix: dialect.prefix,
   });
   const shown = (c: Context, job: Job) => prediction(job, { jobs, api: api(c), sign });
-  const json = <S extends z.ZodType>(schema: S, description: string) => ({
-    description,
-    content: { "application/json": { schema } },
-  });
   const byId = { params: z.object({ id: z.string() }) };
   const body = { body: { ...json(schema, "What to predict"), required: true } };
   const created = {
@@ -111,7 +102,8 @@ function predictions(
       readonly cancels: boolean;
     },
   ): Promise<Response> {
-    const { input, version = null, webhook: url, webhook_events_filter: events = EVENTS } = request;
+    const { input, version = null, webhook: url, webhook_events_filter: events = WEBHOOK_EVENTS } =
+      request;
     const job = await jobs.submit(serverlessRequest(input, id), {
       origin: "cog",
       note: { input, version, api: api(c) } satisfies PredictionNote,

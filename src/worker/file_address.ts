@@ -21,10 +21,18 @@ export async function fileAddress(
   const link = await jobs.link(id, file.name);
   if (link !== null) return link;
   if (addressOf !== null) return addressOf(filePath(id, file));
-  const stored = await jobs.read(id, file.name);
-  if (stored === null) return null;
-  const content = await new Response(stored.body).bytes();
-  return `data:${file.type};base64,${content.toBase64()}`;
+  const content = await fileBase64(jobs, id, file);
+  return content && `data:${file.type};base64,${content}`;
+}
+
+/** A file itself, in base64; null where it is gone. */
+export async function fileBase64(
+  jobs: Pick<Jobs, "read">,
+  id: string,
+  { name }: JobFile,
+): Promise<string | null> {
+  const stored = await jobs.read(id, name);
+  return stored && (await new Response(stored.body).bytes()).toBase64();
 }
 
 /** Results in the order of the pictures, each before its inner resolutions: they are made in another one. */

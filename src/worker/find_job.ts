@@ -1,5 +1,6 @@
-import type { Job } from "../jobs/job.ts";
+import type { Job, JobFile } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
+import type { StoredFile } from "../jobs/store/store.ts";
 import { HttpError, notFound } from "./http_error.ts";
 
 /** What an id can be. */
@@ -24,6 +25,19 @@ export async function findFile(
   const file = [...files, ...progress.previews].find((known) => known.name === name);
   const content = file && await jobs.read(id, file.name);
   return file && content ? { file, content } : fail(new HttpError(404, "There is no such file."));
+}
+
+/** The headers that a file of a job is sent with. */
+export function fileHeaders(
+  { id }: Pick<Job, "id">,
+  { name, type }: JobFile,
+  { bytes }: StoredFile,
+): Record<string, string> {
+  return {
+    "Content-Type": type,
+    "Content-Length": String(bytes),
+    "Content-Disposition": `inline; filename="${id}-${name}"`,
+  };
 }
 
 function fail(error: HttpError): never {

@@ -6,9 +6,7 @@ import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
 import { type JobRequest, PICTURE_FORMATS, VIDEO_FORMATS } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
-import { DEFAULT_GUIDANCE } from "../pipeline/request.ts";
-
-const SEEDS = 1n << 64n;
+import { DEFAULT_GUIDANCE, SEEDS } from "../pipeline/request.ts";
 
 /** What one front end calls an option is its own affair; what may be said in it is the same in all of them. */
 export function optionFields({ model, limits }: Pick<Jobs, "model" | "limits">) {

@@ -1,7 +1,7 @@
 /** What programs made for OpenAI's API ask for. */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import type { FrontEnd } from "./front_end.ts";
-import { invalid } from "./http_error.ts";
+import { newFrontEnd } from "./new_front_end.ts";
 import { answerOpenAiError, OpenAiError } from "./openai_error.ts";
 import { checkModel, seconds } from "./openai_fields.ts";
 import { images } from "./openai_images.ts";
@@ -17,11 +17,7 @@ const ModelJson = z.object({
 /** `/v1/images/generations`, `/v1/videos` and `/v1/models`. */
 export const openai: FrontEnd = (options) => {
   const { jobs } = options;
-  const app = new OpenAPIHono({
-    defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error);
-    },
-  });
+  const app = newFrontEnd();
   app.onError(answerOpenAiError);
   images(app, options);
   videos(app, jobs);

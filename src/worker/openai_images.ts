@@ -4,7 +4,7 @@ import type { SSEStreamingApi } from "hono/streaming";
 import { isEnded, type Job, type JobFile, type JobRequest, PICTURE_FORMATS } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
-import { fileAddress, inOrder } from "./file_address.ts";
+import { fileAddress, fileBase64, inOrder } from "./file_address.ts";
 import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
@@ -70,7 +70,7 @@ export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOpti
       const data = inOrder(ended.files).map(async (file) =>
         asUrl
           ? { url: await fileAddress(jobs, job.id, file, addressOf) ?? gone() }
-          : { b64_json: await content(jobs, job.id, file) ?? gone() }
+          : { b64_json: await fileBase64(jobs, job.id, file) ?? gone() }
       );
       return c.json({
         created: seconds(ended.createdAt),
@@ -158,7 +158,7 @@ function imageEvents(jobs: Jobs, partials: number) {
   const size = sizeOf(jobs.model.levels[0]!);
   return async ({ change, job, file }: JobEvent, stream: SSEStreamingApi): Promise<void> => {
     const tell = async (type: string, shown: JobFile, more: object) => {
-      const b64_json = await content(jobs, job.id, shown);
+      const b64_json = await fileBase64(jobs, job.id, shown);
       // The job was removed while it was read.
       if (b64_json === null) return;
       const event = {
@@ -201,11 +201,6 @@ const NO_USAGE = {
   output_tokens: 0,
   input_tokens_details: { text_tokens: 0, image_tokens: 0 },
 };
-
-async function content(jobs: Jobs, id: string, { name }: JobFile): Promise<string | null> {
-  const file = await jobs.read(id, name);
-  return file && (await new Response(file.body).bytes()).toBase64();
-}
 
 function gone(): never {
   throw new HttpError(404, "The picture was removed before it could be sent.");

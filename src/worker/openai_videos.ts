@@ -3,7 +3,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "../jobs/job.ts";
 import type { Jobs, ModelCard } from "../jobs/jobs.ts";
 import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
-import { findFile, findJob } from "./find_job.ts";
+import { fileHeaders, findFile, findJob } from "./find_job.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { OpenAiError } from "./openai_error.ts";
@@ -159,11 +159,7 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
         throw new HttpError(400, `The video ${why}.`, { code: "video_not_ready" });
       }
       const { file, content } = await findFile(jobs, job, result.name);
-      return c.body(content.body, 200, {
-        "Content-Type": file.type,
-        "Content-Length": String(content.bytes),
-        "Content-Disposition": `inline; filename="${job.id}-${file.name}"`,
-      });
+      return c.body(content.body, 200, fileHeaders(job, file, content));
     },
   );
 

@@ -1,14 +1,14 @@
 /** Our own protocol: jobs as they are. */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { isEnded, type Job, type JobOptions } from "../jobs/job.ts";
+import { isEnded, type Job, type JobOptions, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
-import { findFile, findJob } from "./find_job.ts";
+import { fileHeaders, findFile, findJob } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
-import { invalid } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { streamJob } from "./job_events.ts";
 import { fileJson, JobJson, jobJson } from "./job_json.ts";
+import { newFrontEnd } from "./new_front_end.ts";
 import { PlainError, plainError } from "./plain_error.ts";
 
 /** Jobs of a list at most. */
@@ -19,11 +19,7 @@ const Id = z.object({ id: z.string() });
 
 /** `/jobs` and what is below. */
 export const plain: FrontEnd = ({ jobs, publicUrl }) => {
-  const app = new OpenAPIHono({
-    defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error);
-    },
-  });
+  const app = newFrontEnd();
   app.onError(plainError);
 
   const json = async (job: Job, c: Context) => {
@@ -173,9 +169,7 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       const job = await findJob(jobs, id);
       const { file, content } = await findFile(jobs, job, name);
       return c.body(content.body, 200, {
-        "Content-Type": file.type,
-        "Content-Length": String(content.bytes),
-        "Content-Disposition": `inline; filename="${job.id}-${file.name}"`,
+        ...fileHeaders(job, file, content),
         // Under one name there is ever the same.
         "Cache-Control": "private, max-age=31536000, immutable",
       });
@@ -206,7 +200,7 @@ function jobBody(jobs: Parameters<typeof optionFields>[0]) {
     ),
     webhook: z.strictObject({
       url: z.url({ protocol: /^https?$/ }).max(2000),
-      events: z.array(z.enum(["start", "output", "logs", "completed"])).min(1).max(4)
+      events: z.array(z.enum(WEBHOOK_EVENTS)).min(1).max(WEBHOOK_EVENTS.length)
         .default(["completed"]).describe("What it is told of."),
     }).optional().describe("Whom to tell of the job, by POST."),
     id: z.string().regex(/^[\w-]{1,64}$/).optional().describe(

@@ -2,11 +2,12 @@
  * The HTTP API of RunPod's serverless endpoints. RunPod takes any input and tells later that the worker refused it, and its client
  * throws at every status but 200: so a wrong request and a job that is not there are answered as a job that failed.
  */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import type { Health } from "../jobs/jobs.ts";
 import { JOB_ID } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
-import { asHttpError, invalid, notFound } from "./http_error.ts";
+import { asHttpError, notFound } from "./http_error.ts";
+import { json, newFrontEnd } from "./new_front_end.ts";
 import {
   RunpodFile,
   RunpodJob,
@@ -25,11 +26,7 @@ const DEFAULT_WAIT = 90_000;
 const STREAM_WAIT = 10_000;
 
 export const runpod: FrontEnd = ({ jobs }) => {
-  const app = new OpenAPIHono({
-    defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error);
-    },
-  });
+  const app = newFrontEnd();
   app.onError((error, c) => {
     const { status, message, headers } = asHttpError(error);
     const wrong = status === 400 || status === 415 || status === 422;
@@ -38,10 +35,6 @@ export const runpod: FrontEnd = ({ jobs }) => {
       : c.json({ error: message }, status, headers);
   });
 
-  const json = <S extends z.ZodType>(schema: S, description: string) => ({
-    description,
-    content: { "application/json": { schema } },
-  });
   const body = { ...json(runpodRequest(jobs), "What to make"), required: true };
   const endpoint = z.object({ endpoint: z.string() });
   const byId = endpoint.extend({ id: z.string() });

@@ -1,4 +1,5 @@
 import type { EngineCommand, EngineOptions, EngineReport } from "./engine_protocol.ts";
+import { canonicalJson } from "../canonical_json.ts";
 import type { PictureEvent, PictureTask, StepEvent } from "./picture_task.ts";
 
 /** How a picture ended; `saved`: the engine was told to stop. */
@@ -252,9 +253,5 @@ export class Engine implements AsyncDisposable {
 function keyOf({ request, output, saved }: Omit<PictureTask, "id">): string {
   // A picture that goes on from a saved state is one that was asked for before: nobody else shares it.
   const own = saved === undefined ? null : crypto.randomUUID();
-  const sorted = Object.entries({ ...request, ...output }).sort(([a], [b]) => a < b ? -1 : 1);
-  return JSON.stringify(
-    [own, sorted],
-    (_, value) => typeof value === "bigint" ? String(value) : value,
-  );
+  return canonicalJson({ own, request, output });
 }

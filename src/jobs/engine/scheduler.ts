@@ -3,9 +3,14 @@ import { pictureShapes } from "../../diffusion/session_graphs.ts";
 import { elements } from "../../graph/lowering.ts";
 import type { Batch, Sampled } from "../../pipeline/batch.ts";
 import type { Encoding } from "../../pipeline/level_files.ts";
-import type { GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
+import { type GeneratedPicture, type Pipeline, STEPS_IN_FLIGHT } from "../../pipeline/pipeline.ts";
 import type { ModelIdentity } from "../../pipeline/recipe.ts";
-import { type BatchKind, batchKind, type ResolvedRequest } from "../../pipeline/request.ts";
+import {
+  type BatchKind,
+  batchKind,
+  isSameKind,
+  type ResolvedRequest,
+} from "../../pipeline/request.ts";
 import { encodeLevels, encodingOf, previewEncoding } from "./encode_levels.ts";
 import { jobError } from "../job_error.ts";
 import type {
@@ -41,9 +46,6 @@ interface Running extends Planned {
   readonly textMs: number;
   gpuMs: number;
 }
-
-/** Steps that may be on the GPU before one is waited for: waiting takes long, and the GPU should never idle. */
-const STEPS_IN_FLIGHT = 2;
 
 /** Previews of a picture, at most. */
 const PREVIEWS = 8;
@@ -202,7 +204,7 @@ export class StepScheduler {
   #canJoin({ kind }: Planned): boolean {
     if (this.#running.length === 0) return true;
     return this.#alone === null && this.#running.length < this.#slots &&
-      JSON.stringify(kind) === JSON.stringify(this.#batch!.kind);
+      isSameKind(kind, this.#batch!.kind);
   }
 
   /** Makes ready for pictures of a kind. */

@@ -1,7 +1,9 @@
 /** What a queue keeps of a job, and what becomes of it at all that can happen: the same in every queue. */
 import { createHash } from "node:crypto";
+import { canonicalJson } from "../canonical_json.ts";
 import { isEnded, type Job, type JobError, type JobOutcome, type JobRequest } from "../job.ts";
 import type { JobProgress, WebhookEvent } from "../job.ts";
+import { DEADLINE_PASSED } from "../job_error.ts";
 import { JobConflict, type NewJob } from "./queue.ts";
 
 /** A job, and what only its queue has to know. It is JSON. */
@@ -24,14 +26,7 @@ const NOT_BEGUN: JobProgress = { step: 0, steps: 0, etaMs: null, previews: [] };
 
 /** What two requests have in common when they ask for the same. */
 export function fingerprintOf(request: JobRequest): string {
-  const ordered = JSON.stringify(
-    request,
-    (_, value) =>
-      value?.constructor === Object
-        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
-        : value,
-  );
-  return createHash("sha256").update(ordered).digest("base64url");
+  return createHash("sha256").update(canonicalJson(request)).digest("base64url");
 }
 
 /**
@@ -145,11 +140,10 @@ export function lost(entry: Entry, maxAttempts: number, now: number): Entry {
 /** It has waited too long, or its deadline has passed. */
 export function expired(entry: Entry, now: number): Entry {
   const { deadline } = entry.job;
+  if (deadline !== null && deadline < now) return failed(entry, DEADLINE_PASSED, now);
   return failed(entry, {
     code: "expired",
-    message: deadline !== null && deadline < now
-      ? "The deadline passed before the job was done: try again with a later one."
-      : "The job waited as long as jobs may: try again later.",
+    message: "The job waited as long as jobs may: try again later.",
   }, now);
 }
 

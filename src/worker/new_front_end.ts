@@ -1,0 +1,17 @@
+/** What front ends are begun with. */
+import { OpenAPIHono, type z } from "@hono/zod-openapi";
+import { invalid } from "./http_error.ts";
+
+/** Routes without any: what does not fit their schemas is thrown as an `HttpError`. */
+export function newFrontEnd(): OpenAPIHono {
+  return new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  });
+}
+
+/** A body of JSON, for the description of a route. */
+export function json<S extends z.ZodType>(schema: S, description: string) {
+  return { description, content: { "application/json": { schema } } };
+}
