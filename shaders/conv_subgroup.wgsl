@@ -4,6 +4,7 @@
 //
 // With useStatistics it also writes what GroupNorm needs of each tile and channel, as group_norm_stats does.
 // Each sum takes its four products at once: compilers keep the weights in registers and touch a sum once, not four times.
+// All loads stand before the sums: llvmpipe loads lane by lane in a loop, and each loop among the sums cuts their code into parts.
 
 #include "conv_common"
 
@@ -56,6 +57,8 @@ fn main(
         #end
         #for g in 0..GROUPS
         let values${g} = input${s}[base${s}_${g} + ci] * tap${g}.weight;
+        #end
+        #for g in 0..GROUPS
         #for l in 0..LANES
         {
           let value = subgroupBroadcast(values${g}, ${l}u);
