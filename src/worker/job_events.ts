@@ -26,7 +26,7 @@ export function streamJob(c: Context, options: EventStreamOptions): Response {
     const left = new AbortController();
     stream.onAbort(() => left.abort());
     try {
-      for await (const event of newest(jobs.events(id, left.signal), keepAliveMs)) {
+      for await (const event of withPauses(jobs.events(id, left.signal), keepAliveMs)) {
         if (event === "quiet") await stream.write(": still here\n\n");
         else await send(event, stream);
       }
@@ -38,49 +38,40 @@ export function streamJob(c: Context, options: EventStreamOptions): Response {
 }
 
 /**
- * Events as a reader takes them. While it takes none, a newer one stands for an older one of its kind, so that what waits for a slow
- * reader does not grow. "quiet": for so many milliseconds there was none.
+ * Events, and "quiet" whenever there was none for so many milliseconds. Events are asked for one by one, as the reader takes them:
+ * what a slow one misses is the concern of whoever tells them.
  */
-export async function* newest(
+export async function* withPauses(
   events: AsyncIterable<JobEvent>,
   quietMs: number,
 ): AsyncGenerator<JobEvent | "quiet"> {
-  const waiting = new Map<string, JobEvent>();
-  let wake = () => {};
-  let ended = false;
-  const reading = (async () => {
-    for await (const event of events) {
-      const kind = `${event.change} ${event.file?.name}`;
-      waiting.delete(kind);
-      waiting.set(kind, event);
-      wake();
+  const iterator = events[Symbol.asyncIterator]();
+  let next = iterator.next();
+  try {
+    while (true) {
+      const result = await within(next, quietMs);
+      if (result === "quiet") {
+        yield result;
+        continue;
+      }
+      if (result.done) return;
+      yield result.value;
+      next = iterator.next();
     }
-  })().finally(() => {
-    ended = true;
-    wake();
-  });
-  // A failure is thrown below, after what came before it.
-  reading.catch(() => {});
-  while (true) {
-    const [first] = waiting;
-    if (first !== undefined) {
-      waiting.delete(first[0]);
-      yield first[1];
-    } else if (ended) {
-      return await reading;
-    } else if (await quiet(quietMs, (woken) => wake = woken)) {
-      yield "quiet";
-    }
+  } finally {
+    // Not waited for: an event that is asked for may come only after the caller has aborted.
+    next.catch(() => {});
+    iterator.return?.().catch(() => {});
   }
 }
 
-/** Waits to be woken; true: nobody did in so many milliseconds. */
-function quiet(ms: number, onWake: (wake: () => void) => void): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(true), ms);
-    onWake(() => {
-      clearTimeout(timer);
-      resolve(false);
-    });
-  });
+/** What comes, or "quiet" when it takes longer. */
+async function within<T>(coming: Promise<T>, ms: number): Promise<T | "quiet"> {
+  const { promise: over, resolve } = Promise.withResolvers<"quiet">();
+  const timer = setTimeout(() => resolve("quiet"), ms);
+  try {
+    return await Promise.race([coming, over]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -3,39 +3,55 @@ import assert from "node:assert/strict";
 import { Hono } from "hono";
 import type { Job } from "../../src/jobs/job.ts";
 import type { JobEvent } from "../../src/jobs/queue/queue.ts";
-import { newest, streamJob } from "../../src/worker/job_events.ts";
+import { streamJob, withPauses } from "../../src/worker/job_events.ts";
 import { FakeJobs } from "./fake_jobs.ts";
 
 const REQUEST = { prompts: ["a star"], count: 1, seed: "1", levels: false, preview: false };
 const FOREVER = 1 << 30;
 
-Deno.test("a slow reader gets the newest of each kind, and what it has not read does not grow", async () => {
-  const jobs = new FakeJobs();
-  const { id } = await jobs.submit(REQUEST);
-  const all = Promise.withResolvers<void>();
-  async function* told() {
-    yield* jobs.events(id, new AbortController().signal);
-    all.resolve();
+Deno.test("events are taken one by one, and a pause ends with the event that was waited for", async () => {
+  const job = await new FakeJobs().submit(REQUEST);
+  const second = Promise.withResolvers<void>();
+  let asked = 0;
+  async function* told(): AsyncGenerator<JobEvent> {
+    asked++;
+    yield { change: "state", job };
+    asked++;
+    await second.promise;
+    yield { change: "progress", job };
   }
-  const events = newest(told(), FOREVER);
-  await events.next();
-  jobs.begin(id);
-  for (let step = 1; step <= 10_000; step++) jobs.progress(id, step, 10_000);
-  for (let k = 0; k < 3; k++) await jobs.preview(id);
-  await jobs.picture(id);
-  await jobs.picture(id);
-  jobs.finish(id);
-  await all.promise;
-  const rest: string[] = [];
-  for await (const event of events) {
-    assert.notEqual(event, "quiet");
-    const { change, job, file } = event as JobEvent;
-    rest.push(`${change} ${file?.name ?? job.progress.step}`);
+  const events = withPauses(told(), 1);
+  const seen = [(await events.next()).value];
+  assert.equal(asked, 1);
+  for (let k = 0; k < 2; k++) assert.equal((await events.next()).value, "quiet");
+  second.resolve();
+  for await (const event of events) seen.push(event);
+  assert.deepEqual(
+    seen.filter((event) => event !== "quiet").map((event) => (event as JobEvent).change),
+    ["state", "progress"],
+  );
+});
+
+Deno.test("whoever stops reading ends the events, also while one is waited for", async () => {
+  let ended = 0;
+  const { promise: never, resolve } = Promise.withResolvers<void>();
+  const job = await new FakeJobs().submit(REQUEST);
+  async function* told(): AsyncGenerator<JobEvent> {
+    try {
+      yield { change: "state", job };
+      await never;
+    } finally {
+      ended++;
+    }
   }
-  assert.deepEqual(rest.filter((line) => line.startsWith("progress")), ["progress 10000"]);
-  assert.deepEqual(rest.filter((line) => line.startsWith("file")), ["file 0.png", "file 1.png"]);
-  assert.equal(rest.filter((line) => line.startsWith("preview")).length, 1);
-  assert.equal(rest.at(-1), "state 10000");
+  for await (const event of withPauses(told(), FOREVER)) if (event !== "quiet") break;
+  assert.equal(ended, 1);
+  for await (const event of withPauses(told(), 1)) if (event === "quiet") break;
+  assert.equal(ended, 1);
+  resolve();
+  await never;
+  await new Promise((done) => setTimeout(done));
+  assert.equal(ended, 2);
 });
 
 Deno.test("what fails in the middle fails for the reader, after what came before", async () => {
@@ -45,7 +61,7 @@ Deno.test("what fails in the middle fails for the reader, after what came before
   }
   const seen: unknown[] = [];
   await assert.rejects(async () => {
-    for await (const event of newest(broken(), FOREVER)) seen.push(event);
+    for await (const event of withPauses(broken(), FOREVER)) seen.push(event);
   }, { message: "no more" });
   assert.equal(seen.length, 1);
 });
