@@ -187,27 +187,29 @@ Deno.test("for a slow reader no more is kept than the newest of each kind, and e
   const service = serviceOf(place);
   const id = await place.add();
   const lease = await place.queue.claim();
+  const both = [aFile(), aFile({ name: "1.png", picture: 1 })];
   const events = service.events(id, new AbortController().signal);
   await events.next();
   for (let step = 1; step <= 300; step++) {
     const previews = [aFile({ name: `preview-${step}`, level: 1 })];
-    const files = step < 200 ? [] : [aFile()];
+    const files = step < 200 ? [] : step < 250 ? [aFile()] : both;
     await place.queue.heartbeat(lease!, { progress: { ...SEEN.progress, step, previews }, files });
   }
   await place.queue.finish(lease!, {
     state: "canceled",
-    files: [aFile()],
+    files: both,
     error: null,
     timings: null,
   });
   const rest: JobEvent[] = await Array.fromAsync(events);
   assert.deepEqual(rest.map(({ change, file }) => [change, file?.name]), [
     ["file", "0.png"],
+    ["file", "1.png"],
     ["progress", undefined],
     ["preview", "preview-300"],
     ["state", undefined],
   ]);
-  assert.equal(rest[1]!.job.progress.step, 300);
+  assert.equal(rest[2]!.job.progress.step, 300);
 });
 
 Deno.test("who stops listening is forgotten", async () => {
