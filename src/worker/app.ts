@@ -76,12 +76,17 @@ export function createApp(options: AppOptions): App {
   const open = new Set([...PROBES, ...options.open ?? []]);
   const checkToken = token === null ? null : tokenCheck(token);
   app.use(async (c, next) => {
+    const { method, path } = c.req;
+    const { until, signature } = c.req.query();
     if (allowedHosts !== undefined) checkHost(c.req.raw, allowedHosts);
     if (checkToken === null) checkOrigin(c.req.raw, [base(c.req.raw), ...origins]);
-    else if (addresses.isSigned(c.req.raw)) {
+    else if (addresses.isSigned({ method, path, until, signature })) {
       // Pages of other servers may show what they have the address of.
       c.header("Cross-Origin-Resource-Policy", "cross-origin");
-    } else if (!open.has(c.req.path)) checkToken(c.req.raw);
+    } else if (!open.has(path)) {
+      const authorization = c.req.header("Authorization");
+      checkToken({ authorization, isSigned: signature !== undefined });
+    }
     await next();
   });
   app.use(bodyLimit({
@@ -130,13 +135,20 @@ function logs(
   return async (c, next) => {
     const start = performance.now();
     await next();
-    // As it was sent: what hono decodes may have line breaks in it.
-    const request = `${c.req.method} ${new URL(c.req.url).pathname}`;
+    const request = `${c.req.method} ${loggedPath(c.req.path)}`;
     if (c.error !== undefined && isDefect(c.error) && !c.req.raw.signal.aborted) {
       logDefect(`${request} failed (request ${c.get("requestId")}): ${c.error.stack}`);
     }
     logRequest?.(`${request} ${c.res.status} ${Math.round(performance.now() - start)} ms`);
   };
+}
+
+/**
+ * What a request was routed by, so that the log tells the truth. It was decoded: line breaks may be in it, and where a client encoded a
+ * signed address once too often, a signature.
+ */
+function loggedPath(path: string): string {
+  return path.replace(/signature.*/is, "signature...").replace(/[^!-~]/gu, encodeURIComponent);
 }
 
 /** hono drops the body of what GET gives without ending it: a stream would go on. */

@@ -18,6 +18,7 @@ import { ModelSource } from "../pipeline/model_source.ts";
 import { createApp } from "./app.ts";
 import { cog } from "./cog.ts";
 import { Metrics, metricsPage } from "./metrics.ts";
+import { listen, type Listening } from "./listen.ts";
 import { openai } from "./openai.ts";
 import { PAGE_PATHS, pageFrontEnd } from "./page/mod.ts";
 import { plain } from "./plain.ts";
@@ -82,6 +83,9 @@ const SWEEP_MS = 60_000;
 /** How long open requests have at the end. */
 const CLOSE_MS = 2000;
 
+/** How long nothing may be sent on a connection, beside waiting for a job. */
+const STALL_MS = 60_000;
+
 /** Is told of what happens to the process. */
 export interface ServerEvents {
   /** HTTP is answered at this address. */
@@ -97,7 +101,7 @@ export class Server {
     readonly jobs: JobService,
     private readonly parts: AsyncDisposableStack,
     private readonly worker: Worker | null,
-    private readonly http: Deno.HttpServer | null,
+    private readonly http: Listening | null,
     private readonly pull: RunpodPull | null,
   ) {}
 
@@ -162,7 +166,7 @@ export class Server {
     parts.defer(unlisten);
     const http = options.http === null
       ? null
-      : serve(options.http, { jobs: service, addresses, metrics, publicUrl }, events);
+      : await serve(options.http, { jobs: service, addresses, metrics, publicUrl }, events);
     const pull = options.runpod === null ? null : pullFrom(options.runpod, service);
     return new Server(service, parts.move(), worker, http, pull);
   }
@@ -178,11 +182,7 @@ export class Server {
     await this.pull?.finished;
     // Nothing more is going to happen to jobs that clients listen to.
     this.jobs.close();
-    const closed = this.http?.shutdown();
-    const patience = Promise.withResolvers<void>();
-    const timer = setTimeout(patience.resolve, CLOSE_MS);
-    await Promise.race([closed, patience.promise]);
-    clearTimeout(timer);
+    await this.http?.close(CLOSE_MS);
     await this.parts.disposeAsync();
   }
 }
@@ -207,7 +207,7 @@ const NO_WORKER: WorkerHealth = {
   stepMs: null,
 };
 
-function serve(
+async function serve(
   { host, port, token, cors, allowedHosts, verbose }: HttpOptions,
   { jobs, addresses, metrics, publicUrl }: {
     readonly jobs: JobService;
@@ -216,7 +216,8 @@ function serve(
     readonly publicUrl: string | null;
   },
   { onListen }: ServerEvents,
-): Deno.HttpServer {
+): Promise<Listening> {
+  const log = verbose ? { logRequest: (line: string) => console.error(line) } : {};
   const app = createApp({
     jobs,
     open: PAGE_PATHS,
@@ -226,21 +227,22 @@ function serve(
     publicUrl,
     cors,
     ...allowedHosts !== null && { allowedHosts },
-    ...verbose && { logRequest: (line: string) => console.error(line) },
+    ...log,
   });
   try {
-    return Deno.serve({
-      hostname: host,
+    const stallMs = jobs.limits.waitMs + STALL_MS;
+    const listening = await listen((request) => app.fetch(request), {
+      host,
       port,
-      onListen: ({ hostname, port }) => {
-        const name = hostname.includes(":") ? `[${hostname}]` : hostname;
-        onListen?.(`http://${name}:${port}`);
-      },
-    }, app.fetch);
+      stallMs,
+      ...log,
+    });
+    onListen?.(listening.url);
+    return listening;
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new MdmError(
-      error instanceof Deno.errors.AddrInUse
+      (error as NodeJS.ErrnoException).code === "EADDRINUSE"
         ? `Another program listens at port ${port} of ${host}. Give another --port.`
         : `Cannot listen at ${host}, port ${port}: ${
           (error as Error).message

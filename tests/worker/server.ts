@@ -1,6 +1,7 @@
 /** What tests of the server have in common. */
 import { type AppOptions, createApp } from "../../src/worker/app.ts";
 import type { FrontEnd } from "../../src/worker/front_end.ts";
+import { listen, type ListenOptions } from "../../src/worker/listen.ts";
 import { signedAddresses } from "../../src/worker/signed_address.ts";
 import type { FakeJobs } from "./fake_jobs.ts";
 
@@ -28,12 +29,17 @@ export function posted(body: unknown, headers: Record<string, string> = {}): Req
 }
 
 /** Lets a server listen on this machine while a test uses it, and waits until its last request has ended. */
-export async function listening(app: App, use: (url: string) => Promise<void>): Promise<void> {
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, app.fetch);
+export async function listening(
+  app: App,
+  use: (url: string) => Promise<void>,
+  options: Partial<ListenOptions> = {},
+): Promise<void> {
+  const fetch = (request: Request) => app.fetch(request);
+  const server = await listen(fetch, { host: "127.0.0.1", port: 0, stallMs: 60_000, ...options });
   try {
-    await use(`http://127.0.0.1:${server.addr.port}`);
+    await use(server.url);
   } finally {
-    await server.shutdown();
+    await server.close(60_000);
   }
 }
 

@@ -7,8 +7,10 @@ const HOUR = 3600;
 
 const addresses = signedAddresses("a secret");
 
-function isSigned(path: string, { method = "GET", now = NOW, by = addresses } = {}): boolean {
-  return by.isSigned({ method, url: `https://mdm.example${path}` }, now);
+function isSigned(address: string, { method = "GET", now = NOW, by = addresses } = {}): boolean {
+  const [path, query] = address.split("?");
+  const { until, signature } = Object.fromEntries(new URLSearchParams(query));
+  return by.isSigned({ method, path: path!, until, signature }, now);
 }
 
 Deno.test("an address opens its path to GET and HEAD until it expires", () => {
@@ -81,5 +83,5 @@ Deno.test("an address is good for an hour at least, and the same for some time",
   assert.ok(until(first) >= Math.floor(before) + HOUR);
   assert.ok(until(first) <= Date.now() / 1000 + HOUR + 900);
   assert.equal(until(first) % 900, 0);
-  assert.ok(addresses.isSigned({ method: "GET", url: `http://localhost${first}` }));
+  assert.ok(isSigned(first, { now: Date.now() / 1000 }));
 });
