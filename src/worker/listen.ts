@@ -16,6 +16,9 @@ export interface Deadlines {
 
 const DEADLINES: Deadlines = { headMs: 15_000, requestMs: 60_000, idleMs: 75_000 };
 
+/** Methods that no `Request` can have. */
+const METHODS_OF_PROXIES = new Set(["CONNECT", "TRACE", "TRACK"]);
+
 /** Connections at a time; one more is closed at once. */
 const CONNECTIONS = 2000;
 
@@ -50,14 +53,22 @@ export async function listen(
   { host, port, stallMs, deadlines = DEADLINES, connections = CONNECTIONS, logRequest }:
     ListenOptions,
 ): Promise<Listening> {
-  const answer = getRequestListener((request) => fetch(request), { overrideGlobalObjects: false });
+  const answer = getRequestListener((request) => fetch(asRequest(request)), {
+    // It would give the whole process other classes.
+    overrideGlobalObjects: false,
+  });
+  const underWay = new Set<ServerResponse>();
   const server = createServer({
     headersTimeout: deadlines.headMs,
     requestTimeout: deadlines.requestMs,
     keepAliveTimeout: deadlines.idleMs,
     connectionsCheckingInterval: Math.min(deadlines.headMs / 2, 1000),
   }, (incoming, outgoing) => {
-    const problem = whatIsNotPlain({ address: incoming.url!, hosts: hostsOf(incoming) });
+    underWay.add(outgoing);
+    outgoing.once("close", () => underWay.delete(outgoing));
+    const problem = METHODS_OF_PROXIES.has(incoming.method!)
+      ? `${incoming.method} is for proxies, and this is none.`
+      : whatIsNotPlain({ address: incoming.url!, hosts: hostsOf(incoming) });
     if (problem === null) {
       void answer(incoming, outgoing);
     } else {
@@ -74,8 +85,13 @@ export async function listen(
   const { address, family, port: given } = server.address() as AddressInfo;
   return {
     url: `http://${family === "IPv6" ? `[${address}]` : address}:${given}`,
-    close: (graceMs) => closeServer(server, graceMs),
+    close: (graceMs) => closeServer(server, underWay, graceMs),
   };
+}
+
+/** The request itself: what stands for it is no `Request` to what constructs others from it. */
+function asRequest({ url, method, headers, body, signal }: Request): Request {
+  return new Request(url, { method, headers: new Headers(headers), body, signal });
 }
 
 function hostsOf({ rawHeaders }: IncomingMessage): string[] {
@@ -93,8 +109,17 @@ function refuse(outgoing: ServerResponse, message: string): void {
   outgoing.end(body);
 }
 
-async function closeServer(server: Server, graceMs: number): Promise<void> {
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  await new Promise((resolve) => server.close(resolve));
+/** Closes a server once it has nothing more to answer, or is out of patience. */
+async function closeServer(server: Server, underWay: Set<ServerResponse>, graceMs: number) {
+  const closed = new Promise((resolve) => server.close(resolve));
+  const answered = Promise.all(
+    underWay.values().map((outgoing) => new Promise((resolve) => outgoing.once("close", resolve))),
+  );
+  const patience = Promise.withResolvers<void>();
+  const timer = setTimeout(patience.resolve, graceMs);
+  await Promise.race([answered, patience.promise]);
   clearTimeout(timer);
+  // Of those on which nothing was ever asked it does not know that they are idle.
+  server.closeAllConnections();
+  await closed;
 }
