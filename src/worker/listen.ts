@@ -46,7 +46,8 @@ export interface Listening {
  *
  * It is Node's server, not Deno's: that one waits for ever for a request that was begun.
  *
- * @throws As `node:net` does, where the address cannot be had.
+ * @throws {Deno.errors.AddrInUse} When something else listens there.
+ * @throws {Deno.errors.NotCapable} Without the permission.
  */
 export async function listen(
   fetch: (request: Request) => Response | Promise<Response>,
@@ -78,6 +79,8 @@ export async function listen(
   });
   server.maxConnections = connections;
   server.timeout = stallMs;
+  // Without the permission Node's server ends the process, where Deno's error can be told.
+  Deno.listen({ hostname: host, port }).close();
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, resolve);

@@ -242,7 +242,7 @@ async function serve(
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new MdmError(
-      (error as NodeJS.ErrnoException).code === "EADDRINUSE"
+      error instanceof Deno.errors.AddrInUse
         ? `Another program listens at port ${port} of ${host}. Give another --port.`
         : `Cannot listen at ${host}, port ${port}: ${
           (error as Error).message
