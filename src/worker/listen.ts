@@ -54,7 +54,15 @@ export async function listen(
   { host, port, stallMs, deadlines = DEADLINES, connections = CONNECTIONS, logRequest }:
     ListenOptions,
 ): Promise<Listening> {
-  const answer = getRequestListener((request) => fetch(asRequest(request)), {
+  const answer = getRequestListener(async (request, { outgoing }) => {
+    return whole(await fetch(asRequest(request)), (error) => {
+      // Who reads it has to notice that something is missing.
+      outgoing.destroy();
+      logRequest?.(
+        `${request.method} broke off: ${error instanceof Error ? error.message : error}`,
+      );
+    });
+  }, {
     // It would give the whole process other classes.
     overrideGlobalObjects: false,
   });
@@ -95,6 +103,26 @@ export async function listen(
 /** The request itself: what stands for it is no `Request` to what constructs others from it. */
 function asRequest({ url, method, headers, body, signal }: Request): Request {
   return new Request(url, { method, headers: new Headers(headers), body, signal });
+}
+
+/** An answer whose body never fails, but tells when it would have: the adapter would send the error as if it were the end. */
+function whole(response: Response, onError: (error: unknown) => void): Response {
+  if (response.body === null) return response;
+  const reader = response.body.getReader();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        onError(error);
+        controller.close();
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
+  return new Response(body, response);
 }
 
 function hostsOf({ rawHeaders }: IncomingMessage): string[] {

@@ -141,6 +141,33 @@ Deno.test("an address that is not plain never comes to a front end, and is told 
   assert.deepEqual(log, Array(2).fill("GET (not a plain address) 400"));
 });
 
+Deno.test("an answer that breaks off is no whole one, and says nothing of why", async () => {
+  const log: string[] = [];
+  await serving(
+    async (url) => {
+      const connection = await connect(url);
+      await connection.write(bytesOf("GET /x HTTP/1.1\r\nHost: h\r\n\r\n"));
+      const answer = await readAll(connection);
+      assert.doesNotMatch(answer, /fire|\r\n0\r\n/);
+      assert.deepEqual(log, ["GET broke off: the disk is on fire"]);
+    },
+    { logRequest: (line) => log.push(line) },
+    () => {
+      let count = 0;
+      return Promise.resolve(
+        new Response(
+          new ReadableStream({
+            pull(controller) {
+              if (count++ > 0) throw new Error("the disk is on fire");
+              controller.enqueue(new TextEncoder().encode("begun"));
+            },
+          }),
+        ),
+      );
+    },
+  );
+});
+
 Deno.test("a request leaves its handler when its client does", async () => {
   const left = Promise.withResolvers<void>();
   await serving(
