@@ -19,6 +19,7 @@ const HTTP = {
   token: null,
   cors: [],
   allowedHosts: null,
+  strictSizes: false,
   verbose: false,
 };
 
