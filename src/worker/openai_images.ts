@@ -57,7 +57,8 @@ export function images(app: OpenAPIHono, options: FrontEndOptions): void {
       const body = c.req.valid("json");
       checkModel(jobs.model, body.model);
       if (jobs.model.makes !== "pictures") {
-        throw new HttpError(400, `The model makes videos: ask for them at ${placeFor("videos")}.`);
+        const message = `The model makes videos: ask for them at ${placeFor("videos")}.`;
+        throw new HttpError(400, message, { code: "unsupported" });
       }
       const partials = body.stream ? body.partial_images ?? 0 : 0;
       const job = await jobs.submit(requestOf(body, partials > 0), { origin: "openai" });

@@ -6,7 +6,7 @@ import type { ModelCard } from "../jobs/jobs.ts";
 import { DEFAULT_FPS } from "../media/animation.ts";
 import { fileHeaders, findFile, findJob } from "./find_job.ts";
 import type { FrontEndOptions } from "./front_end.ts";
-import { HttpError } from "./http_error.ts";
+import { HttpError, notFound } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { OpenAiError } from "./openai_error.ts";
 import { checkModel, extraFields, modelField, seconds } from "./openai_fields.ts";
@@ -54,12 +54,15 @@ export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
   // Before the body is read, which may be a form with pictures in it.
   const refusesPictures: MiddlewareHandler = async (_, next) => {
     if (model.makes === "videos") return await next();
-    throw new HttpError(400, `The model makes pictures: ask at ${placeFor("pictures")}.`);
+    const message = `The model makes pictures: ask at ${placeFor("pictures")}.`;
+    throw new HttpError(400, message, { code: "unsupported" });
   };
 
   const findVideo = async (id: string): Promise<Job> => {
     const job = await findJob(jobs, id);
-    if (!isVideo(job, model)) throw noVideo();
+    if (!isVideo(job, model)) {
+      throw new HttpError(404, "That job makes no MP4 video: ask for it at /jobs.");
+    }
     return job;
   };
 
@@ -131,7 +134,7 @@ export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
       if (order === "asc") all.reverse();
       const before = after === undefined ? -1 : all.findIndex(({ id }) => id === after);
       // From the start again a client that pages through them would never end.
-      if (after !== undefined && before < 0) throw noVideo();
+      if (after !== undefined && before < 0) throw notFound();
       const start = before + 1;
       const data = all.slice(start, start + limit).map((job) => videoJson(job, model));
       return c.json({
@@ -226,18 +229,18 @@ function isVideo({ request: { format = "mp4" }, files }: Job, { makes }: ModelCa
     files.every(({ level, type }) => level > 0 || type === "video/mp4");
 }
 
-function noVideo(): HttpError {
-  return new HttpError(404, "There is no such video: it never was, or it ended too long ago.");
-}
-
 function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strictSizes">) {
   const { frames } = jobs.model;
   const { prompt, fps } = optionFields(jobs);
-  const { steps, guidance, ...extras } = extraFields(jobs);
+  const { negative_prompt, seed, sampler, steps, guidance } = extraFields(jobs);
+  const { size, aspect_ratio, aspectRatio } = sizeFields(jobs.model, strictSizes);
   return z.strictObject({
     prompt,
-    model: modelField(jobs.model),
-    ...sizeFields(jobs.model, strictSizes),
+    negative_prompt,
+    model: orNull(modelField(jobs.model)),
+    size: orNull(size),
+    aspect_ratio: orNull(aspect_ratio),
+    aspectRatio: orNull(aspectRatio),
     seconds: written(
       z.number({ error: `Give a number of seconds, such as "${secondsOf(frames, DEFAULT_FPS)}".` })
         .positive().max(3600).refine((seconds) => fpsFor(seconds, frames) !== null, {
@@ -245,9 +248,11 @@ function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strict
         }).nullish(),
     ).describe(`How long the video is: of ${frames} frames, of which so many are shown a second.`),
     fps: written(fps.nullish()),
-    ...extras,
+    seed: orNull(seed),
+    sampler: orNull(sampler),
     steps: written(steps),
     guidance: written(guidance),
+    user: z.string().max(1000).nullish().describe("Changes nothing."),
     input_reference: reference,
     // As the official clients put what is in it into forms.
     "input_reference[image_url]": reference,
@@ -263,17 +268,22 @@ function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strict
 
 type Body = z.infer<ReturnType<typeof videoBody>>;
 
-const reference = z.null({
-  error: "The model makes videos from text alone: leave the reference out.",
-}).optional();
+/** Forms hold text alone: what has no value is so written. */
+function orNull<T extends z.ZodType>(schema: T) {
+  return z.preprocess((value) => value === "null" ? null : value, schema);
+}
 
-/** Forms hold text alone: a number that is written there is one. */
+/** And so are numbers. */
 function written<T extends z.ZodType>(schema: T) {
   return z.preprocess(
     (value) => typeof value === "string" && /^[\d.]+$/.test(value) ? Number(value) : value,
-    schema,
+    orNull(schema),
   );
 }
+
+const reference = orNull(
+  z.null({ error: "The model makes videos from text alone: leave the reference out." }).optional(),
+);
 
 function impossible(seconds: number, frames: number): string {
   const possible = nearestSeconds(seconds, frames).join(" or ");
