@@ -304,7 +304,10 @@ function requestOf(body: Body, { frames }: ModelCard, key: string | undefined): 
 }
 
 function videoJson(job: Job, { name, frames, levels: [outermost] }: ModelCard): VideoJson {
-  const { progress: { step, steps }, request: { prompts, fps = DEFAULT_FPS }, error } = job;
+  const { progress: { step, steps }, request, error } = job;
+  const { prompts, fps = DEFAULT_FPS } = request;
+  // One that came by another protocol may have a size, which is that of all frames side by side.
+  const side = request.size === undefined ? null : request.size / Math.sqrt(frames);
   const done = job.state === "succeeded";
   return {
     id: job.id,
@@ -317,7 +320,7 @@ function videoJson(job: Job, { name, frames, levels: [outermost] }: ModelCard): 
     expires_at: null,
     prompt: prompts[0] ?? null,
     seconds: String(secondsOf(frames, fps)),
-    size: sizeOf(outermost!),
+    size: sizeOf(side === null ? outermost! : { width: side, height: side }),
     remixed_from_video_id: null,
     error: job.state === "canceled"
       ? { code: "canceled", message: "It was canceled." }

@@ -520,6 +520,15 @@ Deno.test("only videos are shown as videos", async () => {
   assert.equal((await appOf(old, [openai]).request(`/v1/videos/${id}/content`)).status, 404);
 });
 
+Deno.test("a video of another protocol is shown in its own size", async () => {
+  const jobs = new FakeJobs({ model: VIDEOS });
+  const asked = { prompts: ["a star"], count: 1, seed: "1", levels: false, preview: false };
+  // Four by four frames.
+  const { id } = await jobs.submit({ ...asked, size: 256, fps: 32 });
+  const { size, seconds } = await (await appOf(jobs, [openai]).request(`/v1/videos/${id}`)).json();
+  assert.deepEqual([size, seconds], ["64x64", "0.5"]);
+});
+
 Deno.test("a list that goes on after a video that is gone does not begin anew", async () => {
   await withClient({ model: VIDEOS }, async (client) => {
     await client.videos.create({ prompt: "a balloon" });
