@@ -84,6 +84,11 @@ export const COMMAND = {
       description: "Letters of a prompt at most",
       default: String(LIMITS.promptLength),
     },
+    {
+      long: "strict-sizes",
+      description:
+        "Refuse sizes that the model does not make, where clients of OpenAI's API ask for them. Without it they get the model's own",
+    },
     ...WORKER_OPTIONS,
     { long: "verbose", description: "Tell of every request on stderr" },
   ],
@@ -139,6 +144,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
         allowedHosts: token === null && !insecure
           ? [...LOOPBACK, ...publicUrl === null ? [] : [new URL(publicUrl).hostname]]
           : null,
+        strictSizes: values["strict-sizes"],
         verbose: values.verbose,
       },
       limits: {

@@ -4,6 +4,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
+import { matchedRoutes } from "hono/route";
 import { requestId, type RequestIdVariables } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import type { Jobs } from "../jobs/jobs.ts";
@@ -37,6 +38,8 @@ export interface AppOptions {
   readonly allowedHosts?: readonly string[];
   /** Origins whose pages may use the server. */
   readonly cors?: readonly string[];
+  /** Whether other sizes than the model's own are refused where a protocol has no model of one size; absent: no. */
+  readonly strictSizes?: boolean;
   /** Told of every request. */
   readonly logRequest?: (line: string) => void;
   /** Told of every defect of ours. */
@@ -50,7 +53,8 @@ export function createApp(options: AppOptions): App {
   const { jobs, token, addresses, publicUrl = null, allowedHosts, cors: origins = [] } = options;
   const base = (request: Request) => publicUrl ?? new URL(request.url).origin;
   const sign = (path: string) => token === null ? path : addresses.sign(path);
-  const frontEnds = options.frontEnds.map((frontEnd) => frontEnd({ jobs, publicUrl: base, sign }));
+  const shared = { jobs, publicUrl: base, sign, strictSizes: options.strictSizes ?? false };
+  const frontEnds = options.frontEnds.map((frontEnd) => frontEnd(shared));
   const answerError = errorsByOwner(frontEnds);
   const app: App = new OpenAPIHono();
   app.onError(answerError);
@@ -89,12 +93,16 @@ export function createApp(options: AppOptions): App {
     }
     await next();
   });
-  app.use(bodyLimit({
+  const limit = bodyLimit({
     maxSize: BODY_LIMIT,
     onError: () => {
       throw new HttpError(413, `The body is too large: ${BODY_LIMIT} bytes are the most.`);
     },
-  }));
+  });
+  // What no route takes is not read, and is told that rather than how large it may be.
+  app.use((c, next) =>
+    matchedRoutes(c).some(({ method }) => method !== "ALL") ? limit(c, next) : next()
+  );
 
   for (const frontEnd of frontEnds) app.route("/", frontEnd);
   app.get(

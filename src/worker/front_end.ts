@@ -9,6 +9,8 @@ export interface FrontEndOptions {
   publicUrl(request: Request): string;
   /** A path of this server with what opens it for a while to whoever has no token; see `SignedAddresses`. */
   sign(path: string): string;
+  /** Whether another size than the model's own is refused; else what asks for one gets the model's own, and is told so. */
+  readonly strictSizes: boolean;
 }
 
 /**

@@ -5,6 +5,7 @@ import { newFrontEnd } from "./new_front_end.ts";
 import { answerOpenAiError, OpenAiError } from "./openai_error.ts";
 import { checkModel, seconds } from "./openai_fields.ts";
 import { images } from "./openai_images.ts";
+import { refusals, withAdvice } from "./openai_refusals.ts";
 import { videos } from "./openai_videos.ts";
 
 const ModelJson = z.object({
@@ -14,13 +15,14 @@ const ModelJson = z.object({
   owned_by: z.string(),
 }).openapi("OpenAIModel");
 
-/** `/v1/images/generations`, `/v1/videos` and `/v1/models`. */
+/** `/v1/images/generations`, `/v1/videos`, `/v1/models`, and what else such clients ask for. */
 export const openai: FrontEnd = (options) => {
   const { jobs } = options;
   const app = newFrontEnd();
-  app.onError(answerOpenAiError);
+  app.onError((error, c) => answerOpenAiError(withAdvice(error, jobs.model), c));
+  refusals(app, jobs.model);
   images(app, options);
-  videos(app, jobs);
+  videos(app, options);
 
   const model = {
     id: jobs.model.name,

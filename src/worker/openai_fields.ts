@@ -19,30 +19,25 @@ export function extraFields(jobs: Pick<Jobs, "model" | "limits">) {
   };
 }
 
-/** What a request says of the model and the size, which have one value each. */
-export function modelFields({ name, levels: [outermost] }: ModelCard) {
-  const size = sizeOf(outermost!);
-  return {
-    model: z.string().max(200).nullish().describe(
-      `"${name}", or the name of a model of OpenAI, which stands for it.`,
-    ),
-    size: z.string().max(20).refine((given) => given === size || given === "auto", {
-      error: `The model makes one size: give "${size}" or "auto".`,
-    }).nullish().describe(`"${size}" or "auto".`),
-  };
+/** What a request says of the model. */
+export function modelField({ name }: ModelCard) {
+  return z.string().max(200).nullish().describe(
+    `"${name}", or the name of a model of OpenAI, which stands for it.`,
+  );
+}
+
+/** Whether a model of OpenAI is asked for. */
+export function isAlias(asked: string | null | undefined): boolean {
+  return ALIASES.test(asked ?? "");
 }
 
 /** @throws {HttpError} When the model is another one. */
 export function checkModel({ name }: ModelCard, asked: string | null | undefined): void {
-  if (asked == null || asked === name || ALIASES.test(asked)) return;
+  if (asked == null || asked === name || isAlias(asked)) return;
   throw new HttpError(404, `There is no model of that name: the model here is "${name}".`, {
     code: "model_not_found",
     fields: [{ path: ["model"], message: `Give "${name}".` }],
   });
-}
-
-export function sizeOf({ width, height }: { readonly width: number; readonly height: number }) {
-  return `${width}x${height}`;
 }
 
 /** A time as OpenAI's API has it. */

@@ -10,7 +10,9 @@ import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { streamJob } from "./job_events.ts";
 import { failure, OpenAiError, openAiError } from "./openai_error.ts";
-import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_fields.ts";
+import { checkModel, extraFields, isAlias, modelField, seconds } from "./openai_fields.ts";
+import { placeFor } from "./openai_refusals.ts";
+import { sizeFields, sizeOf } from "./openai_size.ts";
 
 const ImagesJson = z.object({
   created: z.int(),
@@ -21,7 +23,8 @@ const ImagesJson = z.object({
 }).openapi("OpenAIImages");
 
 /** `POST /v1/images/generations`. */
-export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOptions): void {
+export function images(app: OpenAPIHono, options: FrontEndOptions): void {
+  const { jobs, publicUrl, sign } = options;
   app.openapi(
     createRoute({
       method: "post",
@@ -34,7 +37,7 @@ export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOpti
         "cancels what it asked for. What failed for its request, or was refused (`moderation_blocked`), is 400; what waited too long, ran " +
         "too long or was not there when the server stops waiting 503; all else 500.",
       request: {
-        body: { required: true, content: { "application/json": { schema: imagesBody(jobs) } } },
+        body: { required: true, content: { "application/json": { schema: imagesBody(options) } } },
       },
       responses: {
         200: {
@@ -54,7 +57,8 @@ export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOpti
       const body = c.req.valid("json");
       checkModel(jobs.model, body.model);
       if (jobs.model.makes !== "pictures") {
-        throw new HttpError(400, "The model makes videos: ask for them at /v1/videos.");
+        const message = `The model makes videos: ask for them at ${placeFor("videos")}.`;
+        throw new HttpError(400, message, { code: "unsupported" });
       }
       const partials = body.stream ? body.partial_images ?? 0 : 0;
       const job = await jobs.submit(requestOf(body, partials > 0), { origin: "openai" });
@@ -64,14 +68,12 @@ export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOpti
         return streamJob(c, { jobs, id: job.id, send, onLeave });
       }
       const ended = await outcome(jobs, job, c.req.raw.signal);
-      const asUrl =
-        (body.response_format ?? (body.model?.startsWith("dall-e") ? "url" : null)) === "url";
+      const ways = waysOf(body);
       const addressOf = (path: string) => publicUrl(c.req.raw) + sign(path);
-      const data = inOrder(ended.files).map(async (file) =>
-        asUrl
-          ? { url: await fileAddress(jobs, job.id, file, addressOf) ?? gone() }
-          : { b64_json: await fileBase64(jobs, job.id, file) ?? gone() }
-      );
+      const data = inOrder(ended.files).map(async (file) => ({
+        ...ways.b64_json && { b64_json: await fileBase64(jobs, job.id, file) ?? gone() },
+        ...ways.url && { url: await fileAddress(jobs, job.id, file, addressOf) ?? gone() },
+      }));
       return c.json({
         created: seconds(ended.createdAt),
         background: "opaque" as const,
@@ -83,34 +85,49 @@ export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOpti
   );
 }
 
-function imagesBody(jobs: Jobs) {
+function imagesBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strictSizes">) {
   const { prompt } = optionFields(jobs);
-  const ignored = (...values: [string, ...string[]]) =>
-    z.enum(values).nullish().describe("Changes nothing.");
+  // Hints, whose values become more with each model of OpenAI.
+  const ignored = z.string().max(1000).nullish().describe("Changes nothing.");
   return z.strictObject({
     prompt,
-    ...modelFields(jobs.model),
+    model: modelField(jobs.model),
+    ...sizeFields(jobs.model, strictSizes),
     n: z.int().min(1).max(Math.min(10, jobs.limits.pictures)).nullish().describe("Pictures."),
-    response_format: z.enum(["url", "b64_json"]).nullish().describe(
-      `"b64_json" unless the model's name is one of dall-e; an address needs no token, for an hour.`,
-    ),
-    output_format: z.enum(PICTURE_FORMATS).nullish(),
+    response_format: z.enum(["url", "b64_json"], { error: `Give "url" or "b64_json".` }).nullish()
+      .describe(
+        `Without it: an address where the model's name is one of dall-e, the picture itself where it is another of OpenAI, else both. ` +
+          "An address needs no token, for an hour.",
+      ),
+    output_format: z.enum(PICTURE_FORMATS, { error: `Give "png", "jpeg" or "webp".` }).nullish(),
     stream: z.boolean().nullish(),
     partial_images: z.int().min(0).max(3).nullish().describe(
       "Of each picture, how often its inner resolutions are shown on the way, with `stream`.",
     ),
     ...extraFields(jobs),
-    background: ignored("opaque", "auto"),
-    quality: ignored("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"),
-    style: ignored("vivid", "natural"),
-    moderation: ignored("low", "auto"),
+    background: z.enum(["opaque", "auto"], {
+      error: `Pictures have no transparency: give "opaque" or "auto".`,
+    }).nullish().describe("Changes nothing."),
+    quality: ignored,
+    style: ignored,
+    complexity: ignored,
+    moderation: ignored,
     output_compression: z.int().min(0).max(100).nullish().describe("Changes nothing."),
-    user: z.string().max(1000).nullish().describe("Changes nothing."),
-    safety_identifier: z.string().max(1000).nullish().describe("Changes nothing."),
+    user: ignored,
+    safety_identifier: ignored,
   }).openapi("OpenAIImageRequest");
 }
 
 type Body = z.infer<ReturnType<typeof imagesBody>>;
+
+/** How pictures are answered: programs that name no model of OpenAI may be made for either way. */
+function waysOf({ response_format: asked, model }: Body) {
+  const addresses = model?.startsWith("dall-e") ?? false;
+  return {
+    url: asked == null ? addresses || !isAlias(model) : asked === "url",
+    b64_json: asked == null ? !addresses : asked === "b64_json",
+  };
+}
 
 function requestOf(body: Body, preview: boolean): JobRequest {
   return jobRequest([body.prompt], {

@@ -1,13 +1,18 @@
 /** Videos as OpenAI's API makes them: jobs, and their files. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { isEnded, type Job, type JobOptions, type JobRequest } from "../jobs/job.ts";
-import type { Jobs, ModelCard } from "../jobs/jobs.ts";
-import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
+import type { MiddlewareHandler } from "hono";
+import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
+import type { ModelCard } from "../jobs/jobs.ts";
+import { DEFAULT_FPS } from "../media/animation.ts";
 import { fileHeaders, findFile, findJob } from "./find_job.ts";
-import { HttpError } from "./http_error.ts";
+import type { FrontEndOptions } from "./front_end.ts";
+import { HttpError, notFound } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { OpenAiError } from "./openai_error.ts";
-import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_fields.ts";
+import { checkModel, extraFields, modelField, seconds } from "./openai_fields.ts";
+import { placeFor } from "./openai_refusals.ts";
+import { fpsFor, lasts, nearestSeconds, secondsOf } from "./openai_seconds.ts";
+import { sizeFields, sizeOf } from "./openai_size.ts";
 
 /** Jobs that a list is taken from. */
 const LISTED = 1000;
@@ -40,10 +45,26 @@ const FAILED = {
 };
 
 /** `/v1/videos` and what is below. */
-export function videos(app: OpenAPIHono, jobs: Jobs): void {
+export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
+  const { jobs } = options;
   const { model } = jobs;
-  const schema = videoBody(jobs);
+  const schema = videoBody(options);
   const video = { content: { "application/json": { schema: VideoJson } } };
+
+  // Before the body is read, which may be a form with pictures in it.
+  const refusesPictures: MiddlewareHandler = async (_, next) => {
+    if (model.makes === "videos") return await next();
+    const message = `The model makes pictures: ask at ${placeFor("pictures")}.`;
+    throw new HttpError(400, message, { code: "unsupported" });
+  };
+
+  const findVideo = async (id: string): Promise<Job> => {
+    const job = await findJob(jobs, id);
+    if (!isVideo(job, model)) {
+      throw new HttpError(404, "That job makes no MP4 video: ask for it at /jobs.");
+    }
+    return job;
+  };
 
   app.openapi(
     createRoute({
@@ -51,6 +72,10 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       path: "/v1/videos",
       tags: ["OpenAI"],
       summary: "Ask for a video",
+      description:
+        "`seconds` is how long it lasts, or the request is refused: the model makes so many frames, shown 1 to 120 a second. " +
+        "What the answer says of `seconds` and `size` is what is made.",
+      middleware: refusesPictures,
       request: {
         headers: z.object({ "idempotency-key": z.string().min(1).max(255).optional() }),
         body: { content: { "multipart/form-data": { schema }, "application/json": { schema } } },
@@ -63,15 +88,12 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       if (!type) throw new HttpError(415, "Send the request as JSON or as a form.");
       const body = c.req.valid(/^application\/(.*\+)?json/i.test(type) ? "json" : "form");
       checkModel(model, body.model);
-      if (model.makes !== "videos") {
-        throw new HttpError(400, "The model makes pictures: ask at /v1/images/generations.");
-      }
       const key = c.req.valid("header")["idempotency-key"];
-      const options: JobOptions = {
+      const job = await jobs.submit(requestOf(body, model, key), {
         origin: "openai",
         ...key !== undefined && { idempotencyKey: key },
-      };
-      return c.json(videoJson(await jobs.submit(requestOf(body, model, key), options), model), 200);
+      });
+      return c.json(videoJson(job, model), 200);
     },
   );
 
@@ -108,9 +130,12 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
     }),
     async (c) => {
       const { after, limit, order } = c.req.valid("query");
-      const all = model.makes === "videos" ? await jobs.list({ limit: LISTED }) : [];
+      const all = (await jobs.list({ limit: LISTED })).filter((job) => isVideo(job, model));
       if (order === "asc") all.reverse();
-      const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+      const before = after === undefined ? -1 : all.findIndex(({ id }) => id === after);
+      // From the start again a client that pages through them would never end.
+      if (after !== undefined && before < 0) throw notFound();
+      const start = before + 1;
       const data = all.slice(start, start + limit).map((job) => videoJson(job, model));
       return c.json({
         object: "list" as const,
@@ -131,7 +156,7 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       request: { params: Id },
       responses: { 200: { description: "The video.", ...video }, ...FAILED },
     }),
-    async (c) => c.json(videoJson(await findJob(jobs, c.req.valid("param").id), model), 200),
+    async (c) => c.json(videoJson(await findVideo(c.req.valid("param").id), model), 200),
   );
 
   app.openapi(
@@ -143,7 +168,9 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       request: {
         params: Id,
         query: z.object({
-          variant: z.literal("video", { error: `There is no variant but "video".` }).optional(),
+          variant: z.literal("video", {
+            error: `Thumbnails and spritesheets are not made: leave it out, or give "video".`,
+          }).optional(),
         }),
       },
       responses: {
@@ -152,7 +179,7 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       },
     }),
     async (c) => {
-      const job = await findJob(jobs, c.req.valid("param").id);
+      const job = await findVideo(c.req.valid("param").id);
       const result = job.files.find(({ level }) => level === 0);
       if (job.state !== "succeeded" || result === undefined) {
         const why = isEnded(job) ? "was not made" : "is not ready yet";
@@ -188,7 +215,7 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       },
     }),
     async (c) => {
-      const job = await findJob(jobs, c.req.valid("param").id);
+      const job = await findVideo(c.req.valid("param").id);
       const ended = isEnded(job);
       await (ended ? jobs.remove(job.id) : jobs.cancel(job.id));
       return c.json({ id: job.id, object: "video.deleted" as const, deleted: ended }, 200);
@@ -196,47 +223,91 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
   );
 }
 
-function videoBody(jobs: Jobs) {
+/** Whether a job is one of these, by whatever protocol it came: others are pictures, or animations of another format. */
+function isVideo({ request: { format = "mp4" }, files }: Job, { makes }: ModelCard): boolean {
+  return makes === "videos" && format === "mp4" &&
+    files.every(({ level, type }) => level > 0 || type === "video/mp4");
+}
+
+function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strictSizes">) {
+  const { frames } = jobs.model;
   const { prompt, fps } = optionFields(jobs);
-  const { steps, guidance, ...extras } = extraFields(jobs);
+  const { negative_prompt, seed, sampler, steps, guidance } = extraFields(jobs);
+  const { size, aspect_ratio, aspectRatio } = sizeFields(jobs.model, strictSizes);
   return z.strictObject({
     prompt,
-    ...modelFields(jobs.model),
-    seconds: z.coerce.number().positive().max(3600).optional().describe(
-      "How long the video shall be: its frames are shown as fast as comes nearest to that.",
-    ),
+    negative_prompt,
+    model: orNull(modelField(jobs.model)),
+    size: orNull(size),
+    aspect_ratio: orNull(aspect_ratio),
+    aspectRatio: orNull(aspectRatio),
+    seconds: written(
+      z.number({ error: `Give a number of seconds, such as "${secondsOf(frames, DEFAULT_FPS)}".` })
+        .positive().max(3600).refine((seconds) => fpsFor(seconds, frames) !== null, {
+          error: ({ input }) => impossible(Number(input), frames),
+        }).nullish(),
+    ).describe(`How long the video is: of ${frames} frames, of which so many are shown a second.`),
     fps: written(fps.nullish()),
-    ...extras,
+    seed: orNull(seed),
+    sampler: orNull(sampler),
     steps: written(steps),
     guidance: written(guidance),
-  }).openapi("OpenAIVideoRequest");
+    user: z.string().max(1000).nullish().describe("Changes nothing."),
+    input_reference: reference,
+    // As the official clients put what is in it into forms.
+    "input_reference[image_url]": reference,
+    "input_reference[file_id]": reference,
+  }).refine(
+    ({ seconds, fps }) => seconds == null || fps == null || lasts(frames, fps, seconds),
+    {
+      path: ["fps"],
+      error: `It says another length than "seconds": leave one of them out.`,
+    },
+  ).openapi("OpenAIVideoRequest");
 }
 
 type Body = z.infer<ReturnType<typeof videoBody>>;
 
-/** Forms hold text alone: a number that is written there is one. */
+/** Forms hold text alone: what has no value is so written. */
+function orNull<T extends z.ZodType>(schema: T) {
+  return z.preprocess((value) => value === "null" ? null : value, schema);
+}
+
+/** And so are numbers. */
 function written<T extends z.ZodType>(schema: T) {
   return z.preprocess(
     (value) => typeof value === "string" && /^[\d.]+$/.test(value) ? Number(value) : value,
-    schema,
+    orNull(schema),
   );
 }
 
+const reference = orNull(
+  z.null({ error: "The model makes videos from text alone: leave the reference out." }).optional(),
+);
+
+function impossible(seconds: number, frames: number): string {
+  const possible = nearestSeconds(seconds, frames).join(" or ");
+  return `The model makes ${frames} frames, which cannot last ${seconds} seconds: ${possible} can be.`;
+}
+
 function requestOf(body: Body, { frames }: ModelCard, key: string | undefined): JobRequest {
-  const wanted = body.seconds === undefined ? undefined : Math.round(frames / body.seconds);
+  const fps = body.seconds == null ? null : fpsFor(body.seconds, frames);
   return jobRequest([body.prompt], {
     negative: body.negative_prompt ?? undefined,
     seed: body.seed ?? undefined,
     steps: body.steps ?? undefined,
     guidance: body.guidance ?? undefined,
     sampler: body.sampler ?? undefined,
-    fps: body.fps ?? (wanted && Math.min(FASTEST, Math.max(1, wanted))),
+    fps: body.fps ?? fps ?? undefined,
     format: "mp4",
   }, key);
 }
 
 function videoJson(job: Job, { name, frames, levels: [outermost] }: ModelCard): VideoJson {
-  const { progress: { step, steps }, request: { prompts, fps = DEFAULT_FPS }, error } = job;
+  const { progress: { step, steps }, request, error } = job;
+  const { prompts, fps = DEFAULT_FPS } = request;
+  // One that came by another protocol may have a size, which is that of all frames side by side.
+  const side = request.size === undefined ? null : request.size / Math.sqrt(frames);
   const done = job.state === "succeeded";
   return {
     id: job.id,
@@ -248,8 +319,8 @@ function videoJson(job: Job, { name, frames, levels: [outermost] }: ModelCard): 
     completed_at: done && job.finishedAt !== null ? seconds(job.finishedAt) : null,
     expires_at: null,
     prompt: prompts[0] ?? null,
-    seconds: String(Math.round(100 * frames / fps) / 100),
-    size: sizeOf(outermost!),
+    seconds: String(secondsOf(frames, fps)),
+    size: sizeOf(side === null ? outermost! : { width: side, height: side }),
     remixed_from_video_id: null,
     error: job.state === "canceled"
       ? { code: "canceled", message: "It was canceled." }

@@ -40,6 +40,8 @@ export interface HttpOptions {
   readonly cors: readonly string[];
   /** Names that the server goes by; null: any. */
   readonly allowedHosts: readonly string[] | null;
+  /** Whether other sizes than the model's own are refused where clients of OpenAI's API ask for them. */
+  readonly strictSizes: boolean;
   /** Whether each request is told of on stderr. */
   readonly verbose: boolean;
 }
@@ -208,7 +210,7 @@ const NO_WORKER: WorkerHealth = {
 };
 
 async function serve(
-  { host, port, token, cors, allowedHosts, verbose }: HttpOptions,
+  { host, port, token, cors, allowedHosts, strictSizes, verbose }: HttpOptions,
   { jobs, addresses, metrics, publicUrl }: {
     readonly jobs: JobService;
     readonly addresses: SignedAddresses;
@@ -226,6 +228,7 @@ async function serve(
     addresses,
     publicUrl,
     cors,
+    strictSizes,
     ...allowedHosts !== null && { allowedHosts },
     ...log,
   });

@@ -100,6 +100,7 @@ Deno.test("addresses that are none are refused with an example", async () => {
   await accepted(serve, [
     ...["--public-url", "https://a.example/pictures/"],
     ...["--cors", "https://a.example, http://localhost:3000/"],
+    "--strict-sizes",
   ]);
   assert.match(await refused(worker, ["--moderation", "none"]), /moderation hook needs an address/);
   assert.match(await refused(worker, ["--webhook-secret", "abc"]), /whsec_/);

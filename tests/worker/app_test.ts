@@ -115,7 +115,7 @@ Deno.test("what is not there is 404, in the shape of the front end that it looks
   const plainly = await app.request("/nowhere");
   assert.equal(plainly.status, 404);
   assert.equal((await plainly.json()).error.code, "not_found");
-  const theirs = await app.request("/v1/chat/completions", posted({}));
+  const theirs = await app.request("/v1/nothing", posted({}));
   assert.equal(theirs.status, 404);
   assert.deepEqual(await theirs.json(), {
     error: {
@@ -179,6 +179,24 @@ Deno.test("a body that is too large is 413, whether it says so or not", async ()
   assert.equal((await response.json()).error.type, "invalid_request_error");
   assert.ok(sent <= (1 << 20) + (1 << 18), `${sent} bytes were taken`);
   assert.deepEqual(await jobs.list(), []);
+});
+
+Deno.test("a body that no route takes is not read, however large", async () => {
+  const app = appOf(new FakeJobs(), ALL);
+  for (
+    const [path, method, status] of [["/nowhere", "POST", 404], ["/jobs", "PUT", 405]] as const
+  ) {
+    let sent = 0;
+    const endless = new ReadableStream({
+      pull(controller) {
+        sent++;
+        controller.enqueue(new Uint8Array(1 << 16));
+      },
+    }, { highWaterMark: 0 });
+    const response = await app.request(path, { method, body: endless });
+    assert.equal(response.status, status);
+    assert.equal(sent, 0);
+  }
 });
 
 Deno.test("HEAD gives what GET would but no body, and leaves no stream behind", async () => {

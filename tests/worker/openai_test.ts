@@ -4,6 +4,7 @@ import OpenAI from "openai";
 import type { JobError } from "../../src/jobs/job.ts";
 import { openai } from "../../src/worker/openai.ts";
 import { plain } from "../../src/worker/plain.ts";
+import { readPng } from "../media/png_pixels.ts";
 import { FakeJobs, type FakeOptions, MODEL } from "./fake_jobs.ts";
 import { appOf, eventsOf, listening, posted } from "./server.ts";
 
@@ -192,9 +193,13 @@ Deno.test("wrong requests are told what would be right", async () => {
       assert.deepEqual([status, type], [400, "invalid_request_error"]);
       return [param, message];
     };
-    assert.deepEqual(await wrong({ size: "1024x1024" }), [
+    assert.deepEqual(await wrong({ size: "large" }), [
       "size",
-      `400 "size": The model makes one size: give "32x32" or "auto".`,
+      `400 "size": Give a size such as "32x32", or "auto".`,
+    ]);
+    assert.deepEqual(await wrong({ background: "transparent" }), [
+      "background",
+      `400 "background": Pictures have no transparency: give "opaque" or "auto".`,
     ]);
     for (
       const [name, value] of Object.entries({
@@ -202,7 +207,7 @@ Deno.test("wrong requests are told what would be right", async () => {
         prompt: "",
         response_format: "png",
         output_format: "svg",
-        background: "transparent",
+        aspect_ratio: "wide",
         partial_images: 4,
         seed: -1,
         steps: 0,
@@ -221,6 +226,157 @@ Deno.test("wrong requests are told what would be right", async () => {
     assert.equal(unused.message, "400 The model makes pictures: ask at /v1/images/generations.");
   });
 });
+
+Deno.test("sizes that the model does not make are answered with its own, which is said", async () => {
+  await withClient({ finishAtOnce: true }, async (client, jobs) => {
+    for (const size of ["1024x1024", "1536x1024", "256*256", "3840X2160", "16x16", "32x32", null]) {
+      const asked = { prompt: "a star", size, ...{ aspect_ratio: "16:9", aspectRatio: null } };
+      const answer = await client.images.generate(asked as OpenAI.ImageGenerateParamsNonStreaming);
+      assert.equal(answer.size, "32x32", String(size));
+      const png = Uint8Array.fromBase64(answer.data![0]!.b64_json!);
+      assert.equal(readPng(png).width, 32);
+    }
+    assert.ok((await jobs.list()).every(({ request }) => request.size === undefined));
+    for (const size of ["0x0", "1024", "1024x", "-1x5", "1e3x5", "123456x1", ""]) {
+      const error = await rejection(client.images.generate({ prompt: "a star", size } as never));
+      assert.equal(error.param, "size", size);
+    }
+  });
+});
+
+Deno.test("where sizes are strict, others than the model's own are refused", async () => {
+  for (const model of [MODEL, VIDEOS]) {
+    const jobs = new FakeJobs({ finishAtOnce: true, model });
+    const app = appOf(jobs, [openai], { strictSizes: true });
+    const path = model === MODEL ? "/v1/images/generations" : "/v1/videos";
+    const answer = async (fields: object) => {
+      const response = await app.request(path, posted({ prompt: "a star", ...fields }));
+      return [response.status, (await response.json()).error?.message];
+    };
+    assert.deepEqual(await answer({ size: "1024x1024" }), [
+      400,
+      `"size": The model makes one size: give "32x32" or "auto".`,
+    ]);
+    for (const name of ["aspect_ratio", "aspectRatio"]) {
+      assert.deepEqual(await answer({ [name]: "16:9" }), [
+        400,
+        `"${name}": All that the model makes is square: give "1:1".`,
+      ]);
+      assert.equal((await answer({ [name]: "1:1" }))[0], 200);
+    }
+    for (const size of ["32x32", "auto", null]) assert.equal((await answer({ size }))[0], 200);
+  }
+});
+
+Deno.test("pictures are answered as the name of the model lets expect", async () => {
+  await withClient({ finishAtOnce: true }, async (client) => {
+    const ways = async (fields: Partial<OpenAI.ImageGenerateParamsNonStreaming>) => {
+      const { data } = await client.images.generate({ prompt: "a star", ...fields });
+      return Object.keys(data![0]!).join();
+    };
+    assert.equal(await ways({ model: "gpt-image-2.5-flare" }), "b64_json");
+    assert.equal(await ways({ model: "dall-e-2" }), "url");
+    // Who names no model of OpenAI may be made for one as for the other.
+    assert.equal(await ways({}), "b64_json,url");
+    assert.equal(await ways({ model: "shapes32" }), "b64_json,url");
+    assert.equal(await ways({ model: "dall-e-2", response_format: "b64_json" }), "b64_json");
+    assert.equal(await ways({ response_format: "url" }), "url");
+  });
+});
+
+Deno.test("hints that change nothing may have any value", async () => {
+  await withClient({ finishAtOnce: true }, async (client, jobs) => {
+    const hints = {
+      quality: "ultra",
+      style: "natural",
+      moderation: "low",
+      complexity: "high",
+      output_compression: 50,
+      user: "me",
+      safety_identifier: "me",
+    } as const;
+    const asked = { prompt: "a star", seed: 7 };
+    await client.images.generate({ ...asked, ...hints } as never);
+    await client.images.generate(asked);
+    const [hinted, plainly] = await jobs.list();
+    assert.deepEqual(hinted!.request, plainly!.request);
+  });
+});
+
+Deno.test("null in any field that may be left out is as without it", async () => {
+  for (const model of [MODEL, VIDEOS]) {
+    const jobs = new FakeJobs({ finishAtOnce: true, model });
+    const app = appOf(jobs, [openai]);
+    const path = model === MODEL ? "/v1/images/generations" : "/v1/videos";
+    const document = await (await app.request("/openapi.json")).json();
+    const name = model === MODEL ? "OpenAIImageRequest" : "OpenAIVideoRequest";
+    const fields = Object.keys(document.components.schemas[name].properties);
+    assert.ok(fields.length > 12);
+    for (const field of fields.filter((field) => field !== "prompt")) {
+      const asked = { prompt: "a star", ...field !== "seed" && { seed: 7 }, [field]: null };
+      const response = await app.request(path, posted(asked));
+      assert.equal(response.status, 200, `${field}: ${await response.text()}`);
+    }
+  }
+});
+
+Deno.test("what the API has and the model cannot is said in a sentence, and no body is read", async () => {
+  const pictures = "The model makes pictures from text alone, not from others: ask at " +
+    "/v1/images/generations.";
+  const videos = "The model makes videos from text alone, not from others: ask at /v1/videos.";
+  const none = "This server makes pictures from text: ask at /v1/images/generations.";
+  const large = new File([new Uint8Array(3 << 20)], "large.png", { type: "image/png" });
+  const form = () => {
+    const form = new FormData();
+    form.append("image", large);
+    return { method: "POST", body: form };
+  };
+  const cases: [path: string, status: number, message: string][] = [
+    ["/v1/images/edits", 400, pictures],
+    ["/v1/images/variations", 400, pictures],
+    ["/v1/audio/transcriptions", 404, none],
+    ["/v1/chat/completions", 404, none],
+    ["/v1/responses", 404, none],
+    ["/v1/embeddings", 404, none],
+    ["/v1/completions", 404, none],
+  ];
+  const app = appOf(new FakeJobs(), [plain, openai], { token: "secret" });
+  const headers = { Authorization: "Bearer secret" };
+  for (const [path, status, message] of cases) {
+    const response = await app.request(path, { ...form(), headers });
+    assert.equal(response.status, status, path);
+    const { error } = await response.json();
+    assert.deepEqual(error, {
+      message,
+      type: "invalid_request_error",
+      param: null,
+      code: "unsupported",
+    });
+    assert.equal((await app.request(path, form())).status, 401, path);
+  }
+  const other = appOf(new FakeJobs({ model: VIDEOS }), [openai]);
+  for (const path of ["edits", "extensions", "characters", "characters/x", "job-1/remix"]) {
+    const response = await other.request(`/v1/videos/${path}`, form());
+    assert.equal(response.status, 400, path);
+    assert.equal((await response.json()).error.message, videos);
+  }
+  const reference = await listened(other, "/v1/videos", form());
+  assert.equal(reference.status, 413);
+  assert.equal(
+    (await reference.json()).error.message,
+    "The body is too large: 1048576 bytes are the most; the model makes videos from text alone, so send no files.",
+  );
+});
+
+/** An answer to a request that says how long its body is. */
+async function listened(app: ReturnType<typeof appOf>, path: string, init: RequestInit) {
+  let answer: Response | undefined;
+  await listening(app, async (url) => {
+    const response = await fetch(url + path, init);
+    answer = new Response(await response.bytes(), response);
+  });
+  return answer!;
+}
 
 Deno.test("when the queue is full the official client is told when to come again", async () => {
   await withClient({ capacity: 0 }, async (client) => {
@@ -276,6 +432,108 @@ Deno.test("the official client makes a video, waits for it and fetches it", asyn
     const gone = { id, object: "video.deleted", deleted: true };
     assert.deepEqual(await client.videos.delete(id), gone);
     assert.ok(await rejection(client.videos.retrieve(id)) instanceof OpenAI.NotFoundError);
+  });
+});
+
+Deno.test("a video lasts as long as is asked for, or is refused", async () => {
+  await withClient({ model: VIDEOS }, async (client, jobs) => {
+    const ask = (fields: object) =>
+      client.videos.create({ prompt: "a balloon", ...fields } as OpenAI.VideoCreateParams);
+    for (
+      const [asked, fps, told] of [
+        ["16", 1, "16"],
+        ["8", 2, "8"],
+        ["4", 4, "4"],
+        ["5.33", 3, "5.33"],
+        [2, 8, "2"],
+        ["0.5", 32, "0.5"],
+        ["0.13", 120, "0.13"],
+        ["null", undefined, "2"],
+      ]
+    ) {
+      const video = await ask({ seconds: asked });
+      assert.equal(video.seconds, told);
+      assert.equal((await jobs.get(video.id))!.request.fps, fps, String(asked));
+    }
+    assert.equal((await ask({ seconds: "4", fps: 4 })).seconds, "4");
+    for (
+      const [fields, param, message] of [
+        [{ seconds: "12" }, "seconds", "cannot last 12 seconds: 8 or 16 can be."],
+        [{ seconds: "5" }, "seconds", "cannot last 5 seconds: 4 or 5.33 can be."],
+        [{ seconds: "20" }, "seconds", "cannot last 20 seconds: 16 can be."],
+        [{ seconds: "0.1" }, "seconds", "cannot last 0.1 seconds: 0.13 can be."],
+        [{ seconds: "long" }, "seconds", `Give a number of seconds, such as "2".`],
+        [{ seconds: "" }, "seconds", `Give a number of seconds, such as "2".`],
+        [{ seconds: "4", fps: 8 }, "fps", "leave one of them out."],
+      ] as const
+    ) {
+      const error = await rejection(ask(fields));
+      assert.deepEqual([error.status, error.param], [400, param]);
+      assert.ok(error.message.endsWith(message), error.message);
+    }
+  });
+});
+
+Deno.test("a form says null in words", async () => {
+  const jobs = new FakeJobs({ model: VIDEOS });
+  const form = new FormData();
+  form.append("prompt", "null");
+  const names = ["model", "size", "seconds", "fps", "seed", "steps", "guidance", "sampler"];
+  for (const name of names) form.append(name, "null");
+  const asked = { method: "POST", body: form };
+  const response = await appOf(jobs, [openai]).request("/v1/videos", asked);
+  assert.equal(response.status, 200);
+  const { prompts, seed, ...rest } = (await jobs.get("job-1"))!.request;
+  assert.deepEqual(prompts, ["null"]);
+  assert.match(seed, /^\d+$/);
+  assert.deepEqual(rest, { count: 1, format: "mp4", levels: false, preview: false });
+});
+
+Deno.test("only videos are shown as videos", async () => {
+  const request = { prompts: ["a star"], count: 1, seed: "1", levels: false, preview: false };
+  const shown = async (model: typeof MODEL, format?: "mp4" | "gif" | "png") => {
+    const jobs = new FakeJobs({ finishAtOnce: true, model });
+    const { id } = await jobs.submit({ ...request, ...format && { format } });
+    const app = appOf(jobs, [openai]);
+    const { data } = await (await app.request("/v1/videos")).json();
+    const statuses = [];
+    for (const path of [`/v1/videos/${id}`, `/v1/videos/${id}/content`]) {
+      const response = await app.request(path);
+      statuses.push(response.status);
+      const type = response.headers.get("Content-Type");
+      if (response.status === 200) assert.match(type!, /^(application\/json|video\/mp4)$/);
+      await response.body?.cancel();
+    }
+    statuses.push((await app.request(`/v1/videos/${id}`, { method: "DELETE" })).status);
+    assert.equal(await jobs.get(id) === null, data.length === 1);
+    return [data.length, ...statuses];
+  };
+  assert.deepEqual(await shown(VIDEOS), [1, 200, 200, 200]);
+  assert.deepEqual(await shown(VIDEOS, "mp4"), [1, 200, 200, 200]);
+  assert.deepEqual(await shown(VIDEOS, "gif"), [0, 404, 404, 404]);
+  assert.deepEqual(await shown(VIDEOS, "png"), [0, 404, 404, 404]);
+  assert.deepEqual(await shown(MODEL), [0, 404, 404, 404]);
+  // Of a model that was there before.
+  const old = new FakeJobs({ finishAtOnce: true });
+  const { id } = await old.submit(request);
+  Object.assign(old, { model: VIDEOS });
+  assert.equal((await appOf(old, [openai]).request(`/v1/videos/${id}/content`)).status, 404);
+});
+
+Deno.test("a video of another protocol is shown in its own size", async () => {
+  const jobs = new FakeJobs({ model: VIDEOS });
+  const asked = { prompts: ["a star"], count: 1, seed: "1", levels: false, preview: false };
+  // Four by four frames.
+  const { id } = await jobs.submit({ ...asked, size: 256, fps: 32 });
+  const { size, seconds } = await (await appOf(jobs, [openai]).request(`/v1/videos/${id}`)).json();
+  assert.deepEqual([size, seconds], ["64x64", "0.5"]);
+});
+
+Deno.test("a list that goes on after a video that is gone does not begin anew", async () => {
+  await withClient({ model: VIDEOS }, async (client) => {
+    await client.videos.create({ prompt: "a balloon" });
+    const error = await rejection(Promise.resolve(client.videos.list({ after: "gone" })));
+    assert.equal(error.status, 404);
   });
 });
 

@@ -19,6 +19,7 @@ const HTTP = {
   token: null,
   cors: [],
   allowedHosts: null,
+  strictSizes: false,
   verbose: false,
 };
 
@@ -73,6 +74,26 @@ async function askBy(url: string, host: string, path = "/livez"): Promise<number
   await connection.read(answer);
   return Number(/^HTTP\/1.1 (\d+)/.exec(new TextDecoder().decode(answer))?.[1]);
 }
+
+Deno.test("sizes are strict where the server was told so", async () => {
+  await inFolder(async (data) => {
+    for (const strictSizes of [false, true]) {
+      await serving(options(data, { http: { ...HTTP, strictSizes } }), async (url) => {
+        const response = await fetch(`${url}/v1/images/generations`, {
+          method: "POST",
+          headers: { "Content-Type": "application/json" },
+          // The size is looked at before the model's name.
+          body: JSON.stringify({ prompt: "a star", model: "none", size: "1024x1024" }),
+        });
+        const { error } = await response.json();
+        assert.deepEqual(
+          [response.status, error.param],
+          strictSizes ? [400, "size"] : [404, "model"],
+        );
+      });
+    }
+  });
+});
 
 Deno.test("a server without a worker keeps jobs, and says that it makes none", () =>
   inFolder(async (data) => {
