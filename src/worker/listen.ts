@@ -74,7 +74,10 @@ export async function listen(
     connectionsCheckingInterval: Math.min(deadlines.headMs / 2, 1000),
   }, (incoming, outgoing) => {
     underWay.add(outgoing);
-    outgoing.once("close", () => underWay.delete(outgoing));
+    outgoing.once("close", () => {
+      underWay.delete(outgoing);
+      if (!incoming.complete) endWithConnection(incoming);
+    });
     const problem = METHODS_OF_PROXIES.has(incoming.method!)
       ? `${incoming.method} is for proxies, and this is none.`
       : whatIsNotPlain({ address: incoming.url!, hosts: hostsOf(incoming) });
@@ -123,6 +126,13 @@ function whole(response: Response, onError: (error: unknown) => void): Response 
     cancel: (reason) => reader.cancel(reason),
   }, { highWaterMark: 0 });
   return new Response(body, response);
+}
+
+/** The adapter reads on for half a second what is left of a request that was answered, but does not notice when its client leaves. */
+function endWithConnection(incoming: IncomingMessage): void {
+  const end = () => incoming.destroy(new Error("The client left."));
+  if (incoming.socket.destroyed) end();
+  else incoming.socket.once("close", end);
 }
 
 function hostsOf({ rawHeaders }: IncomingMessage): string[] {
