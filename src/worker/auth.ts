@@ -5,13 +5,13 @@ import { HttpError } from "./http_error.ts";
 /**
  * Refuses requests without the token.
  *
- * @returns What throws where a request has not `Authorization: Bearer` and the token. It takes as long for one that is nearly right as for
+ * @returns What throws where a request has not `Authorization: Bearer` (or `Token`) and the token. It takes as long for one that is nearly right as for
  * any other, for hashes are compared.
  */
 export function tokenCheck(token: string): (request: Request) => void {
   const wanted = hash(token);
   return ({ headers, url }) => {
-    const [, given] = /^Bearer +(\S+) *$/i.exec(headers.get("Authorization") ?? "") ?? [];
+    const [, given] = /^(?:Bearer|Token) +(\S+) *$/i.exec(headers.get("Authorization") ?? "") ?? [];
     if (given !== undefined && timingSafeEqual(hash(given), wanted)) return;
     throw new HttpError(
       401,
