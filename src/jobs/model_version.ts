@@ -1,23 +1,33 @@
 /** Which model it is, to the last bit. */
-import { modelIdentity } from "../pipeline/recipe.ts";
+import { fingerprint } from "../checkpoint/fingerprint.ts";
 import type { ModelSource } from "../pipeline/model_source.ts";
 import type { ModelVersion } from "./jobs.ts";
 
-/** Reads all of a model's files, once: their hash is what its PNGs hold as well. Where that fails it is tried again when it is asked for. */
-export function modelVersion(source: ModelSource): () => Promise<ModelVersion> {
-  let known: Promise<ModelVersion> | null = null;
-  return () => {
-    known ??= readVersion(source).catch((error) => {
-      known = null;
+/** Reads all of a model's files, once. Where that fails it is tried again when the version is asked for. */
+export class VersionReader implements AsyncDisposable {
+  #read: Promise<ModelVersion> | null = null;
+  readonly #stop = new AbortController();
+
+  constructor(private readonly source: Pick<ModelSource, "files">) {}
+
+  version(): Promise<ModelVersion> {
+    this.#read ??= this.#files().catch((error) => {
+      this.#read = null;
       throw error;
     });
-    return known;
-  };
-}
+    return this.#read;
+  }
 
-async function readVersion(source: ModelSource): Promise<ModelVersion> {
-  const { weights } = await modelIdentity(source);
-  const infos = await Promise.all((await source.files()).map((path) => Deno.stat(path)));
-  const times = infos.map(({ mtime }) => mtime?.getTime() ?? 0);
-  return { id: weights, changedAt: Math.max(...times) };
+  async #files(): Promise<ModelVersion> {
+    const paths = await this.source.files();
+    const id = await fingerprint(paths, this.#stop.signal);
+    const infos = await Promise.all(paths.map((path) => Deno.stat(path)));
+    return { id, changedAt: Math.max(...infos.map(({ mtime }) => mtime?.getTime() ?? 0)) };
+  }
+
+  /** Reads no further. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#read?.catch(() => {});
+  }
 }

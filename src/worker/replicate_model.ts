@@ -71,8 +71,7 @@ export function checkModel(card: ModelCard, owner: string, name: string): void {
 export function checkVersion(card: ModelCard, { id }: ModelVersion, asked: string): void {
   const here = modelName(card);
   if ([id, here, `${here}:${id}`].includes(asked)) return;
-  const message = `There is no such version here: give "${here}:${id}", or leave it out.`;
-  throw new HttpError(422, message, { fields: [{ path: ["version"], message }] });
+  throw new HttpError(422, `There is no such version: give "${here}:${id}", or leave it out.`);
 }
 
 /** @param schema Cog's description of the model. */

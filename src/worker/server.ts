@@ -4,7 +4,7 @@ import { MdmError } from "../errors.ts";
 import type { EngineOptions } from "../jobs/engine/engine_protocol.ts";
 import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
-import { modelVersion } from "../jobs/model_version.ts";
+import { VersionReader } from "../jobs/model_version.ts";
 import { openModerator } from "../jobs/outgoing/moderation.ts";
 import { openQueue } from "../jobs/queue/open_queue.ts";
 import { openStore } from "../jobs/store/open_store.ts";
@@ -139,12 +139,13 @@ export class Server {
       ...events.onState && { onState: events.onState },
     });
     parts.defer(() => worker?.drain(0));
+    const reader = parts.use(new VersionReader(source));
     const service = new JobService({
       queue,
       store,
       model,
       card: modelCard(model),
-      version: modelVersion(source),
+      version: () => reader.version(),
       limits,
       worker: () => worker?.health() ?? NO_WORKER,
     });
