@@ -48,7 +48,8 @@ export const modelList: FrontEnd = (options) => {
   // Replicate's own method: its body is what is looked for. OpenAPI has no word for it yet.
   app.on("QUERY", PATH, async (c) => {
     const found = await replicate(c.req.raw);
-    const words = (await c.req.text()).toLowerCase().split(/\s+/);
+    // The newest client quotes it.
+    const words = (await c.req.text()).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
     const text = `${found.owner}/${found.name} ${found.description}`.toLowerCase();
     return c.json(page(words.every((word) => text.includes(word)) ? [found] : []));
   });

@@ -83,8 +83,9 @@ Deno.test("models are found by words of their names", async () => {
       await found("mdm pictures"),
       await found(""),
       await found("mdm llama"),
+      await found('"shapes32"'),
     ],
-    [1, 1, 1, 0],
+    [1, 1, 1, 0, 1],
   );
 });
 
