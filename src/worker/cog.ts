@@ -276,12 +276,11 @@ export function predictions(
         limit: PAGE + 1,
         ...cursor !== undefined && { before: cursor },
       });
-      const shown = found.slice(0, PAGE);
-      const { publicUrl, prefix } = options.api;
-      const next = found.length > shown.length
-        ? `${publicUrl}${prefix}/predictions?cursor=${shown.at(-1)!.id}`
+      const newest = found.slice(0, PAGE);
+      const next = found.length > newest.length
+        ? `${options.api.publicUrl}${dialect.prefix}/predictions?cursor=${newest.at(-1)!.id}`
         : null;
-      const results = await Promise.all(shown.map((job) => prediction(job, options)));
+      const results = await Promise.all(newest.map((job) => prediction(job, options)));
       return c.json({ previous: null, next, results }, 200);
     },
   );
