@@ -14,6 +14,14 @@ export interface ModelCard {
   readonly frames: number;
 }
 
+/** Which model it is, to the last bit. */
+export interface ModelVersion {
+  /** The SHA-256 of all files that decide how its pictures look, as PNGs hold it. */
+  readonly id: string;
+  /** When the last of these files was written, in milliseconds since 1970. */
+  readonly changedAt: number;
+}
+
 /** What a request may ask for. */
 export interface Limits {
   /** Pictures of a job. */
@@ -42,10 +50,19 @@ export interface Health {
   readonly stepMs: number | null;
 }
 
+/** Which jobs a list has. */
+export interface JobFilter {
+  readonly origin?: string;
+  readonly limit?: number;
+  readonly before?: string;
+}
+
 /** Jobs, as front ends see them. */
 export interface Jobs {
   readonly model: ModelCard;
   readonly limits: Limits;
+  /** Takes as long as reading the model's files, the first time. */
+  version(): Promise<ModelVersion>;
   /**
    * Queues a job.
    *
@@ -56,7 +73,8 @@ export interface Jobs {
    */
   submit(request: JobRequest, options?: JobOptions): Promise<Job>;
   get(id: string): Promise<Job | null>;
-  list(filter?: { readonly origin?: string; readonly limit?: number }): Promise<Job[]>;
+  /** The newest first; `before` the job of an id: none where there is no such job any more. */
+  list(filter?: JobFilter): Promise<Job[]>;
   /** Jobs that come before it. */
   position(id: string): Promise<number>;
   /** Stops a job that has not ended; null where there is none. */

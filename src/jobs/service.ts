@@ -1,7 +1,7 @@
 import { UsageError } from "../errors.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
-import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
+import type { Health, JobFilter, Jobs, Limits, ModelCard, ModelVersion } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob } from "./pictures.ts";
 import { type JobEvent, type JobQueue, NotTaking } from "./queue/queue.ts";
@@ -16,6 +16,7 @@ export interface JobServiceOptions {
   readonly store: ResultStore;
   readonly model: Pick<DescribedModel, "config" | "diffusion">;
   readonly card: ModelCard;
+  readonly version: () => Promise<ModelVersion>;
   readonly limits: Limits;
   readonly worker: () => WorkerHealth;
 }
@@ -42,6 +43,10 @@ export class JobService implements Jobs {
     return this.options.limits;
   }
 
+  version(): Promise<ModelVersion> {
+    return this.options.version();
+  }
+
   async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
     if (this.options.worker().worker === "draining") throw new NotTaking();
     this.#check(request);
@@ -59,7 +64,7 @@ export class JobService implements Jobs {
     return this.options.queue.get(id);
   }
 
-  list(filter: { readonly origin?: string; readonly limit?: number } = {}): Promise<Job[]> {
+  list(filter: JobFilter = {}): Promise<Job[]> {
     return this.options.queue.list(filter);
   }
 

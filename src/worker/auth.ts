@@ -13,13 +13,13 @@ export interface TokenRequest {
 /**
  * Refuses requests without the token.
  *
- * @returns What throws where a request has not `Authorization: Bearer` and the token. It takes as long for one that is nearly right as for
+ * @returns What throws where a request has not `Authorization: Bearer` (or `Token`) and the token. It takes as long for one that is nearly right as for
  * any other, for hashes are compared.
  */
 export function tokenCheck(token: string): (request: TokenRequest) => void {
   const wanted = hash(token);
   return ({ authorization = "", isSigned }) => {
-    const [, given] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
+    const [, given] = /^(?:Bearer|Token) +(\S+) *$/i.exec(authorization) ?? [];
     if (given !== undefined && timingSafeEqual(hash(given), wanted)) return;
     throw new HttpError(
       401,

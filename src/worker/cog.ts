@@ -1,13 +1,14 @@
 /**
- * The HTTP API of Cog's containers and, under /v1, that of Replicate. They differ in little: Cog waits for a prediction unless
- * told not to, Replicate waits only when told to; and so in a status code.
+ * The HTTP API of Cog's containers, and those of its routes that Replicate has as well, under /v1. There they differ in little: Cog waits
+ * for a prediction unless told not to, Replicate waits only when told to; and so in a status code, in how errors look, and in that
+ * Replicate looks at the version.
  */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { isEnded, type Job, WEBHOOK_EVENTS } from "../jobs/job.ts";
+import { isEnded, type Job, type Webhook, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { Health, Jobs } from "../jobs/jobs.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
-import { findJob } from "./find_job.ts";
+import { findJob, JOB_ID } from "./find_job.ts";
 import { asHttpError, HttpError } from "./http_error.ts";
 import { json, newFrontEnd } from "./new_front_end.ts";
 import {
@@ -17,21 +18,61 @@ import {
   type PredictionNote,
   type PredictionOptions,
 } from "./prediction.ts";
-import { cogEvents, replicateEvents, streamPrediction } from "./prediction_events.ts";
+import {
+  cogEvents,
+  LAST_ID,
+  replicateEvents,
+  replicateEventsWithPreviews,
+  streamPrediction,
+} from "./prediction_events.ts";
+import { checkModel, checkVersion, pageOf } from "./replicate_model.ts";
 import { serverlessInput, serverlessRequest } from "./serverless_input.ts";
 
 /** What differs. */
-interface Dialect {
+export interface Dialect {
   readonly name: "Cog" | "Replicate";
   readonly prefix: PredictionApi["prefix"];
   /** Whether the answer to a new prediction waits for it where the client says nothing. */
   readonly waits: boolean;
   /** The status of an answer to a new prediction that has ended. */
   readonly ended: 200 | 201;
+  /** Whether a new prediction may name a version, which then has to be the one here. */
+  readonly versions: boolean;
+  /** An error. */
+  readonly error: z.ZodType;
 }
 
-const COG: Dialect = { name: "Cog", prefix: "", waits: true, ended: 200 };
-const REPLICATE: Dialect = { name: "Replicate", prefix: "/v1", waits: false, ended: 201 };
+const ERRORS = {
+  400: "The body is no JSON",
+  404: "There is none",
+  409: "The ID belongs to another prediction",
+  413: "The body is too large",
+  415: "The body is of another type than JSON",
+  422: "The request is wrong",
+  429: "The queue is full: try again after as many seconds as Retry-After says",
+  503: "The server takes no more predictions",
+} as const;
+
+const EVENTS = { "text/event-stream": { schema: z.string() } };
+
+const FieldErrors = z.array(
+  z.object({
+    loc: z.array(z.union([z.string(), z.int()])),
+    msg: z.string(),
+    type: z.string(),
+  }),
+);
+
+const CogError = z.object({ detail: z.union([z.string(), FieldErrors]) }).openapi("CogError");
+
+const COG: Dialect = {
+  name: "Cog",
+  prefix: "",
+  waits: true,
+  ended: 200,
+  versions: false,
+  error: CogError,
+};
 
 /** Predictions of a list. */
 const PAGE = 100;
@@ -43,25 +84,27 @@ const Id = z.string().regex(/^[\w-]{1,64}$/, {
   error: `Give 1 to 64 letters, digits, "-" and "_".`,
 });
 
-/** Cog and Replicate. */
+/** Cog. */
 export const cog: FrontEnd = (options) => {
   const app = new OpenAPIHono();
   app.onError((error, c) => answerError(c, asHttpError(error)));
-  const schema = predictionRequest(options.jobs);
-  app.route(REPLICATE.prefix, predictions(options, { dialect: REPLICATE, schema }));
-  app.route("/", predictions(options, { dialect: COG, schema }));
+  app.route("/", predictions(options, COG));
   return app;
 };
 
-/** Clients read what a model takes from the component `Input` of /openapi.json. */
+/** Clients read what a model takes from the component `Input` of /openapi.json. Null is as good as nothing. */
 function predictionRequest(jobs: Jobs) {
+  const webhook = z.url({ protocol: /^https?$/ }).max(2048).nullish();
   return z.object({
-    id: Id.optional(),
-    version: z.string().max(256).optional(),
+    id: Id.nullish(),
+    version: z.string().max(256).nullish(),
     input: serverlessInput(jobs).openapi("Input", { title: "Input" }),
-    webhook: z.url({ protocol: /^https?$/ }).max(2048).optional(),
-    webhook_events_filter: z.array(z.enum(WEBHOOK_EVENTS)).max(16).optional(),
-    stream: z.boolean().optional().describe("Every prediction can be streamed."),
+    webhook,
+    webhook_completed: webhook.describe(
+      "As a webhook with the filter `completed`, where there is no other.",
+    ),
+    webhook_events_filter: z.array(z.enum(WEBHOOK_EVENTS)).max(16).nullish(),
+    stream: z.boolean().nullish().describe("Every prediction can be streamed."),
     output_file_prefix: z.null({ error: "Files are sent to no other server: leave this out." })
       .optional(),
   }).openapi("PredictionRequest");
@@ -69,14 +112,21 @@ function predictionRequest(jobs: Jobs) {
 
 type PredictionRequest = z.infer<ReturnType<typeof predictionRequest>>;
 
-function predictions(
+/** What webhooks of a request are told of, and where; null: there is none. */
+function webhookOf(
+  { webhook, webhook_completed: completed, webhook_events_filter: events }: PredictionRequest,
+): Webhook | null {
+  if (webhook != null) return { url: webhook, events: events ?? WEBHOOK_EVENTS };
+  return completed == null ? null : { url: completed, events: ["completed"] };
+}
+
+/** The routes that both have. */
+export function predictions(
   { jobs, publicUrl, sign }: FrontEndOptions,
-  { dialect, schema }: {
-    readonly dialect: Dialect;
-    readonly schema: ReturnType<typeof predictionRequest>;
-  },
+  dialect: Dialect,
 ): OpenAPIHono {
   const app = newFrontEnd();
+  const schema = predictionRequest(jobs);
   const tags = [dialect.name];
   const api = (c: Context): PredictionApi => ({
     publicUrl: publicUrl(c.req.raw),
@@ -84,31 +134,37 @@ function predictions(
   });
   const shown = (c: Context, job: Job) => prediction(job, { jobs, api: api(c), sign });
   const byId = { params: z.object({ id: z.string() }) };
+  const errors = (...statuses: readonly (keyof typeof ERRORS)[]) =>
+    Object.fromEntries(statuses.map((status) => [status, json(dialect.error, ERRORS[status])]));
   const body = { body: { ...json(schema, "What to predict"), required: true } };
   const created = {
-    [dialect.ended]: json(Prediction, "The prediction, which has ended"),
+    200: { description: "Its events, for who accepts them", content: EVENTS },
+    [dialect.ended]: {
+      description: "The prediction, which has ended",
+      content: { "application/json": { schema: Prediction }, ...dialect.ended === 200 && EVENTS },
+    },
     202: json(Prediction, "The prediction, which has not ended"),
-    409: { description: "The ID belongs to another prediction" },
-    422: { description: "The request is wrong" },
-    429: { description: "The queue is full: try again after as many seconds as Retry-After says" },
+    ...errors(400, 409, 413, 415, 422, 429, 503),
   };
 
   async function create(
     c: Context,
     request: PredictionRequest,
     { id, waits, cancels }: {
-      readonly id: string | undefined;
+      readonly id: string | null | undefined;
       readonly waits: boolean;
       readonly cancels: boolean;
     },
   ): Promise<Response> {
-    const { input, version = null, webhook: url, webhook_events_filter: events = WEBHOOK_EVENTS } =
-      request;
-    const job = await jobs.submit(serverlessRequest(input, id), {
+    const { input, version } = request;
+    const webhook = webhookOf(request);
+    const here = await jobs.version();
+    if (dialect.versions && version != null) checkVersion(jobs.model, here, version);
+    const job = await jobs.submit(serverlessRequest(input, id ?? undefined), {
       origin: "cog",
-      note: { input, version, api: api(c) } satisfies PredictionNote,
-      ...id !== undefined && { id },
-      ...url !== undefined && { webhook: { url, events } },
+      note: { input, version: here.id, api: api(c) } satisfies PredictionNote,
+      ...id != null && { id },
+      ...webhook !== null && { webhook },
     });
     if (c.req.header("accept")?.includes("text/event-stream")) {
       return streamPrediction(c, job.id, { jobs, dialect: cogEvents, api: api(c), sign });
@@ -155,13 +211,11 @@ function predictions(
       method: "post",
       path: "/models/{owner}/{name}/predictions",
       request: { ...body, params: z.object({ owner: z.string(), name: z.string() }) },
-      responses: created,
+      responses: { ...created, ...errors(404) },
     }),
     (c) => {
-      const { name } = c.req.valid("param");
-      if (name !== jobs.model.name) {
-        throw new HttpError(404, `There is no such model: "${jobs.model.name}" is the one here.`);
-      }
+      const { owner, name } = c.req.valid("param");
+      checkModel(jobs.model, owner, name);
       const request = c.req.valid("json");
       return create(c, request, { id: request.id, waits: false, cancels: true });
     },
@@ -193,23 +247,41 @@ function predictions(
       tags,
       method: "get",
       path: "/predictions",
+      request: {
+        query: z.object({
+          cursor: z.string().optional().describe(
+            "As in the `next` of a page: the predictions that are older than this one.",
+          ),
+        }),
+      },
       responses: {
         200: json(Page, "The newest predictions, without results that have no address"),
+        ...errors(422),
       },
     }),
     async (c) => {
+      const { cursor } = c.req.valid("query");
       // Files would come along where they have no address: of a hundred predictions too much at once.
       const options: PredictionOptions = {
         jobs: {
           model: jobs.model,
+          version: () => jobs.version(),
           link: (id, name) => jobs.link(id, name),
           read: () => Promise.resolve(null),
         },
         api: api(c),
         sign,
       };
-      const all = (await jobs.list({ limit: PAGE })).map((job) => prediction(job, options));
-      return c.json({ previous: null, next: null, results: await Promise.all(all) }, 200);
+      const found = cursor !== undefined && !JOB_ID.test(cursor) ? [] : await jobs.list({
+        limit: PAGE + 1,
+        ...cursor !== undefined && { before: cursor },
+      });
+      const newest = found.slice(0, PAGE);
+      const next = found.length > newest.length
+        ? `${options.api.publicUrl}${dialect.prefix}/predictions?cursor=${newest.at(-1)!.id}`
+        : null;
+      const results = await Promise.all(newest.map((job) => prediction(job, options)));
+      return c.json({ previous: null, next, results }, 200);
     },
   );
 
@@ -219,7 +291,7 @@ function predictions(
       method: "get",
       path: "/predictions/{id}",
       request: byId,
-      responses: { 200: json(Prediction, "The prediction") },
+      responses: { 200: json(Prediction, "The prediction"), ...errors(404) },
     }),
     async (c) => {
       const job = await findJob(jobs, c.req.valid("param").id);
@@ -232,18 +304,40 @@ function predictions(
       tags,
       method: "get",
       path: "/predictions/{id}/stream",
-      request: byId,
+      request: {
+        ...byId,
+        headers: z.object({
+          "last-event-id": z.string().optional().describe("What comes after it is told."),
+        }),
+        query: z.object({
+          previews: z.enum(["true", "false"]).optional().describe(
+            "Whether previews are events as well, called `preview`: Replicate's clients do not know them. Without it: false.",
+          ),
+        }),
+      },
       responses: {
         200: {
-          description: "All that happened to it and happens until its end",
-          content: { "text/event-stream": { schema: z.string() } },
+          description:
+            "All that happened to it and happens until its end: `output`, `logs`, and `error` or `done`",
+          content: EVENTS,
         },
+        204: { description: "The client has heard its end" },
+        ...errors(404, 422),
       },
     }),
     async (c) => {
-      const { id } = c.req.valid("param");
-      await findJob(jobs, id);
-      return streamPrediction(c, id, { jobs, dialect: replicateEvents, api: api(c), sign });
+      const job = await findJob(jobs, c.req.valid("param").id);
+      const after = c.req.valid("header")["last-event-id"];
+      // Browsers come again after the end, unless they are told that there is no more.
+      if (after === LAST_ID && isEnded(job)) return c.body(null, 204);
+      const { previews } = c.req.valid("query");
+      return streamPrediction(c, job.id, {
+        jobs,
+        dialect: previews === "true" ? replicateEventsWithPreviews : replicateEvents,
+        after,
+        api: api(c),
+        sign,
+      });
     },
   );
 
@@ -253,7 +347,7 @@ function predictions(
       method: "post",
       path: "/predictions/{id}/cancel",
       request: byId,
-      responses: { 200: json(Prediction, "The prediction") },
+      responses: { 200: json(Prediction, "The prediction"), ...errors(404) },
     }),
     async (c) => {
       const job = await findJob(jobs, c.req.valid("param").id);
@@ -264,11 +358,7 @@ function predictions(
   return app;
 }
 
-const Page = z.object({
-  previous: z.string().nullable(),
-  next: z.string().nullable(),
-  results: z.array(Prediction),
-});
+const Page = pageOf(Prediction);
 
 const HealthCheck = z.object({
   status: z.enum(["STARTING", "READY", "BUSY", "SETUP_FAILED", "DEFUNCT"]),

@@ -1,5 +1,6 @@
 /** What programs made for OpenAI's API ask for. */
 import { createRoute, z } from "@hono/zod-openapi";
+import type { Jobs } from "../jobs/jobs.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { newFrontEnd } from "./new_front_end.ts";
 import { answerOpenAiError, OpenAiError } from "./openai_error.ts";
@@ -8,14 +9,14 @@ import { images } from "./openai_images.ts";
 import { refusals, withAdvice } from "./openai_refusals.ts";
 import { videos } from "./openai_videos.ts";
 
-const ModelJson = z.object({
+export const ModelJson = z.object({
   id: z.string(),
   object: z.literal("model"),
   created: z.int().describe("When the server began to offer it."),
   owned_by: z.string(),
 }).openapi("OpenAIModel");
 
-/** `/v1/images/generations`, `/v1/videos`, `/v1/models`, and what else such clients ask for. */
+/** `/v1/images/generations`, `/v1/videos`, `/v1/models/{model}`, and what else such clients ask for; `modelList` has the list of models. */
 export const openai: FrontEnd = (options) => {
   const { jobs } = options;
   const app = newFrontEnd();
@@ -24,32 +25,7 @@ export const openai: FrontEnd = (options) => {
   images(app, options);
   videos(app, options);
 
-  const model = {
-    id: jobs.model.name,
-    object: "model" as const,
-    created: seconds(Date.now()),
-    owned_by: "mdm",
-  };
-
-  app.openapi(
-    createRoute({
-      method: "get",
-      path: "/v1/models",
-      tags: ["OpenAI"],
-      summary: "List the models: there is one",
-      responses: {
-        200: {
-          description: "Models.",
-          content: {
-            "application/json": {
-              schema: z.object({ object: z.literal("list"), data: z.array(ModelJson) }),
-            },
-          },
-        },
-      },
-    }),
-    (c) => c.json({ object: "list" as const, data: [model] }, 200),
-  );
+  const model = modelJson(jobs);
 
   app.openapi(
     createRoute({
@@ -77,3 +53,8 @@ export const openai: FrontEnd = (options) => {
 
   return app;
 };
+
+/** The model, which began to be offered now. */
+export function modelJson({ model: { name } }: Pick<Jobs, "model">): z.infer<typeof ModelJson> {
+  return { id: name, object: "model", created: seconds(Date.now()), owned_by: "mdm" };
+}

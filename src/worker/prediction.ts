@@ -3,6 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { isEnded, type Job, type JobFile, type JobState } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { fileAddress, inOrder } from "./file_address.ts";
+import { modelName } from "./replicate_model.ts";
 
 /** Where a client reaches predictions. */
 export interface PredictionApi {
@@ -15,6 +16,7 @@ export interface PredictionApi {
 /** What a job remembers of the request that made it. */
 export interface PredictionNote {
   readonly input: unknown;
+  /** The id of the version that the server had then; null in jobs of older servers. */
   readonly version: string | null;
   /** Where predictions were reached then: webhooks have no request to tell. */
   readonly api: PredictionApi;
@@ -36,7 +38,7 @@ const Output = z.array(z.url()).openapi("Output", { title: "Output" });
 export const Prediction = z.object({
   id: z.string(),
   model: z.string(),
-  version: z.string().nullable(),
+  version: z.string().describe("The SHA-256 of the model's files."),
   input: z.unknown(),
   // Not `nullable`, which would make a null of the component as well.
   output: z.union([Output, z.null()]),
@@ -56,7 +58,7 @@ export type Prediction = z.infer<typeof Prediction>;
 
 /** What a prediction is told with. */
 export interface PredictionOptions {
-  readonly jobs: Pick<Jobs, "model" | "link" | "read">;
+  readonly jobs: Pick<Jobs, "model" | "version" | "link" | "read">;
   readonly api: PredictionApi;
   readonly sign: (path: string) => string;
 }
@@ -69,8 +71,8 @@ export async function prediction(job: Job, options: PredictionOptions): Promise<
   const url = publicUrl + path;
   return {
     id: job.id,
-    model: `mdm/${jobs.model.name}`,
-    version: note?.version ?? null,
+    model: modelName(jobs.model),
+    version: note?.version ?? (await jobs.version()).id,
     input: note?.input ?? job.request,
     output: await output(job, options),
     logs: logs(job),

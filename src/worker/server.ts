@@ -4,6 +4,7 @@ import { MdmError } from "../errors.ts";
 import type { EngineOptions } from "../jobs/engine/engine_protocol.ts";
 import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
+import { VersionReader } from "../jobs/model_version.ts";
 import { openModerator } from "../jobs/outgoing/moderation.ts";
 import { openQueue } from "../jobs/queue/open_queue.ts";
 import { openStore } from "../jobs/store/open_store.ts";
@@ -19,10 +20,12 @@ import { createApp } from "./app.ts";
 import { cog } from "./cog.ts";
 import { Metrics, metricsPage } from "./metrics.ts";
 import { listen, type Listening } from "./listen.ts";
+import { modelList } from "./model_list.ts";
 import { openai } from "./openai.ts";
 import { PAGE_PATHS, pageFrontEnd } from "./page/mod.ts";
 import { plain } from "./plain.ts";
 import { probes } from "./probes.ts";
+import { replicate } from "./replicate.ts";
 import { runpod } from "./runpod.ts";
 import type { RunpodSettings } from "./runpod_platform.ts";
 import { pullRunpodJobs } from "./runpod_pull.ts";
@@ -142,11 +145,13 @@ export class Server {
       ...events.onState && { onState: events.onState },
     });
     parts.defer(() => worker?.drain(0));
+    const reader = parts.use(new VersionReader(source));
     const service = new JobService({
       queue,
       store,
       model,
       card: modelCard(model),
+      version: () => reader.version(),
       limits,
       worker: () => worker?.health() ?? NO_WORKER,
     });
@@ -168,7 +173,7 @@ export class Server {
     parts.defer(unlisten);
     const http = options.http === null
       ? null
-      : await serve(options.http, { jobs: service, addresses, metrics, publicUrl }, events);
+      : await serve(options.http, { jobs: service, addresses, metrics, publicUrl, secret }, events);
     const pull = options.runpod === null ? null : pullFrom(options.runpod, service);
     return new Server(service, parts.move(), worker, http, pull);
   }
@@ -211,19 +216,25 @@ const NO_WORKER: WorkerHealth = {
 
 async function serve(
   { host, port, token, cors, allowedHosts, strictSizes, verbose }: HttpOptions,
-  { jobs, addresses, metrics, publicUrl }: {
+  { jobs, addresses, metrics, publicUrl, secret }: {
     readonly jobs: JobService;
     readonly addresses: SignedAddresses;
     readonly metrics: Metrics;
     readonly publicUrl: string | null;
+    readonly secret: string;
   },
   { onListen }: ServerEvents,
 ): Promise<Listening> {
+  // It is asked for by every prediction, and takes a while: a failure shows when it is asked for.
+  jobs.version().catch(() => {});
   const log = verbose ? { logRequest: (line: string) => console.error(line) } : {};
   const app = createApp({
     jobs,
     open: PAGE_PATHS,
-    frontEnds: [plain, probes, metricsPage(metrics), cog, runpod, openai, pageFrontEnd],
+    frontEnds: [
+      ...[plain, probes, metricsPage(metrics), cog, replicate({ secret })] as const,
+      ...[runpod, modelList, openai, pageFrontEnd],
+    ],
     token,
     addresses,
     publicUrl,

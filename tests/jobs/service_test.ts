@@ -29,7 +29,9 @@ function serviceOf(
   worker: WorkerHealth = READY,
 ): JobService {
   const card = modelCard(MODEL);
-  return new JobService({ queue, store, model: MODEL, card, limits: LIMITS, worker: () => worker });
+  const version = () => Promise.resolve({ id: "a", changedAt: 0 });
+  const model = { model: MODEL, card, version };
+  return new JobService({ queue, store, ...model, limits: LIMITS, worker: () => worker });
 }
 
 const SEEN = { progress: { step: 0, steps: 4, etaMs: null, previews: [] }, files: [] };

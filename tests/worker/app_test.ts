@@ -133,7 +133,7 @@ Deno.test("a method that does nothing is 405 and told which ones would", async (
   assert.equal(response.status, 405);
   assert.equal(response.headers.get("Allow"), "GET, HEAD, DELETE");
   assert.equal(await message(response), "PATCH does nothing here: GET, HEAD, DELETE would.");
-  const theirs = await app.request("/v1/models", { method: "DELETE" });
+  const theirs = await app.request("/v1/models/shapes32", { method: "DELETE" });
   assert.equal(theirs.status, 405);
   assert.equal((await theirs.json()).error.type, "invalid_request_error");
 });

@@ -59,6 +59,7 @@ Deno.test("official clients and a server with the model that comes along", async
   const endpoint = runpodSdk(TOKEN, { baseUrl: `${url}/v2` }).endpoint("mdm")!;
   const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
   let picture: Uint8Array;
+  let version: string;
 
   await t.step("openai: pictures, before the model is there", async () => {
     const extra = { seed: 7, steps: 4 };
@@ -106,6 +107,11 @@ Deno.test("official clients and a server with the model that comes along", async
     const input = { prompt: PROMPT, seed: 7, num_inference_steps: 4 };
     const [file] = await replicate.run("mdm/shapes32", { input }) as [FileOutput];
     assert.deepEqual(await (await file.blob()).bytes(), picture);
+    version = (await replicate.models.get("mdm", "shapes32")).latest_version!.id;
+    const [same] = await replicate.run(`mdm/shapes32:${version}`, { input }) as [FileOutput];
+    assert.deepEqual(await (await same.blob()).bytes(), picture);
+    const text = new TextDecoder("latin1").decode(picture);
+    assert.ok(text.includes(version), "a picture says which version made it");
   });
 
   await t.step("replicate: streams, and sends no token for it", async () => {
@@ -123,7 +129,7 @@ Deno.test("official clients and a server with the model that comes along", async
     () =>
       withHook(async (hook, next) => {
         const made = await replicate.predictions.create({
-          version: "v1",
+          version,
           input: { prompt: PROMPT, seed: 7, num_inference_steps: 4 },
           webhook: hook,
           webhook_events_filter: ["start", "completed"],
@@ -134,7 +140,8 @@ Deno.test("official clients and a server with the model that comes along", async
           const request = await next();
           assert.ok(await validateWebhook(request.clone(), WEBHOOK_SECRET));
           const prediction = await request.json();
-          assert.deepEqual([prediction.id, prediction.status], [made.id, status]);
+          const { id, version: by } = prediction;
+          assert.deepEqual([id, prediction.status, by], [made.id, status, version]);
           output = prediction.output;
         }
         assert.deepEqual(await (await proxied(output![0]!)).bytes(), picture);
@@ -145,11 +152,11 @@ Deno.test("official clients and a server with the model that comes along", async
 
   await t.step("replicate: cancels, and hears what is wrong", async () => {
     const long = { prompt: PROMPT, num_inference_steps: 1000, scheduler: "DDPM" };
-    const { id } = await replicate.predictions.create({ version: "v1", input: long });
+    const { id } = await replicate.predictions.create({ version, input: long });
     await replicate.predictions.cancel(id);
     const ended = await replicate.wait(await replicate.predictions.get(id), { interval: 100 });
     assert.equal(ended.status, "canceled");
-    const wrong = replicate.predictions.create({ version: "v1", input: { prompt: 3 } });
+    const wrong = replicate.predictions.create({ version, input: { prompt: 3 } });
     await assert.rejects(wrong, /422/);
   });
 

@@ -5,16 +5,18 @@ import type { Job } from "../../src/jobs/job.ts";
 import { cog } from "../../src/worker/cog.ts";
 import { plain } from "../../src/worker/plain.ts";
 import { cogWebhookBody, type Prediction } from "../../src/worker/prediction.ts";
-import { FakeJobs, type FakeOptions } from "./fake_jobs.ts";
+import { replicate } from "../../src/worker/replicate.ts";
+import { FakeJobs, type FakeOptions, VERSION } from "./fake_jobs.ts";
 import { ADDRESSES, appOf, listening, posted } from "./server.ts";
 
 const HTTPS = "https://mdm.example";
 const TOKEN = "secret";
+const FRONT_ENDS = [cog, replicate({ secret: "whsec_secret" })] as const;
 const STAR = { input: { prompt: "a star", seed: 7 } };
 
 function start(options: FakeOptions = {}) {
   const jobs = new FakeJobs(options);
-  const app = appOf(jobs, [cog]);
+  const app = appOf(jobs, FRONT_ENDS);
   const send = (
     path: string,
     { method = "POST", body = STAR as unknown, headers = {}, signal }: {
@@ -71,7 +73,7 @@ Deno.test("Cog waits for a prediction and answers with its files", async () => {
   assert.deepEqual(rest, {
     id: "job-1",
     model: "mdm/shapes32",
-    version: "v",
+    version: VERSION.id,
     input: { prompt: "a star", seed: 7, num_outputs: 2 },
     logs: "Using seed: 7\n100%|██████████| 20/20\n",
     error: null,
@@ -280,7 +282,7 @@ Deno.test("predictions and models that are not there", async () => {
   assert.match(String(await answer(send("/predictions/none/cancel"), 404)), /no such job/);
   assert.match(
     String(await answer(send("/v1/models/a/sdxl/predictions"), 404)),
-    /"shapes32" is the one here/,
+    /"mdm\/shapes32" is the one here/,
   );
 });
 
@@ -295,6 +297,28 @@ Deno.test("the list has all jobs, the newest first, and no files in it", async (
   assert.equal(results[0].input.prompts[0], "x");
   assert.deepEqual(results[1].input, STAR.input);
   assert.deepEqual(results[1].output, []);
+});
+
+Deno.test("a list that is long goes on at the next page", async () => {
+  const { jobs, send } = start();
+  const request = { prompts: ["x"], count: 1, seed: "1", levels: false, preview: false };
+  for (let k = 0; k < 250; k++) await jobs.submit(request);
+  const lengths: number[] = [];
+  const seen = new Set<string>();
+  let path: string | null = "/v1/predictions";
+  while (path !== null) {
+    const response: Response = await send(path, { method: "GET" });
+    const { results, next } = await response.json();
+    lengths.push(results.length);
+    for (const { id } of results) seen.add(id);
+    path = next;
+    if (path !== null) assert.match(path, /^http:\/\/localhost\/v1\/predictions\?cursor=/);
+  }
+  assert.deepEqual([lengths, seen.size], [[100, 100, 50], 250]);
+  for (const cursor of ["none", "..%2F", ""]) {
+    const response = await send(`/predictions?cursor=${cursor}`, { method: "GET" });
+    assert.deepEqual((await response.json()).results, []);
+  }
 });
 
 Deno.test("files that have an address are given by it, also to a webhook", async () => {
@@ -319,7 +343,7 @@ Deno.test("files that have an address are given by it, also to a webhook", async
 
 Deno.test("Replicate gives signed addresses of files and streams, Cog files themselves", async () => {
   const jobs = new FakeJobs({ finishAtOnce: true });
-  const app = appOf(jobs, [plain, cog], { token: TOKEN, publicUrl: HTTPS });
+  const app = appOf(jobs, [plain, ...FRONT_ENDS], { token: TOKEN, publicUrl: HTTPS });
   const headers = { Authorization: `Bearer ${TOKEN}` };
   const make = async (path: string) => {
     const response = await app.request(path, posted(STAR, { ...headers, Prefer: "wait" }));
@@ -354,16 +378,18 @@ Deno.test("Replicate gives signed addresses of files and streams, Cog files them
 
 Deno.test("a preview in a stream is the file itself, for the next one takes its place", async () => {
   const jobs = new FakeJobs();
-  const app = appOf(jobs, [plain, cog], { publicUrl: HTTPS });
+  const app = appOf(jobs, [plain, ...FRONT_ENDS], { publicUrl: HTTPS });
   const { id, urls } = await answer(app.request("/v1/predictions", posted(STAR)), 202);
-  const heard = events(await app.request(urls.stream));
+  const heard = events(await app.request(`${urls.stream}?previews=true`));
+  const without = events(await app.request(urls.stream));
   jobs.begin(id);
   await jobs.preview(id);
   await jobs.picture(id);
   jobs.finish(id);
-  const [preview, output] = await heard;
+  const [preview, output, ...rest] = await heard;
   assert.match(preview!.join(), /^preview,data:image\/png;base64,/);
   assert.deepEqual(output, ["output", `${HTTPS}/jobs/${id}/files/0.png`]);
+  assert.deepEqual(await without, [output, ...rest]);
 });
 
 Deno.test("without a filter a webhook hears of everything", async () => {
@@ -425,7 +451,7 @@ Deno.test("Replicate streams predictions from their address, to any end", async 
   const output = (event: string) => event === "output";
   const well = await stream((id) => jobs.finish(id));
   assert.deepEqual(well.map(([event]) => event), ["output", "done"]);
-  assert.match(well[0]![1], /^data:image\/png;base64,/);
+  assert.match(well[0]![1], /^http:\/\/localhost\/jobs\/job-1\/files\/0\.png$/);
   assert.equal(well[1]![1], "{}");
   const canceled = await stream((id) => jobs.cancel(id));
   assert.deepEqual(canceled.filter(([event]) => !output(event)), [
@@ -433,6 +459,85 @@ Deno.test("Replicate streams predictions from their address, to any end", async 
   ]);
   const failed = await stream((id) => jobs.finish(id, { code: "timeout", message: "Too long." }));
   assert.deepEqual(failed.filter(([event]) => !output(event)), [["error", "Too long."]]);
+});
+
+Deno.test("a stream goes on after the event that a client has heard last, and ends once", async () => {
+  const { jobs, send } = start();
+  const { id, urls } = await answer(send("/v1/predictions"), 202);
+  const listen = (after?: string) =>
+    send(urls.stream, {
+      method: "GET",
+      headers: after === undefined ? {} : { "last-event-id": after },
+    });
+  const ids = async (response: Response) =>
+    [...(await response.text()).matchAll(/^event: (\w+)\n(?:data: .*\n)+id: (.+)$/gm)]
+      .map(([, event, id]) => `${event} ${id}`);
+  const first = await listen();
+  jobs.begin(id);
+  jobs.progress(id, 4);
+  await jobs.picture(id);
+  // Another worker begins the job again: nothing is told twice.
+  jobs.progress(id, 4);
+  jobs.progress(id, 5);
+  await jobs.picture(id);
+  const rest = await listen("1:5");
+  jobs.finish(id);
+  const all = ["logs 0:5", "output 1:5", "logs 1:6", "output 2:6", "done end"];
+  assert.deepEqual(await ids(first), all);
+  assert.deepEqual(await ids(rest), ["output 2:5", "done end"]);
+  // Lines of the log tell of what is going on only.
+  const outputs = ["output 1:0", "output 2:0", "done end"];
+  assert.deepEqual(await ids(await listen()), outputs);
+  assert.deepEqual(await ids(await listen("1:0")), outputs.slice(1));
+  assert.deepEqual(await ids(await listen("2:6")), ["done end"]);
+  assert.deepEqual(await ids(await listen("of another server")), outputs);
+  assert.equal((await listen("end")).status, 204);
+});
+
+Deno.test("a prediction that is made once more has another end", async () => {
+  const { jobs, send } = start();
+  const { id, urls } = await answer(send("/v1/predictions"), 202);
+  await jobs.cancel(id);
+  await jobs.retry(id);
+  const heard = await send(urls.stream, { method: "GET", headers: { "last-event-id": "end" } });
+  jobs.begin(id);
+  jobs.finish(id);
+  assert.deepEqual(await events(heard), [["done", "{}"]]);
+});
+
+Deno.test("null in the envelope is as good as nothing", async () => {
+  const nothing = {
+    id: null,
+    version: null,
+    webhook: null,
+    webhook_completed: null,
+    webhook_events_filter: null,
+    stream: null,
+    output_file_prefix: null,
+  };
+  for (const path of ["/predictions", "/v1/predictions", "/v1/models/mdm/shapes32/predictions"]) {
+    const { jobs, send } = start({ finishAtOnce: true });
+    const { id, version } = await answer(
+      send(path, { body: { ...STAR, ...nothing } }),
+      path === "/predictions" ? 200 : 201,
+    );
+    assert.deepEqual([id, version], ["job-1", VERSION.id], path);
+    const job = (await jobs.get(id))!;
+    assert.equal(job.webhook, null);
+    const told = { ...STAR, ...nothing, webhook: "http://client/" };
+    await send(path, { body: told });
+    assert.equal((await jobs.get("job-2"))!.webhook!.events.length, 4);
+  }
+});
+
+Deno.test("a webhook of what is completed", async () => {
+  const { jobs, send } = start();
+  const completed = { webhook_completed: "http://client/end" };
+  await send("/v1/predictions", { body: { ...STAR, ...completed } });
+  await send("/v1/predictions", { body: { ...STAR, ...completed, webhook: "http://client/" } });
+  const [both, one] = await jobs.list();
+  assert.deepEqual(one!.webhook, { url: "http://client/end", events: ["completed"] });
+  assert.equal(both!.webhook!.url, "http://client/");
 });
 
 Deno.test("who leaves a stream is not listened for any more, and stops nothing", async () => {
@@ -507,7 +612,7 @@ async function withClient(
 
 Deno.test("Replicate's client makes, reads, lists and cancels predictions", () =>
   withClient(async (client, jobs) => {
-    const made = await client.predictions.create({ version: "v1", input: STAR.input });
+    const made = await client.predictions.create({ version: VERSION.id, input: STAR.input });
     assert.equal(made.status, "starting");
     jobs.begin(made.id);
     jobs.progress(made.id, 5);
@@ -561,7 +666,7 @@ Deno.test("Replicate's client streams a prediction", () =>
 
 Deno.test("Replicate's client streams from a server with a token, and fetches files", async () => {
   const jobs = new FakeJobs({ finishAtOnce: true });
-  const app = appOf(jobs, [plain, cog], { token: TOKEN, publicUrl: HTTPS });
+  const app = appOf(jobs, [plain, ...FRONT_ENDS], { token: TOKEN, publicUrl: HTTPS });
   await listening(app, async (url) => {
     const client = new Replicate({
       auth: TOKEN,
@@ -586,7 +691,7 @@ Deno.test("a connection that is cut cancels what it waits for", () =>
     const { next } = jobs;
     const gone = new AbortController();
     const made = client.predictions.create({
-      version: "v1",
+      version: VERSION.id,
       input: STAR.input,
       wait: 30,
       signal: gone.signal,
@@ -602,7 +707,7 @@ Deno.test("Replicate's client is told of what is wrong, and of what failed", () 
     const input = { prompt: "" };
     await assert.rejects(
       client.predictions.create({ model: "mdm/shapes32", input }),
-      /422 .*"loc":\["body","input","prompt"\]/,
+      /422 .*"field":"input\.prompt"/,
     );
     await assert.rejects(client.predictions.get("none"), /404 .*no such job/);
     const made = await client.predictions.create({ model: "mdm/shapes32", input: STAR.input });
@@ -612,7 +717,7 @@ Deno.test("Replicate's client is told of what is wrong, and of what failed", () 
   }));
 
 Deno.test("without the token Replicate's client is refused", () => {
-  const app = appOf(new FakeJobs(), [cog], { token: "secret" });
+  const app = appOf(new FakeJobs(), FRONT_ENDS, { token: "secret" });
   return listening(app, async (url) => {
     const client = new Replicate({ auth: "wrong", baseUrl: `${url}/v1` });
     await assert.rejects(

@@ -9,7 +9,14 @@ import {
   type JobRequest,
   type JobState,
 } from "../../src/jobs/job.ts";
-import type { Health, Jobs, Limits, ModelCard } from "../../src/jobs/jobs.ts";
+import type {
+  Health,
+  JobFilter,
+  Jobs,
+  Limits,
+  ModelCard,
+  ModelVersion,
+} from "../../src/jobs/jobs.ts";
 import { type Change, JobConflict, type JobEvent, QueueFull } from "../../src/jobs/queue/queue.ts";
 import type { StoredFile } from "../../src/jobs/store/store.ts";
 import { encodeImage } from "../../src/media/image.ts";
@@ -19,6 +26,11 @@ export const MODEL: ModelCard = {
   makes: "pictures",
   levels: [{ width: 32, height: 32 }, { width: 16, height: 16 }],
   frames: 1,
+};
+
+export const VERSION: ModelVersion = {
+  id: "0123456789abcdef".repeat(4),
+  changedAt: Date.UTC(2026, 0, 2),
 };
 
 export const LIMITS: Limits = {
@@ -122,9 +134,16 @@ export class FakeJobs implements Jobs {
     return Promise.resolve(this.#jobs.get(id) ?? null);
   }
 
-  list(filter: { readonly origin?: string; readonly limit?: number } = {}): Promise<Job[]> {
-    const of = this.#all().filter(({ origin }) => (filter.origin ?? origin) === origin);
-    return Promise.resolve(of.reverse().slice(0, filter.limit));
+  version(): Promise<ModelVersion> {
+    return Promise.resolve(VERSION);
+  }
+
+  list({ before, limit, ...filter }: JobFilter = {}): Promise<Job[]> {
+    const all = this.#all();
+    const end = before === undefined ? all.length : all.findIndex(({ id }) => id === before);
+    const of = all.slice(0, Math.max(0, end))
+      .filter(({ origin }) => (filter.origin ?? origin) === origin);
+    return Promise.resolve(of.reverse().slice(0, limit));
   }
 
   position(id: string): Promise<number> {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import type { JobError } from "../../src/jobs/job.ts";
+import { modelList } from "../../src/worker/model_list.ts";
 import { openai } from "../../src/worker/openai.ts";
 import { plain } from "../../src/worker/plain.ts";
 import { readPng } from "../media/png_pixels.ts";
@@ -17,7 +18,7 @@ async function withClient(
   use: (client: OpenAI, jobs: FakeJobs, url: string) => Promise<void>,
 ): Promise<void> {
   const jobs = new FakeJobs(options);
-  await listening(appOf(jobs, [plain, openai], { token: "secret" }), async (url) => {
+  await listening(appOf(jobs, [plain, modelList, openai], { token: "secret" }), async (url) => {
     await use(new OpenAI({ apiKey: "secret", baseURL: `${url}/v1`, maxRetries: 0 }), jobs, url);
   });
 }

@@ -106,12 +106,13 @@ export interface JobQueue extends AsyncDisposable {
 
   get(id: string): Promise<Job | null>;
 
-  /** The newest first. */
+  /** The newest first; `before` the job of an id: none where there is no such job any more. */
   list(
     filter?: {
       readonly states?: readonly Job["state"][];
       readonly origin?: string;
       readonly limit?: number;
+      readonly before?: string;
     },
   ): Promise<Job[]>;
 

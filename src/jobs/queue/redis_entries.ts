@@ -1,7 +1,7 @@
 /** Entries of jobs in Redis. */
 import type { Redis } from "ioredis";
 import { dueAt, type Entry, webhookEvents } from "./entry.ts";
-import type { JobState } from "../job.ts";
+import { JOB_STATES, type JobState } from "../job.ts";
 import type { Delivery } from "./queue.ts";
 import { SAVE } from "./redis_scripts.ts";
 
@@ -75,11 +75,23 @@ export class RedisEntries {
     );
   }
 
-  /** Jobs in some states, the newest first. */
-  async *newestFirst(states: readonly JobState[]): AsyncGenerator<Kept> {
+  /** Jobs in some states, the newest first; `before` the job of an id. */
+  async *newestFirst(states: readonly JobState[], before?: string): AsyncGenerator<Kept> {
     if (states.length === 0) return;
+    const end = before === undefined ? Infinity : await this.#sequence(before);
     const keys = states.map((state) => `${this.#prefix}:jobs:${state}`);
-    yield* this.#readAll((await this.#redis.zunion(keys.length, keys)).reverse());
+    const found = await this.#redis.zunion(keys.length, keys, "WITHSCORES");
+    yield* this.#readAll(
+      found.filter((_, i) => i % 2 === 0 && Number(found[i + 1]) < end).reverse(),
+    );
+  }
+
+  /** The number of a job's coming; before all others where there is no such job. */
+  async #sequence(id: string): Promise<number> {
+    const scores = await Promise.all(
+      JOB_STATES.map((state) => this.#redis.zscore(`${this.#prefix}:jobs:${state}`, id)),
+    );
+    return Number(scores.find((score) => score !== null) ?? -Infinity);
   }
 
   async count(state: JobState): Promise<number> {

@@ -107,10 +107,10 @@ export class RedisQueue implements JobQueue {
   }
 
   list(filter: Parameters<JobQueue["list"]>[0] = {}): Promise<Job[]> {
-    const { states = JOB_STATES, origin, limit = Infinity } = filter;
+    const { states = JOB_STATES, origin, limit = Infinity, before } = filter;
     return this.#ask(async () => {
       const jobs: Job[] = [];
-      for await (const { entry: { job } } of this.#entries.newestFirst(states)) {
+      for await (const { entry: { job } } of this.#entries.newestFirst(states, before)) {
         if (jobs.length >= limit) break;
         if (origin === undefined || job.origin === origin) jobs.push(job);
       }

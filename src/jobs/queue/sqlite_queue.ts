@@ -110,15 +110,17 @@ export class SqliteQueue implements JobQueue {
   }
 
   list(filter: Parameters<JobQueue["list"]>[0] = {}): Promise<Job[]> {
-    const { states = JOB_STATES, origin = null, limit = -1 } = filter;
+    const { states = JOB_STATES, origin = null, limit = -1, before = null } = filter;
     return this.#read(() =>
       this.#entries(
         `SELECT entry FROM jobs
          WHERE state IN (SELECT value FROM json_each(?)) AND (?2 IS NULL OR origin = ?2)
+           AND (?4 IS NULL OR sequence < (SELECT sequence FROM jobs WHERE id = ?4))
          ORDER BY sequence DESC LIMIT ?3`,
         JSON.stringify(states),
         origin,
         limit,
+        before,
       ).map(({ job }) => job)
     );
   }

@@ -192,6 +192,12 @@ export function testQueue(
     assert.equal(await ids({ states: ["queued"], origin: "cog" }), "b");
     assert.equal(await ids({ states: ["queued"], origin: "openai", limit: 1 }), "d");
     assert.equal(await ids({ states: [] }), "");
+    assert.equal(await ids({ before: "c" }), "ba");
+    assert.equal(await ids({ before: "d", limit: 2 }), "cb");
+    assert.equal(await ids({ before: "c", origin: "openai" }), "");
+    assert.equal(await ids({ before: "d", states: ["running"] }), "a");
+    assert.equal(await ids({ before: "a" }), "");
+    assert.equal(await ids({ before: "gone" }), "");
   });
 
   test("the highest priority comes first, then the oldest", async (queue, { now, pass }) => {
