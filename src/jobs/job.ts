@@ -45,6 +45,12 @@ export interface JobRequest extends
   readonly fps?: number;
 }
 
+/** What a server takes where a request does not say; what is left out is the model's own. */
+export type RequestDefaults = Pick<
+  JobRequest,
+  "negative" | "sampler" | "steps" | "guidance" | "guidanceInterval" | "cache"
+>;
+
 /** Where a job is; the last three are ends. */
 export type JobState = "queued" | "running" | "succeeded" | "failed" | "canceled";
 

@@ -1,5 +1,5 @@
 /** What front ends can do with jobs: the one core behind all protocols. */
-import type { Job, JobOptions, JobRequest } from "./job.ts";
+import type { Job, JobOptions, JobRequest, RequestDefaults } from "./job.ts";
 import type { Counts, JobEvent } from "./queue/queue.ts";
 import type { StoredFile } from "./store/store.ts";
 
@@ -46,6 +46,8 @@ export interface Health {
 export interface Jobs {
   readonly model: ModelCard;
   readonly limits: Limits;
+  /** Filled into every request when it is submitted, so that all workers make the same of it. */
+  readonly defaults: RequestDefaults;
   /**
    * Queues a job.
    *

@@ -1,6 +1,12 @@
 import { UsageError } from "../errors.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
-import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
+import {
+  isEnded,
+  type Job,
+  type JobOptions,
+  type JobRequest,
+  type RequestDefaults,
+} from "./job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob } from "./pictures.ts";
@@ -17,6 +23,8 @@ export interface JobServiceOptions {
   readonly model: Pick<DescribedModel, "config" | "diffusion">;
   readonly card: ModelCard;
   readonly limits: Limits;
+  /** Absent: none, each model takes its own. */
+  readonly defaults?: RequestDefaults;
   readonly worker: () => WorkerHealth;
 }
 
@@ -42,8 +50,13 @@ export class JobService implements Jobs {
     return this.options.limits;
   }
 
-  async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
+  get defaults(): RequestDefaults {
+    return this.options.defaults ?? {};
+  }
+
+  async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
     if (this.options.worker().worker === "draining") throw new NotTaking();
+    const request = { ...this.defaults, ...asked };
     this.#check(request);
     const createdAt = Date.now();
     return await this.options.queue.add({

@@ -1,15 +1,15 @@
 /** What requests for images and for videos have in common. */
 import { z } from "@hono/zod-openapi";
-import type { Jobs, ModelCard } from "../jobs/jobs.ts";
+import type { ModelCard } from "../jobs/jobs.ts";
 import { HttpError } from "./http_error.ts";
-import { optionFields } from "./input.ts";
+import { type Offer, optionFields } from "./input.ts";
 
 /** The names of OpenAI's own models, which programs that cannot be told another name send. */
 const ALIASES = /^(gpt-image|chatgpt-image|dall-e|sora)-/;
 
 /** Fields that OpenAI's API has not, and ours has. */
-export function extraFields(jobs: Pick<Jobs, "model" | "limits">) {
-  const fields = optionFields(jobs);
+export function extraFields(offer: Offer) {
+  const fields = optionFields(offer);
   return {
     negative_prompt: fields.negative.nullish(),
     seed: fields.seed.nullish(),

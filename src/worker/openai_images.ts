@@ -4,6 +4,7 @@ import type { SSEStreamingApi } from "hono/streaming";
 import { isEnded, type Job, type JobFile, type JobRequest, PICTURE_FORMATS } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
+import { fields } from "./fields.ts";
 import { fileAddress, fileBase64, inOrder } from "./file_address.ts";
 import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError } from "./http_error.ts";
@@ -87,7 +88,7 @@ function imagesBody(jobs: Jobs) {
   const { prompt } = optionFields(jobs);
   const ignored = (...values: [string, ...string[]]) =>
     z.enum(values).nullish().describe("Changes nothing.");
-  return z.strictObject({
+  return fields({
     prompt,
     ...modelFields(jobs.model),
     n: z.int().min(1).max(Math.min(10, jobs.limits.pictures)).nullish().describe("Pictures."),

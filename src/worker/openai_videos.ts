@@ -3,6 +3,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "../jobs/job.ts";
 import type { Jobs, ModelCard } from "../jobs/jobs.ts";
 import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
+import { fields, wholeNumber, written } from "./fields.ts";
 import { fileHeaders, findFile, findJob } from "./find_job.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
@@ -84,7 +85,7 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       request: {
         query: z.object({
           after: z.string().optional().describe("The id of the last one that was seen."),
-          limit: z.coerce.number().int().min(1).max(100).default(20),
+          limit: written(wholeNumber(1, 100)).default(20),
           order: z.enum(["asc", "desc"]).default("desc"),
         }),
       },
@@ -199,7 +200,7 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
 function videoBody(jobs: Jobs) {
   const { prompt, fps } = optionFields(jobs);
   const { steps, guidance, ...extras } = extraFields(jobs);
-  return z.strictObject({
+  return fields({
     prompt,
     ...modelFields(jobs.model),
     seconds: z.coerce.number().positive().max(3600).optional().describe(
@@ -213,14 +214,6 @@ function videoBody(jobs: Jobs) {
 }
 
 type Body = z.infer<ReturnType<typeof videoBody>>;
-
-/** Forms hold text alone: a number that is written there is one. */
-function written<T extends z.ZodType>(schema: T) {
-  return z.preprocess(
-    (value) => typeof value === "string" && /^[\d.]+$/.test(value) ? Number(value) : value,
-    schema,
-  );
-}
 
 function requestOf(body: Body, { frames }: ModelCard, key: string | undefined): JobRequest {
   const wanted = body.seconds === undefined ? undefined : Math.round(frames / body.seconds);

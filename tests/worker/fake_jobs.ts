@@ -8,6 +8,7 @@ import {
   type JobOptions,
   type JobRequest,
   type JobState,
+  type RequestDefaults,
 } from "../../src/jobs/job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "../../src/jobs/jobs.ts";
 import { type Change, JobConflict, type JobEvent, QueueFull } from "../../src/jobs/queue/queue.ts";
@@ -34,6 +35,7 @@ export const LIMITS: Limits = {
 export interface FakeOptions {
   readonly model?: ModelCard;
   readonly limits?: Partial<Limits>;
+  readonly defaults?: RequestDefaults;
   /** Jobs that may wait. */
   readonly capacity?: number;
   /** Whether every job is begun, made and finished as soon as it is submitted. */
@@ -47,6 +49,7 @@ type Contents = Map<string, Uint8Array<ArrayBuffer>>;
 export class FakeJobs implements Jobs {
   readonly model: ModelCard;
   readonly limits: Limits;
+  readonly defaults: RequestDefaults;
   /** What `health` says; a test may change it. */
   worker: Health["worker"];
   reason: string | null;
@@ -63,6 +66,7 @@ export class FakeJobs implements Jobs {
   constructor(options: FakeOptions = {}) {
     this.model = options.model ?? MODEL;
     this.limits = { ...LIMITS, ...options.limits };
+    this.defaults = options.defaults ?? {};
     this.worker = options.health?.worker ?? "ready";
     this.reason = options.health?.reason ?? null;
     this.#capacity = options.capacity ?? Infinity;
@@ -79,7 +83,8 @@ export class FakeJobs implements Jobs {
     return this.#submitted.promise;
   }
 
-  async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
+  async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
+    const request = { ...this.defaults, ...asked };
     this.#check(request, options);
     for (const key of [options.id, options.idempotencyKey && `key ${options.idempotencyKey}`]) {
       const known = this.#jobs.get(key && this.#keys.get(key) || "");

@@ -459,7 +459,7 @@ Deno.test("what the model can do is told", async () => {
   });
   assert.deepEqual(levels.map(({ width }: { width: number }) => width), [32, 16, 8]);
   assert.equal(samplers.find(({ name }: { name: string }) => name === "dpm++").defaultSteps, 20);
-  assert.deepEqual(defaults, { sampler: "dpm++", guidance: 4 });
+  assert.deepEqual(defaults, { sampler: "dpm++", guidance: 4, steps: null, negative: "" });
   assert.deepEqual(limits, {
     pictures: 4,
     steps: 1000,

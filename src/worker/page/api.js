@@ -37,7 +37,7 @@ import { askForToken, authorization } from "./token.js";
  * @property {number} frames
  * @property {{ name: string, description: string, defaultSteps: number }[]} samplers
  * @property {string[]} formats
- * @property {{ sampler: string, guidance: number }} defaults
+ * @property {{ sampler: string, guidance: number, steps: number | null, negative: string }} defaults
  * @property {{ pictures: number, steps: number, promptLength: number, pixels: number }} limits
  */
 
