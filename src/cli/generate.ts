@@ -15,7 +15,7 @@ import {
   MAX_COUNT,
   type ResolvedRequest,
 } from "../pipeline/request.ts";
-import type { Truncation } from "../pipeline/prompts.ts";
+import { truncationMessage } from "../pipeline/prompts.ts";
 import { Interrupted } from "./interrupt.ts";
 import {
   DEFAULT_MODEL,
@@ -262,13 +262,6 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     });
   }
   return 0;
-}
-
-/** What is said when a prompt was cut. */
-export function truncationMessage({ prompt, tokens, limit }: Truncation): string {
-  return `The prompt ${
-    quoted(prompt)
-  } has ${tokens} tokens, and the model takes ${limit}: the rest was cut off. Say it in fewer words.`;
 }
 
 async function readRequest(

@@ -169,6 +169,8 @@ export interface Job {
   /** Results, as they come. */
   readonly files: readonly JobFile[];
   readonly error: JobError | null;
+  /** What the person who asked should know although it is no error, such as that a prompt was cut: sentences. */
+  readonly warnings: readonly string[];
   /** When it has ended. */
   readonly timings: JobTimings | null;
 }
@@ -178,5 +180,7 @@ export interface JobOutcome {
   readonly state: "succeeded" | "failed" | "canceled";
   readonly files: readonly JobFile[];
   readonly error: JobError | null;
+  /** Absent: those that were noted. */
+  readonly warnings?: readonly string[];
   readonly timings: JobTimings | null;
 }

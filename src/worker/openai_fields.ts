@@ -1,5 +1,6 @@
 /** What requests for images and for videos have in common. */
 import { z } from "@hono/zod-openapi";
+import type { Job } from "../jobs/job.ts";
 import type { ModelCard } from "../jobs/jobs.ts";
 import { HttpError } from "./http_error.ts";
 import { type Offer, optionFields } from "./input.ts";
@@ -43,6 +44,16 @@ export function checkModel({ name }: ModelCard, asked: string | null | undefined
 
 export function sizeOf({ width, height }: { readonly width: number; readonly height: number }) {
   return `${width}x${height}`;
+}
+
+/** What OpenAI's API has no field for: clients let pass what they do not know. */
+export const Warnings = z.array(z.string()).optional().describe(
+  "What should be known, such as that a prompt was cut; absent: nothing.",
+);
+
+/** What an answer says of warnings: nothing where there are none. */
+export function warningsOf({ warnings }: Pick<Job, "warnings">) {
+  return warnings.length > 0 && { warnings: [...warnings] };
 }
 
 /** A time as OpenAI's API has it. */

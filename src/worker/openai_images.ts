@@ -11,7 +11,15 @@ import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { streamJob } from "./job_events.ts";
 import { failure, OpenAiError, openAiError } from "./openai_error.ts";
-import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_fields.ts";
+import {
+  checkModel,
+  extraFields,
+  modelFields,
+  seconds,
+  sizeOf,
+  Warnings,
+  warningsOf,
+} from "./openai_fields.ts";
 
 const ImagesJson = z.object({
   created: z.int(),
@@ -19,6 +27,7 @@ const ImagesJson = z.object({
   output_format: z.enum(PICTURE_FORMATS),
   size: z.string(),
   data: z.array(z.object({ b64_json: z.string().optional(), url: z.string().optional() })),
+  warnings: Warnings,
 }).openapi("OpenAIImages");
 
 /** `POST /v1/images/generations`. */
@@ -79,6 +88,7 @@ export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOpti
         output_format: body.output_format ?? "png",
         size: sizeOf(jobs.model.levels[0]!),
         data: await Promise.all(data),
+        ...warningsOf(ended),
       }, 200);
     },
   );
@@ -186,7 +196,7 @@ function imageEvents(jobs: Jobs, partials: number) {
     for (const result of inOrder(job.files)) {
       if (result.level !== 0 || completed.has(result.name)) continue;
       completed.add(result.name);
-      await tell("image_generation.completed", result, { usage: NO_USAGE });
+      await tell("image_generation.completed", result, { usage: NO_USAGE, ...warningsOf(job) });
     }
     if (change === "state" && isEnded(job) && job.state !== "succeeded") {
       const data = JSON.stringify(openAiError(failureOf(job)));

@@ -8,7 +8,15 @@ import { fileHeaders, findFile, findJob } from "./find_job.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { OpenAiError } from "./openai_error.ts";
-import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_fields.ts";
+import {
+  checkModel,
+  extraFields,
+  modelFields,
+  seconds,
+  sizeOf,
+  Warnings,
+  warningsOf,
+} from "./openai_fields.ts";
 
 /** Jobs that a list is taken from. */
 const LISTED = 1000;
@@ -27,6 +35,7 @@ const VideoJson = z.object({
   size: z.string(),
   remixed_from_video_id: z.null(),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  warnings: Warnings,
 }).openapi("OpenAIVideo");
 
 type VideoJson = z.infer<typeof VideoJson>;
@@ -247,6 +256,7 @@ function videoJson(job: Job, { name, frames, levels: [outermost] }: ModelCard): 
     error: job.state === "canceled"
       ? { code: "canceled", message: "It was canceled." }
       : error && { code: error.code, message: error.message },
+    ...warningsOf(job),
   };
 }
 

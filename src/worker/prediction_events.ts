@@ -11,6 +11,7 @@ import {
   type PredictionOptions,
   progressLine,
   resultAddress,
+  warningLine,
 } from "./prediction.ts";
 
 /** What happens to a prediction, once each. */
@@ -77,7 +78,7 @@ export function streamPrediction(
   options: PredictionStreamOptions,
 ): Response {
   const { jobs, dialect } = options;
-  const given = { start: false, files: 0 };
+  const given = { start: false, files: 0, warnings: 0 };
   return streamJob(c, {
     jobs,
     id,
@@ -92,12 +93,15 @@ export function streamPrediction(
 /** What is new by a change. The first one has the job as it is, so files are counted, not awaited one by one. */
 async function* happenings(
   { change, job, file }: JobEvent,
-  given: { start: boolean; files: number },
+  given: { start: boolean; files: number; warnings: number },
   options: PredictionStreamOptions,
 ): AsyncGenerator<Happening> {
   if (job.startedAt !== null && !given.start) {
     given.start = true;
     yield { kind: "start", id: job.id };
+  }
+  for (; given.warnings < job.warnings.length; given.warnings++) {
+    yield { kind: "log", line: warningLine(job.warnings[given.warnings]!) };
   }
   for (; given.files < job.files.length; given.files++) {
     const address = await resultAddress(job.id, job.files[given.files]!, options);

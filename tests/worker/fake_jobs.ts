@@ -112,6 +112,7 @@ export class FakeJobs implements Jobs {
       progress: { step: 0, steps: 0, etaMs: null, previews: [] },
       files: [],
       error: null,
+      warnings: [],
       timings: null,
     };
     this.#jobs.set(job.id, job);
@@ -254,6 +255,11 @@ export class FakeJobs implements Jobs {
     const { progress } = this.#known(id);
     const etaMs = (steps - step) * 40;
     this.#change("progress", id, { progress: { ...progress, step, steps, etaMs } });
+  }
+
+  /** There is something that the person who asked should know. */
+  warn(id: string, ...warnings: string[]): void {
+    this.#change("progress", id, { warnings });
   }
 
   /** A preview of an inner resolution, over the one before. */

@@ -51,6 +51,7 @@ interface StandInJob {
   files: readonly StandInFile[];
   previews: readonly StandInFile[];
   error: { readonly code: string; readonly message: string } | null;
+  warnings: string[];
   timings: { readonly stepsMs: number } | null;
 }
 
@@ -210,6 +211,7 @@ export class PageStandIn implements AsyncDisposable {
       files: [],
       previews: [],
       error: null,
+      warnings: [],
       timings: null,
     };
     this.#jobs.set(job.id, job);

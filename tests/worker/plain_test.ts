@@ -32,6 +32,7 @@ Deno.test("a job is taken at once, and told where it is", async () => {
     files: [],
     previews: [],
     error: null,
+    warnings: [],
     timings: null,
   });
 });

@@ -23,6 +23,7 @@ import { askForToken, authorization } from "./token.js";
  * @property {JobFile[]} files
  * @property {JobFile[]} previews
  * @property {{ code: string, message: string } | null} error
+ * @property {string[]} warnings What should be known although it is no error.
  * @property {{ stepsMs: number } | null} timings
  * @property {JobRequest} request What is made; posted again, it gives the same pictures.
  */
