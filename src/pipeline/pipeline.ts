@@ -293,10 +293,13 @@ export class Pipeline implements AsyncDisposable {
     ]);
     const rows = await this.text.rows(new Set(missing));
     if (this.options.lowMemory) this.text.release();
+    const cut = (prompt: string) => [rows.get(prompt)?.truncation ?? []].flat();
     return group.map(({ prompt, negative, promptIndex }) => {
       const shown = features?.prompts[promptIndex] ?? rows.get(prompt)!;
-      const truncations = [rows.get(prompt), guided ? rows.get(negative) : undefined]
-        .flatMap((row) => row?.truncation ?? []);
+      const truncations = [
+        ...features === null ? cut(prompt) : [],
+        ...guided ? cut(negative).map((each) => ({ ...each, negative: true as const })) : [],
+      ];
       if (!guided) return { texts: [shown], truncations };
       const none = features?.negative?.[promptIndex] ?? rows.get(negative)!;
       // In the reference both are padded to one length, which a model that attends to padding sees.

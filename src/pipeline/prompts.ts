@@ -15,14 +15,18 @@ export interface Truncation {
   readonly limit: number;
   /** Letters that are read, where it was they that were too many. */
   readonly letters?: number;
+  /** Whether it is one of what pictures should not show. */
+  readonly negative?: true;
 }
 
 /** What is said when a prompt was cut. */
-export function truncationMessage({ prompt, tokens, limit, letters }: Truncation): string {
+export function truncationMessage(
+  { prompt, tokens, limit, letters, negative }: Truncation,
+): string {
   const [has, takes] = letters === undefined
     ? [`${tokens} tokens`, limit]
     : [`${[...prompt].length} letters`, letters];
-  return `The prompt ${
+  return `The ${negative ? "negative " : ""}prompt ${
     quoted(prompt)
   } has ${has}, and the model takes ${takes}: the rest was cut off. Say it in fewer words.`;
 }

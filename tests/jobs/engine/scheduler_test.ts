@@ -422,7 +422,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
         work.scheduler.add(task(id, { ...RED, steps: 1, prompt: long }));
         await work.until("made", id);
       }
-      work.scheduler.add(task("negative", { ...RED, steps: 1, negative: long }));
+      work.scheduler.add(task("negative", { ...RED, steps: 1, negative: long, guidance: 4 }));
       await work.until("made", "negative");
       work.scheduler.add(task("unguided", { ...RED, steps: 1, negative: long, guidance: 1 }));
       await work.until("made", "unguided");
@@ -433,7 +433,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
       for (const { warnings: [warning, ...others] } of warned) {
         assert.match(
           warning!,
-          /^The prompt "a red .*\.\.\." has 301 tokens, and the model takes 32/,
+          /^The (negative )?prompt "a red .*\.\.\." has 301 tokens, and the model takes 32/,
         );
         assert.deepEqual(others, []);
       }
