@@ -129,7 +129,10 @@ Deno.test("a wrong request is a job that failed", async () => {
     /^There is no field "input\.colour": /,
   );
   assert.match(await wrong({ ...STAR, webhook: "ftp://x" }), /^"webhook" has to be an address/);
-  assert.match(await wrong({ ...STAR, policy: { ttl: -1 } }), /^"policy\.ttl": /);
+  assert.match(
+    await wrong({ ...STAR, policy: { ttl: -1 } }),
+    /^"policy\.ttl" has to be at least 1/,
+  );
   assert.equal((await post("runsync?wait=soon", STAR)).status, "FAILED");
   assert.equal((await post("runsync?wait=-1", STAR)).status, "FAILED");
   assert.deepEqual(await jobs.list(), []);
