@@ -1,6 +1,5 @@
 import type { ThresholdType } from "../diffusion/config.ts";
-import type { GuidanceInterval } from "../diffusion/guidance.ts";
-import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
+import { SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
 import { UsageError } from "../errors.ts";
 import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
@@ -16,7 +15,7 @@ import {
   MAX_COUNT,
   type ResolvedRequest,
 } from "../pipeline/request.ts";
-import type { Truncation } from "../pipeline/prompts.ts";
+import { truncationMessage } from "../pipeline/prompts.ts";
 import { Interrupted } from "./interrupt.ts";
 import {
   DEFAULT_MODEL,
@@ -43,8 +42,7 @@ import {
 } from "./output_files.ts";
 import { Progress } from "./progress.ts";
 import { readPrompts } from "./prompts_file.ts";
-
-const SAMPLER_NAMES = Object.keys(SAMPLERS) as SamplerName[];
+import { cacheOf, intervalOf, SAMPLER_NAMES } from "./sampling_option.ts";
 
 export const COMMAND = {
   name: "mdm generate",
@@ -266,13 +264,6 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   return 0;
 }
 
-/** What is said when a prompt was cut. */
-export function truncationMessage({ prompt, tokens, limit }: Truncation): string {
-  return `The prompt ${
-    quoted(prompt)
-  } has ${tokens} tokens, and the model takes ${limit}: the rest was cut off. Say it in fewer words.`;
-}
-
 async function readRequest(
   values: Values<typeof COMMAND>,
   positionals: readonly string[],
@@ -312,28 +303,6 @@ function wholeNumber(seed: string): bigint {
   throw new UsageError(
     `Option "--seed" needs a whole number from 0 to 2^64 - 1, not ${quoted(seed)}.`,
   );
-}
-
-function intervalOf(value: string): GuidanceInterval {
-  const ends = value.split(",").map((end) => /^[\d.]+$/.test(end) ? Number(end) : NaN);
-  const [low = NaN, high = NaN] = ends;
-  if (ends.length === 2 && low >= 0 && low <= high && high <= 1) return [low, high];
-  throw new UsageError(
-    `Option "--guidance-interval" needs two numbers from 0 to 1, the smaller one first, as in "0.2,0.8", not ${
-      quoted(value)
-    }.`,
-  );
-}
-
-function cacheOf(
-  { cache, "cache-error": error }: Values<typeof COMMAND>,
-): Pick<GenerateRequest, "cache"> {
-  if (cache !== undefined && error !== undefined) {
-    throw new UsageError("Give --cache or --cache-error, not both.");
-  }
-  if (cache !== undefined) return { cache: { every: integer(cache, { name: "--cache", min: 1 }) } };
-  if (error === undefined) return {};
-  return { cache: { error: number(error, { name: "--cache-error", min: 0 }) } };
 }
 
 function thresholdOf(value: string): ThresholdType {

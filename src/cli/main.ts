@@ -3,7 +3,8 @@
 import project from "../../deno.json" with { type: "json" };
 import { MdmError, UsageError } from "../errors.ts";
 import { abortOnSignals } from "./interrupt.ts";
-import { type Command, help, nearest } from "./options.ts";
+import { nearest } from "../nearest.ts";
+import { type Command, help } from "./options.ts";
 import { print, quoted, warn } from "./output.ts";
 
 /** When our own code begins to run: `mdm bench` counts from here. */

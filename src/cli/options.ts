@@ -5,6 +5,7 @@
 
 import { parseArgs } from "node:util";
 import { UsageError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
 
 export interface Option {
   /** The name without dashes: "steps". */
@@ -200,33 +201,6 @@ function unknownOption(command: Command, typed: string): UsageError {
     ? `See "${command.name} --help".`
     : `Did you mean "--${meant}"?`;
   return new UsageError(`Unknown option "${typed}". ${advice}`);
-}
-
-/** The name that a person most likely meant: few letters off, or begun like it. */
-export function nearest(typed: string, names: readonly string[]): string | undefined {
-  const start = typed.toLowerCase();
-  const limit = Math.min(2, Math.ceil(start.length / 3));
-  return names
-    .map((name) => {
-      const distance = editDistance(start, name);
-      return { name, distance: name.startsWith(start) ? Math.min(1, distance) : distance };
-    })
-    .filter(({ distance }) => start.length > 1 && distance <= limit)
-    .sort((a, b) => a.distance - b.distance)[0]?.name;
-}
-
-/** Levenshtein: the fewest letters to insert, delete or replace. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 function wrongNumber(kind: string, value: string, { name, min, max }: Bounds): UsageError {

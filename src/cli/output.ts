@@ -2,6 +2,8 @@
 
 import { MdmError } from "../errors.ts";
 
+export { quoted } from "../quoted.ts";
+
 const CLEAR_LINE = "\r\x1b[K";
 
 /**
@@ -31,14 +33,6 @@ export function warn(message: string): void {
   try {
     writeAll(Deno.stderr, `${Deno.stderr.isTerminal() ? CLEAR_LINE : ""}mdm: ${message}\n`);
   } catch { /* Nobody listens. */ }
-}
-
-/** A text of a person or a file as part of a sentence: quoted, control characters escaped, cut. */
-export function quoted(text: string, length = 60): string {
-  const letters = [...text];
-  return JSON.stringify(
-    letters.length > length ? `${letters.slice(0, length).join("")}...` : text,
-  );
 }
 
 function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {

@@ -1,6 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { type Command, integer, parse } from "./options.ts";
 import { print } from "./output.ts";
+import { requestDefaults } from "./sampling_option.ts";
 import {
   environment,
   graceOf,
@@ -130,6 +131,15 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const most = (name: "max-pictures" | "max-steps" | "max-size" | "max-prompt", max: number) =>
     integer(values[name], { name: `--${name}`, min: 1, max });
   const { runMs, ...options } = await serverOptions(values);
+  const limits = {
+    runMs,
+    queueMs: milliseconds("queue-timeout", values["queue-timeout"]),
+    waitMs: milliseconds("wait-timeout", values["wait-timeout"]),
+    pictures: most("max-pictures", 10_000),
+    steps: most("max-steps", 100_000),
+    pixels: most("max-size", 4096) ** 2,
+    promptLength: most("max-prompt", 100_000),
+  };
   const { publicUrl } = options;
   return await runServer(
     {
@@ -147,15 +157,8 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
         strictSizes: values["strict-sizes"],
         verbose: values.verbose,
       },
-      limits: {
-        runMs,
-        queueMs: milliseconds("queue-timeout", values["queue-timeout"]),
-        waitMs: milliseconds("wait-timeout", values["wait-timeout"]),
-        pictures: most("max-pictures", 10_000),
-        steps: most("max-steps", 100_000),
-        pixels: most("max-size", 4096) ** 2,
-        promptLength: most("max-prompt", 100_000),
-      },
+      limits,
+      defaults: requestDefaults(values, limits),
     },
     graceOf(values),
     signal,

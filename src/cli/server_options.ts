@@ -17,6 +17,7 @@ import {
 } from "./model_option.ts";
 import { type Command, integer, type Option, type Values } from "./options.ts";
 import { warn } from "./output.ts";
+import { REQUEST_DEFAULT_OPTIONS } from "./sampling_option.ts";
 
 /** Where jobs and their results are. */
 export const QUEUE_OPTIONS = [
@@ -63,6 +64,7 @@ export const QUEUE_OPTIONS = [
 /** How pictures are made, and told of. */
 export const WORKER_OPTIONS = [
   MODEL_OPTION,
+  ...REQUEST_DEFAULT_OPTIONS,
   {
     long: "slots",
     value: "N",
@@ -133,7 +135,9 @@ export const LIMITS = {
 /** What the options say, as the server takes it. */
 export async function serverOptions(
   values: ServerValues,
-): Promise<Omit<ServerOptions, "worker" | "http" | "limits"> & { readonly runMs: number }> {
+): Promise<
+  Omit<ServerOptions, "worker" | "http" | "limits" | "defaults"> & { readonly runMs: number }
+> {
   const { queue, results, moderation, model, memory } = values;
   const url = values["public-url"];
   const secret = values["webhook-secret"] ?? environment("MDM_WEBHOOK_SECRET");

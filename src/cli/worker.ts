@@ -9,6 +9,7 @@ import {
   serverOptions,
   WORKER_OPTIONS,
 } from "./server_options.ts";
+import { requestDefaults } from "./sampling_option.ts";
 
 export const COMMAND = {
   name: "mdm worker",
@@ -43,7 +44,9 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     throw new UsageError(`"mdm worker" takes options only: give a model by --model.`);
   }
   const { runMs, ...options } = await serverOptions(values);
-  const server = { ...options, limits: { ...LIMITS, runMs }, worker: true, http: null };
+  const limits = { ...LIMITS, runMs };
+  const defaults = requestDefaults(values, limits);
+  const server = { ...options, limits, defaults, worker: true, http: null };
   const { test_input: input } = values;
   if (input === undefined) return await runServer(server, graceOf(values), signal);
   const { runTestInput } = await import("../worker/runpod_pull.ts");

@@ -45,6 +45,12 @@ export interface JobRequest extends
   readonly fps?: number;
 }
 
+/** What a server takes where a request does not say; what is left out is the model's own. */
+export type RequestDefaults = Pick<
+  JobRequest,
+  "negative" | "sampler" | "steps" | "guidance" | "guidanceInterval" | "cache"
+>;
+
 /** Where a job is; the last three are ends. */
 export type JobState = "queued" | "running" | "succeeded" | "failed" | "canceled";
 
@@ -163,6 +169,8 @@ export interface Job {
   /** Results, as they come. */
   readonly files: readonly JobFile[];
   readonly error: JobError | null;
+  /** What the person who asked should know although it is no error, such as that a prompt was cut: sentences. */
+  readonly warnings: readonly string[];
   /** When it has ended. */
   readonly timings: JobTimings | null;
 }
@@ -172,5 +180,7 @@ export interface JobOutcome {
   readonly state: "succeeded" | "failed" | "canceled";
   readonly files: readonly JobFile[];
   readonly error: JobError | null;
+  /** Absent: those that were noted. */
+  readonly warnings?: readonly string[];
   readonly timings: JobTimings | null;
 }

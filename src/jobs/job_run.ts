@@ -68,6 +68,7 @@ export class JobRun {
   readonly #abort = new AbortController();
   readonly #files: JobFile[];
   readonly #previews = new Map<string, JobFile>();
+  readonly #warnings: Set<string>;
   #pictures: PictureState[] = [];
   /** Of each picture. */
   #steps = 0;
@@ -81,6 +82,7 @@ export class JobRun {
 
   constructor(private readonly lease: Lease, private readonly options: JobRunOptions) {
     this.#files = [...lease.job.files];
+    this.#warnings = new Set(lease.job.warnings);
   }
 
   get job(): Job {
@@ -162,6 +164,10 @@ export class JobRun {
 
   #hear(i: number, news: PictureNews): void {
     const picture = this.#pictures[i]!;
+    if (news.kind === "warned") {
+      for (const warning of news.warnings) this.#warnings.add(warning);
+      return;
+    }
     if (news.kind === "preview") {
       return void this.#afterOthers(() => this.#keepPreview(i, news)).catch(() => {});
     }
@@ -282,7 +288,11 @@ export class JobRun {
 
   /** A queue that cannot be reached is told later; when the lease is over, somebody else may have the job. */
   async #beat(): Promise<Heartbeat> {
-    const seen = { progress: this.#progress, files: [...this.#files] };
+    const seen = {
+      progress: this.#progress,
+      files: [...this.#files],
+      warnings: [...this.#warnings],
+    };
     try {
       const heard = await this.options.queue.heartbeat(this.lease, seen);
       this.#heardAt = Date.now();
@@ -336,7 +346,13 @@ export class JobRun {
 
   async #finish({ state, error }: Pick<JobOutcome, "state" | "error">): Promise<RunEnd> {
     await this.#telling;
-    const outcome = { state, error, files: this.#files, timings: this.#timings };
+    const outcome = {
+      state,
+      error,
+      files: this.#files,
+      warnings: [...this.#warnings],
+      timings: this.#timings,
+    };
     const { queue } = this.options;
     const isOurs = await this.#insist(() => queue.finish(this.lease, outcome));
     return isOurs ? state : "lost";

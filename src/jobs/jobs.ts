@@ -1,5 +1,5 @@
 /** What front ends can do with jobs: the one core behind all protocols. */
-import type { Job, JobOptions, JobRequest } from "./job.ts";
+import type { Job, JobOptions, JobRequest, RequestDefaults } from "./job.ts";
 import type { Counts, JobEvent } from "./queue/queue.ts";
 import type { StoredFile } from "./store/store.ts";
 
@@ -63,6 +63,8 @@ export interface Jobs {
   readonly limits: Limits;
   /** Takes as long as reading the model's files, the first time. */
   version(): Promise<ModelVersion>;
+  /** Filled into every request when it is submitted, so that all workers make the same of it. */
+  readonly defaults: RequestDefaults;
   /**
    * Queues a job.
    *

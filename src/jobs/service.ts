@@ -1,6 +1,12 @@
 import { UsageError } from "../errors.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
-import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
+import {
+  isEnded,
+  type Job,
+  type JobOptions,
+  type JobRequest,
+  type RequestDefaults,
+} from "./job.ts";
 import type { Health, JobFilter, Jobs, Limits, ModelCard, ModelVersion } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob } from "./pictures.ts";
@@ -18,6 +24,8 @@ export interface JobServiceOptions {
   readonly card: ModelCard;
   readonly version: () => Promise<ModelVersion>;
   readonly limits: Limits;
+  /** Absent: none, each model takes its own. */
+  readonly defaults?: RequestDefaults;
   readonly worker: () => WorkerHealth;
 }
 
@@ -47,8 +55,13 @@ export class JobService implements Jobs {
     return this.options.version();
   }
 
-  async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
+  get defaults(): RequestDefaults {
+    return this.options.defaults ?? {};
+  }
+
+  async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
     if (this.options.worker().worker === "draining") throw new NotTaking();
+    const request = { ...this.defaults, ...asked };
     this.#check(request);
     const createdAt = Date.now();
     return await this.options.queue.add({

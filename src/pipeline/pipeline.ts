@@ -35,6 +35,16 @@ export interface GeneratedPicture extends PictureJob {
   readonly frames: readonly (readonly Picture[])[];
 }
 
+/** What a picture shows and, with guidance, what stands for no prompt. */
+interface PictureTexts {
+  readonly texts: readonly RowText[];
+  /** Prompts of which only a part is there. */
+  readonly truncations: readonly Truncation[];
+}
+
+/** A picture whose prompts are encoded. */
+export interface PreparedPicture extends Sampled, PictureTexts {}
+
 /** What happens while pictures are made, in order. */
 export type GenerateEvent =
   /** A prompt had more tokens than the model takes, and was cut. */
@@ -174,6 +184,7 @@ export class Pipeline implements AsyncDisposable {
       [request.prompt].flat().length,
       this.folder.config.conditioningFeatureDim,
     );
+    const told = new Set<string>();
     // All at once, so that the encoder is loaded once and never beside the weights.
     if (this.options.lowMemory) await this.prepare(resolved, jobs, features);
     for (let first = 0; first < jobs.length; first += size) {
@@ -181,7 +192,11 @@ export class Pipeline implements AsyncDisposable {
       const done = first / size * plan.times.length;
       signal?.throwIfAborted();
       const pictures = await this.prepare(resolved, group, features);
-      for (const truncation of this.takeTruncations()) yield { kind: "truncated", truncation };
+      for (const truncation of pictures.flatMap(({ truncations }) => truncations)) {
+        if (told.has(truncation.prompt)) continue;
+        told.add(truncation.prompt);
+        yield { kind: "truncated", truncation };
+      }
       try {
         for await (const step of this.#sample(resolved, pictures, signal)) {
           yield { kind: "progress", step: done + step, steps };
@@ -235,10 +250,10 @@ export class Pipeline implements AsyncDisposable {
     { plan }: Pick<ResolvedRequest, "plan">,
     jobs: readonly PictureJob[],
     features: TextFeatures | null = null,
-  ): Promise<Sampled[]> {
+  ): Promise<PreparedPicture[]> {
     this.options.onStage?.("text");
     const texts = await this.#texts(jobs, plan, features);
-    return jobs.map(({ seed }, i) => ({ seed, plan, texts: texts[i]! }));
+    return jobs.map(({ seed }, i) => ({ seed, plan, ...texts[i]! }));
   }
 
   /** The batch of a kind, whose session is kept until another kind is asked for. */
@@ -261,20 +276,13 @@ export class Pipeline implements AsyncDisposable {
     return framesOf(picture, frameGrids(this.folder.config)[level]!);
   }
 
-  /** Prompts that were cut since the last look. */
-  takeTruncations(): Truncation[] {
-    const taken = [...this.text.truncations.values()];
-    this.text.truncations.clear();
-    return taken;
-  }
-
   /** The texts of each picture: what it shows and, with guidance, what stands for no prompt. */
   async #texts(
     group: readonly PictureJob[],
     plan: SamplingPlan,
     features: TextFeatures | null,
-  ): Promise<RowText[][]> {
-    if (!this.folder.network.takesText) return group.map(() => []);
+  ): Promise<PictureTexts[]> {
+    if (!this.folder.network.takesText) return group.map(() => ({ texts: [], truncations: [] }));
     const guided = guidedSteps(plan) !== "never";
     if (guided && !this.text.guides) {
       throw new UsageError("The model has classes and no guidance: give guidance 1.");
@@ -285,13 +293,18 @@ export class Pipeline implements AsyncDisposable {
     ]);
     const rows = await this.text.rows(new Set(missing));
     if (this.options.lowMemory) this.text.release();
+    const cut = (prompt: string) => [rows.get(prompt)?.truncation ?? []].flat();
     return group.map(({ prompt, negative, promptIndex }) => {
       const shown = features?.prompts[promptIndex] ?? rows.get(prompt)!;
-      if (!guided) return [shown];
+      const truncations = [
+        ...features === null ? cut(prompt) : [],
+        ...guided ? cut(negative).map((each) => ({ ...each, negative: true as const })) : [],
+      ];
+      if (!guided) return { texts: [shown], truncations };
       const none = features?.negative?.[promptIndex] ?? rows.get(negative)!;
       // In the reference both are padded to one length, which a model that attends to padding sees.
       const length = Math.max(shown.length, none.length);
-      return [padded(shown, length), padded(none, length)];
+      return { texts: [padded(shown, length), padded(none, length)], truncations };
     });
   }
 

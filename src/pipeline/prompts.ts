@@ -2,6 +2,7 @@ import { MdmError, UsageError } from "../errors.ts";
 import type { Pipelines } from "../gpu/recording.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RowText } from "../model/text_inputs.ts";
+import { quoted } from "../quoted.ts";
 import { TextEncoder } from "../text/text_encoder.ts";
 import { MdmTokenizer } from "../text/mdm_tokenizer.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
@@ -12,6 +13,28 @@ export interface Truncation {
   readonly prompt: string;
   readonly tokens: number;
   readonly limit: number;
+  /** Letters that are read, where it was they that were too many. */
+  readonly letters?: number;
+  /** Whether it is one of what pictures should not show. */
+  readonly negative?: true;
+}
+
+/** What is said when a prompt was cut. */
+export function truncationMessage(
+  { prompt, tokens, limit, letters, negative }: Truncation,
+): string {
+  const [has, takes] = letters === undefined
+    ? [`${tokens} tokens`, limit]
+    : [`${[...prompt].length} letters`, letters];
+  return `The ${negative ? "negative " : ""}prompt ${
+    quoted(prompt)
+  } has ${has}, and the model takes ${takes}: the rest was cut off. Say it in fewer words.`;
+}
+
+/** A prompt as a row of the model's text, without padding. */
+export interface PromptText extends RowText {
+  /** Null: it is there as a whole. */
+  readonly truncation: Truncation | null;
 }
 
 /** Prompts that are encoded before they are waited for: their features are in memory twice until then. */
@@ -26,10 +49,7 @@ export interface TextSource extends Disposable {
   readonly guides: boolean;
   /** Bytes on the GPU. */
   readonly bytes: number;
-  /** Prompts that were cut since the last look; the reader empties it. */
-  readonly truncations: Map<string, Truncation>;
-  /** Prompts as rows of the model's text, without padding. */
-  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>>;
+  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, PromptText>>;
   /** Gives back what can be loaded again. */
   release(): void;
 }
@@ -44,8 +64,7 @@ export async function openText(source: ModelSource, pipelines: Pipelines): Promi
 /** Features of prompts, kept: a prompt is encoded once however many pictures it gets. */
 class Prompts implements TextSource {
   readonly guides = true;
-  readonly truncations = new Map<string, Truncation>();
-  readonly #features = new Map<string, RowText>();
+  readonly #features = new Map<string, PromptText>();
   #encoder: TextEncoder | null;
 
   private constructor(
@@ -84,7 +103,7 @@ class Prompts implements TextSource {
     return this.#encoder?.bytes ?? 0;
   }
 
-  async rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>> {
+  async rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, PromptText>> {
     const missing = [...prompts.difference(this.#features)];
     for (let first = 0; first < missing.length; first += TOGETHER) {
       await this.#encode(missing.slice(first, first + TOGETHER));
@@ -105,18 +124,20 @@ class Prompts implements TextSource {
   async #encode(prompts: readonly string[]): Promise<void> {
     const tokens = prompts.map((prompt) => this.#tokens(prompt));
     this.#encoder ??= await TextEncoder.open(this.folders.encoder, this.pipelines);
-    const encoded = await this.#encoder.encode(tokens);
+    const encoded = await this.#encoder.encode(tokens.map(({ ids }) => ids));
     for (const [i, features] of encoded.entries()) {
-      const { length } = tokens[i]!;
-      this.#features.set(prompts[i]!, { features, length, mask: new Float32Array(length).fill(1) });
+      const { ids: { length }, truncation } = tokens[i]!;
+      const mask = new Float32Array(length).fill(1);
+      this.#features.set(prompts[i]!, { features, length, mask, truncation });
     }
   }
 
-  #tokens(prompt: string): number[] {
-    const limit = this.folders.maxTokens;
+  #tokens(prompt: string): { readonly ids: number[]; readonly truncation: Truncation | null } {
+    const { maxTokens: limit, maxCharacters } = this.folders;
     const { ids, truncated, total } = this.tokenizer.encode(prompt, limit);
-    if (truncated) this.truncations.set(prompt, { prompt, tokens: total, limit });
-    return ids;
+    if (!truncated) return { ids, truncation: null };
+    const letters = total <= limit && maxCharacters !== null && { letters: maxCharacters };
+    return { ids, truncation: { prompt, tokens: total, limit, ...letters } };
   }
 
   release(): void {
@@ -133,17 +154,16 @@ class Prompts implements TextSource {
 class Classes implements TextSource {
   readonly guides = false;
   readonly bytes = 0;
-  readonly truncations = new Map<string, Truncation>();
 
   constructor(private readonly count: number) {}
 
-  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>> {
+  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, PromptText>> {
     return Promise.resolve(
       new Map([...prompts].map((prompt) => [prompt, this.#row(prompt)] as const)),
     );
   }
 
-  #row(prompt: string): RowText {
+  #row(prompt: string): PromptText {
     const index = Number(prompt);
     if (prompt.trim() === "" || !Number.isInteger(index) || index < 0 || index >= this.count) {
       throw new UsageError(
@@ -154,7 +174,7 @@ class Classes implements TextSource {
     }
     const features = new Float32Array(this.count);
     features[index] = 1;
-    return { features, length: 1, mask: null };
+    return { features, length: 1, mask: null, truncation: null };
   }
 
   release(): void {}
@@ -166,11 +186,10 @@ class Classes implements TextSource {
 class MissingText implements TextSource {
   readonly guides = true;
   readonly bytes = 0;
-  readonly truncations = new Map<string, Truncation>();
 
   constructor(private readonly model: string) {}
 
-  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, RowText>> {
+  rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, PromptText>> {
     if (prompts.size === 0) return Promise.resolve(new Map());
     throw new MdmError(
       `Cannot read prompts: the model "${this.model}" has no text encoder. Name the folder of its T5 encoder with --text-encoder, or give features with --text-features.`,

@@ -55,6 +55,9 @@ export const DEFAULT_SAMPLER: SamplerName = "dpm++";
 /** Guidance of a request that does not say. */
 export const DEFAULT_GUIDANCE = 4;
 
+/** Guidance at most. */
+export const MOST_GUIDANCE = 1000;
+
 /** Pictures denoised together unless a request says. */
 export const DEFAULT_BATCH = 4;
 
@@ -127,8 +130,10 @@ export function resolveRequest(
   if (seed < 0n || seed >= SEEDS) {
     throw new UsageError(`Cannot use seed ${seed}: give a whole number from 0 to 2^64 - 1.`);
   }
-  if (!Number.isFinite(guidance) || guidance < 0 || guidance > 1000) {
-    throw new UsageError(`Cannot use guidance ${guidance}: give a number from 0 to 1000.`);
+  if (!Number.isFinite(guidance) || guidance < 0 || guidance > MOST_GUIDANCE) {
+    throw new UsageError(
+      `Cannot use guidance ${guidance}: give a number from 0 to ${MOST_GUIDANCE}.`,
+    );
   }
   const threshold = request.threshold ?? diffusion.samplerConfig.thresholdFunction;
   const plan = samplingPlan({

@@ -8,6 +8,7 @@ import type { Context } from "hono";
 import { isEnded, type Job, type Webhook, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { Health, Jobs } from "../jobs/jobs.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
+import { httpAddress, openFields } from "./fields.ts";
 import { findJob, JOB_ID } from "./find_job.ts";
 import { asHttpError, HttpError } from "./http_error.ts";
 import { json, newFrontEnd } from "./new_front_end.ts";
@@ -94,17 +95,17 @@ export const cog: FrontEnd = (options) => {
 
 /** Clients read what a model takes from the component `Input` of /openapi.json. Null is as good as nothing. */
 function predictionRequest(jobs: Jobs) {
-  const webhook = z.url({ protocol: /^https?$/ }).max(2048).nullish();
-  return z.object({
-    id: Id.nullish(),
-    version: z.string().max(256).nullish(),
+  const webhook = httpAddress(2048).optional();
+  return openFields({
+    id: Id.optional(),
+    version: z.string().max(256).optional(),
     input: serverlessInput(jobs).openapi("Input", { title: "Input" }),
     webhook,
     webhook_completed: webhook.describe(
       "As a webhook with the filter `completed`, where there is no other.",
     ),
-    webhook_events_filter: z.array(z.enum(WEBHOOK_EVENTS)).max(16).nullish(),
-    stream: z.boolean().nullish().describe("Every prediction can be streamed."),
+    webhook_events_filter: z.array(z.enum(WEBHOOK_EVENTS)).max(16).optional(),
+    stream: z.boolean().optional().describe("Every prediction can be streamed."),
     output_file_prefix: z.null({ error: "Files are sent to no other server: leave this out." })
       .optional(),
   }).openapi("PredictionRequest");
@@ -116,8 +117,8 @@ type PredictionRequest = z.infer<ReturnType<typeof predictionRequest>>;
 function webhookOf(
   { webhook, webhook_completed: completed, webhook_events_filter: events }: PredictionRequest,
 ): Webhook | null {
-  if (webhook != null) return { url: webhook, events: events ?? WEBHOOK_EVENTS };
-  return completed == null ? null : { url: completed, events: ["completed"] };
+  if (webhook !== undefined) return { url: webhook, events: events ?? WEBHOOK_EVENTS };
+  return completed === undefined ? null : { url: completed, events: ["completed"] };
 }
 
 /** The routes that both have. */
@@ -151,7 +152,7 @@ export function predictions(
     c: Context,
     request: PredictionRequest,
     { id, waits, cancels }: {
-      readonly id: string | null | undefined;
+      readonly id: string | undefined;
       readonly waits: boolean;
       readonly cancels: boolean;
     },
@@ -159,11 +160,11 @@ export function predictions(
     const { input, version } = request;
     const webhook = webhookOf(request);
     const here = await jobs.version();
-    if (dialect.versions && version != null) checkVersion(jobs.model, here, version);
-    const job = await jobs.submit(serverlessRequest(input, id ?? undefined), {
+    if (dialect.versions && version !== undefined) checkVersion(jobs.model, here, version);
+    const job = await jobs.submit(serverlessRequest(input, id), {
       origin: "cog",
       note: { input, version: here.id, api: api(c) } satisfies PredictionNote,
-      ...id != null && { id },
+      ...id !== undefined && { id },
       ...webhook !== null && { webhook },
     });
     if (c.req.header("accept")?.includes("text/event-stream")) {

@@ -4,6 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { MdmError, UsageError } from "../errors.ts";
 import { JobConflict, NotTaking, QueueFull } from "../jobs/queue/queue.ts";
+import { fieldName, MOST_TOLD } from "./sentences.ts";
 
 /** What is wrong with one field of a body. */
 export interface FieldError {
@@ -58,15 +59,27 @@ export function notFound(): HttpError {
 
 /** What a schema found wrong. */
 export function invalid({ issues }: Pick<z.ZodError, "issues">): HttpError {
-  const fields = issues.flatMap(({ path, message, ...issue }): FieldError[] => {
+  // A name that is not known often says why another one is missing.
+  const [unknown, others] = [true, false].map((first) =>
+    issues.filter(({ code }) => (code === "unrecognized_keys") === first)
+  );
+  const told = [...unknown!, ...others!].slice(0, MOST_TOLD);
+  const fields = told.flatMap(({ path, message, ...issue }): FieldError[] => {
     const at = path.map((key) => typeof key === "number" ? key : String(key));
     if (issue.code !== "unrecognized_keys") return [{ path: at, message }];
     const keys = issue.keys as readonly string[];
-    return keys.map((key) => ({ path: [...at, key], message: "There is no such field." }));
+    return message.split("\n").map((line, i) => ({ path: [...at, keys[i]!], message: line }));
   });
   const [first] = fields;
-  const where = first === undefined || first.path.length === 0 ? "" : `"${first.path.join(".")}": `;
-  return new HttpError(422, `${where}${first?.message ?? "The request is wrong."}`, { fields });
+  return new HttpError(422, first === undefined ? "The request is wrong." : named(first), {
+    fields,
+  });
+}
+
+/** A sentence that says which field is meant. */
+function named({ path, message }: FieldError): string {
+  const name = fieldName(path);
+  return path.length === 0 || message.includes(name) ? message : `${name}: ${message}`;
 }
 
 /** Whether an error is a defect of ours, of which clients are told nothing. */

@@ -39,6 +39,9 @@ export const JobJson = z.object({
   files: z.array(FileJson).describe("Results, as they come."),
   previews: z.array(FileJson).describe("The newest preview of each picture and resolution."),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  warnings: z.array(z.string()).describe(
+    "What should be known although it is no error, such as that a prompt was cut: sentences.",
+  ),
   timings: z.object({
     queueMs: z.number(),
     textMs: z.number(),
@@ -68,6 +71,7 @@ export function jobJson(job: Job, position: number | null, base: string): JobJso
     files: job.files.map((file) => fileJson(job.id, file, base)),
     previews: previews.map((file) => fileJson(job.id, file, base)),
     error: job.error,
+    warnings: [...job.warnings],
     timings: job.timings,
   };
 }

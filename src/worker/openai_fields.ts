@@ -1,15 +1,16 @@
 /** What requests for images and for videos have in common. */
 import { z } from "@hono/zod-openapi";
-import type { Jobs, ModelCard } from "../jobs/jobs.ts";
+import type { Job } from "../jobs/job.ts";
+import type { ModelCard } from "../jobs/jobs.ts";
 import { HttpError } from "./http_error.ts";
-import { optionFields } from "./input.ts";
+import { type Offer, optionFields } from "./input.ts";
 
 /** The names of OpenAI's own models, which programs that cannot be told another name send. */
 const ALIASES = /^(gpt-image|chatgpt-image|dall-e|sora)-/;
 
 /** Fields that OpenAI's API has not, and ours has. */
-export function extraFields(jobs: Pick<Jobs, "model" | "limits">) {
-  const fields = optionFields(jobs);
+export function extraFields(offer: Offer) {
+  const fields = optionFields(offer);
   return {
     negative_prompt: fields.negative.nullish(),
     seed: fields.seed.nullish(),
@@ -38,6 +39,16 @@ export function checkModel({ name }: ModelCard, asked: string | null | undefined
     code: "model_not_found",
     fields: [{ path: ["model"], message: `Give "${name}".` }],
   });
+}
+
+/** What OpenAI's API has no field for: clients let pass what they do not know. */
+export const Warnings = z.array(z.string()).optional().describe(
+  "What should be known, such as that a prompt was cut; absent: nothing.",
+);
+
+/** What an answer says of warnings: nothing where there are none. */
+export function warningsOf({ warnings }: Pick<Job, "warnings">) {
+  return warnings.length > 0 && { warnings: [...warnings] };
 }
 
 /** A time as OpenAI's API has it. */

@@ -10,7 +10,16 @@ import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { streamJob } from "./job_events.ts";
 import { failure, OpenAiError, openAiError } from "./openai_error.ts";
-import { checkModel, extraFields, isAlias, modelField, seconds } from "./openai_fields.ts";
+import { fields } from "./fields.ts";
+import {
+  checkModel,
+  extraFields,
+  isAlias,
+  modelField,
+  seconds,
+  Warnings,
+  warningsOf,
+} from "./openai_fields.ts";
 import { placeFor } from "./openai_refusals.ts";
 import { sizeFields, sizeOf } from "./openai_size.ts";
 
@@ -20,6 +29,7 @@ const ImagesJson = z.object({
   output_format: z.enum(PICTURE_FORMATS),
   size: z.string(),
   data: z.array(z.object({ b64_json: z.string().optional(), url: z.string().optional() })),
+  warnings: Warnings,
 }).openapi("OpenAIImages");
 
 /** `POST /v1/images/generations`. */
@@ -80,6 +90,7 @@ export function images(app: OpenAPIHono, options: FrontEndOptions): void {
         output_format: body.output_format ?? "png",
         size: sizeOf(jobs.model.levels[0]!),
         data: await Promise.all(data),
+        ...warningsOf(ended),
       }, 200);
     },
   );
@@ -89,7 +100,7 @@ function imagesBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "stric
   const { prompt } = optionFields(jobs);
   // Hints, whose values become more with each model of OpenAI.
   const ignored = z.string().max(1000).nullish().describe("Changes nothing.");
-  return z.strictObject({
+  return fields({
     prompt,
     model: modelField(jobs.model),
     ...sizeFields(jobs.model, strictSizes),
@@ -202,7 +213,7 @@ function imageEvents(jobs: Jobs, partials: number) {
     for (const result of inOrder(job.files)) {
       if (result.level !== 0 || completed.has(result.name)) continue;
       completed.add(result.name);
-      await tell("image_generation.completed", result, { usage: NO_USAGE });
+      await tell("image_generation.completed", result, { usage: NO_USAGE, ...warningsOf(job) });
     }
     if (change === "state" && isEnded(job) && job.state !== "succeeded") {
       const data = JSON.stringify(openAiError(failureOf(job)));

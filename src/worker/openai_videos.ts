@@ -4,12 +4,20 @@ import type { MiddlewareHandler } from "hono";
 import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { ModelCard } from "../jobs/jobs.ts";
 import { DEFAULT_FPS } from "../media/animation.ts";
+import { fields, wholeNumber, written } from "./fields.ts";
 import { fileHeaders, findFile, findJob } from "./find_job.ts";
 import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError, notFound } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { OpenAiError } from "./openai_error.ts";
-import { checkModel, extraFields, modelField, seconds } from "./openai_fields.ts";
+import {
+  checkModel,
+  extraFields,
+  modelField,
+  seconds,
+  Warnings,
+  warningsOf,
+} from "./openai_fields.ts";
 import { placeFor } from "./openai_refusals.ts";
 import { fpsFor, lasts, nearestSeconds, secondsOf } from "./openai_seconds.ts";
 import { sizeFields, sizeOf } from "./openai_size.ts";
@@ -31,6 +39,7 @@ const VideoJson = z.object({
   size: z.string(),
   remixed_from_video_id: z.null(),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  warnings: Warnings,
 }).openapi("OpenAIVideo");
 
 type VideoJson = z.infer<typeof VideoJson>;
@@ -106,7 +115,7 @@ export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
       request: {
         query: z.object({
           after: z.string().optional().describe("The id of the last one that was seen."),
-          limit: z.coerce.number().int().min(1).max(100).default(20),
+          limit: written(wholeNumber(1, 100)).default(20),
           order: z.enum(["asc", "desc"]).default("desc"),
         }),
       },
@@ -234,24 +243,24 @@ function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strict
   const { prompt, fps } = optionFields(jobs);
   const { negative_prompt, seed, sampler, steps, guidance } = extraFields(jobs);
   const { size, aspect_ratio, aspectRatio } = sizeFields(jobs.model, strictSizes);
-  return z.strictObject({
+  return fields({
     prompt,
     negative_prompt,
     model: orNull(modelField(jobs.model)),
     size: orNull(size),
     aspect_ratio: orNull(aspect_ratio),
     aspectRatio: orNull(aspectRatio),
-    seconds: written(
+    seconds: written(orNull(
       z.number({ error: `Give a number of seconds, such as "${secondsOf(frames, DEFAULT_FPS)}".` })
         .positive().max(3600).refine((seconds) => fpsFor(seconds, frames) !== null, {
           error: ({ input }) => impossible(Number(input), frames),
         }).nullish(),
-    ).describe(`How long the video is: of ${frames} frames, of which so many are shown a second.`),
-    fps: written(fps.nullish()),
+    )).describe(`How long the video is: of ${frames} frames, of which so many are shown a second.`),
+    fps: written(orNull(fps.nullish())),
     seed: orNull(seed),
     sampler: orNull(sampler),
-    steps: written(steps),
-    guidance: written(guidance),
+    steps: written(orNull(steps)),
+    guidance: written(orNull(guidance)),
     user: z.string().max(1000).nullish().describe("Changes nothing."),
     input_reference: reference,
     // As the official clients put what is in it into forms.
@@ -271,14 +280,6 @@ type Body = z.infer<ReturnType<typeof videoBody>>;
 /** Forms hold text alone: what has no value is so written. */
 function orNull<T extends z.ZodType>(schema: T) {
   return z.preprocess((value) => value === "null" ? null : value, schema);
-}
-
-/** And so are numbers. */
-function written<T extends z.ZodType>(schema: T) {
-  return z.preprocess(
-    (value) => typeof value === "string" && /^[\d.]+$/.test(value) ? Number(value) : value,
-    orNull(schema),
-  );
 }
 
 const reference = orNull(
@@ -325,6 +326,7 @@ function videoJson(job: Job, { name, frames, levels: [outermost] }: ModelCard): 
     error: job.state === "canceled"
       ? { code: "canceled", message: "It was canceled." }
       : error && { code: error.code, message: error.message },
+    ...warningsOf(job),
   };
 }
 

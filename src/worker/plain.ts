@@ -3,13 +3,15 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { isEnded, type Job, type JobOptions, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
+import { fields, httpAddress, wholeNumber, written } from "./fields.ts";
 import { fileHeaders, findFile, findJob } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
-import { jobRequest, optionFields } from "./input.ts";
+import { jobRequest, type Offer, optionFields } from "./input.ts";
 import { streamJob } from "./job_events.ts";
 import { fileJson, JobJson, jobJson } from "./job_json.ts";
 import { newFrontEnd } from "./new_front_end.ts";
 import { PlainError, plainError } from "./plain_error.ts";
+import { hasToBe } from "./sentences.ts";
 
 /** Jobs of a list at most. */
 const LIST_LIMIT = 1000;
@@ -72,7 +74,7 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       summary: "List jobs, the newest first, by whatever protocol they came",
       request: {
         query: z.object({
-          limit: z.coerce.number().int().min(1).max(LIST_LIMIT).default(20),
+          limit: written(wholeNumber(1, LIST_LIMIT)).default(20),
         }),
       },
       responses: {
@@ -181,35 +183,41 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
 
 type Body = z.infer<ReturnType<typeof jobBody>>;
 
-function jobBody(jobs: Parameters<typeof optionFields>[0]) {
-  const { prompt, count, ...fields } = optionFields(jobs);
-  return z.strictObject({
+function jobBody(offer: Offer) {
+  const { prompt, count, ...options } = optionFields(offer);
+  return fields({
     prompt: prompt.optional(),
-    prompts: z.array(prompt).min(1).max(jobs.limits.pictures).optional().describe(
+    prompts: z.array(prompt).min(1).max(offer.limits.pictures).optional().describe(
       "Several prompts, instead of one.",
     ),
     n: count.optional(),
-    ...z.object(fields).partial().shape,
-    priority: z.int().min(-100).max(100).optional().describe(
+    ...z.object(options).partial().shape,
+    priority: wholeNumber(-100, 100).optional().describe(
       "Jobs with a higher one come first. Without it: 0.",
     ),
-    deadline: z.union([z.iso.datetime({ offset: true }), z.int().min(0).max(8.64e15)], {
-      error: "Give a time as in ISO 8601, or in milliseconds since 1970.",
-    }).optional().describe(
+    deadline: time().optional().describe(
       "When it has to have ended, as in ISO 8601 or in milliseconds since 1970: later it fails.",
     ),
-    webhook: z.strictObject({
-      url: z.url({ protocol: /^https?$/ }).max(2000),
+    webhook: fields({
+      url: httpAddress(2000),
       events: z.array(z.enum(WEBHOOK_EVENTS)).min(1).max(WEBHOOK_EVENTS.length)
         .default(["completed"]).describe("What it is told of."),
     }).optional().describe("Whom to tell of the job, by POST."),
-    id: z.string().regex(/^[\w-]{1,64}$/).optional().describe(
+    id: z.string().regex(/^[\w-]{1,64}$/, {
+      error: hasToBe(`1 to 64 letters, digits, "-" and "_"`),
+    }).optional().describe(
       `The job's id: letters, digits, "-" and "_". Without it: one of ours.`,
     ),
   }).refine(({ prompt, prompts }) => (prompt === undefined) !== (prompts === undefined), {
     path: ["prompt"],
     error: `Give either "prompt" or "prompts".`,
   }).openapi("JobRequest");
+}
+
+function time() {
+  const error = hasToBe("a time as in ISO 8601, or milliseconds since 1970");
+  const ms = z.int({ error }).min(0, { error }).max(8.64e15, { error });
+  return z.union([z.iso.datetime({ offset: true, error }), ms], { error });
 }
 
 function jobOf({ prompt, prompts, n, ...body }: Body, key: string | undefined) {

@@ -122,8 +122,14 @@ export function progressLine({ progress: { step, steps } }: Job): string {
   return `${share}%|${"█".repeat(done)}${" ".repeat(10 - done)}| ${step}/${steps}\n`;
 }
 
+/** A line of a log that says what should be known. */
+export function warningLine(warning: string): string {
+  return `Warning: ${warning}\n`;
+}
+
 function logs(job: Job): string {
-  return `Using seed: ${job.request.seed}\n${progressLine(job)}`;
+  const warnings = job.warnings.map(warningLine).join("");
+  return `Using seed: ${job.request.seed}\n${warnings}${progressLine(job)}`;
 }
 
 /** Null until there is something. */

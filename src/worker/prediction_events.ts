@@ -11,6 +11,7 @@ import {
   type PredictionOptions,
   progressLine,
   resultAddress,
+  warningLine,
 } from "./prediction.ts";
 
 /** What happens to a prediction, once each. */
@@ -80,6 +81,7 @@ export interface PredictionStreamOptions extends PredictionOptions {
 interface Told {
   start: boolean;
   files: number;
+  warnings: number;
   /** The first step of which no line of the log has told. */
   step: number;
 }
@@ -110,7 +112,9 @@ export function streamPrediction(
 /** What an event's id says. One that is none of ours says nothing. */
 function toldBefore(id: string | undefined): Told {
   const [, files = 0, step = 0] = /^(\d{1,6}):(\d{1,9})$/.exec(id ?? "") ?? [];
-  return { start: false, files: Number(files), step: Number(step) };
+  // Warnings come before the first step.
+  const warnings = Number(step) > 0 ? Infinity : 0;
+  return { start: false, files: Number(files), step: Number(step), warnings };
 }
 
 /**
@@ -125,6 +129,9 @@ async function* happenings(
   if (job.startedAt !== null && !told.start) {
     told.start = true;
     yield { kind: "start", id: job.id };
+  }
+  while (told.warnings < job.warnings.length) {
+    yield { kind: "log", line: warningLine(job.warnings[told.warnings++]!) };
   }
   while (told.files < job.files.length) {
     const index = told.files++;

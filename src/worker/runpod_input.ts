@@ -2,15 +2,16 @@
 import { z } from "@hono/zod-openapi";
 import type { JobOptions, JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
+import type { Offer } from "./input.ts";
 import { serverlessInput, serverlessRequest } from "./serverless_input.ts";
 
 /** The longest of RunPod: a week. */
 const LONGEST = 7 * 24 * 3600_000;
 
-export function runpodRequest(jobs: Pick<Jobs, "model" | "limits">) {
+export function runpodRequest(offer: Offer) {
   const ms = z.int().min(1).max(LONGEST).optional();
   return z.object({
-    input: serverlessInput(jobs),
+    input: serverlessInput(offer),
     webhook: z.url({ protocol: /^https?$/ }).max(2048).optional().describe(
       "Told when it has ended.",
     ),

@@ -32,6 +32,9 @@ export type RunpodFile = z.infer<typeof RunpodFile>;
 export const RunpodOutput = z.object({
   images: z.array(RunpodFile).optional(),
   videos: z.array(RunpodFile).optional(),
+  warnings: z.array(z.string()).optional().describe(
+    "What should be known, such as that a prompt was cut; absent: nothing.",
+  ),
 });
 
 export type RunpodOutput = z.infer<typeof RunpodOutput>;
@@ -98,10 +101,16 @@ export function runpodProgress({ progress: { step, steps, etaMs } }: Job) {
   return { step, steps, etaMs };
 }
 
-export async function runpodOutput({ id, files }: Job, jobs: Files): Promise<RunpodOutput> {
+export async function runpodOutput(
+  { id, files, warnings }: Job,
+  jobs: Files,
+): Promise<RunpodOutput> {
   const all = await Promise.all(inOrder(files).map((file) => runpodFile(jobs, id, file)));
   const there = all.filter((file) => file !== null);
-  return jobs.model.makes === "videos" ? { videos: there } : { images: there };
+  return {
+    ...jobs.model.makes === "videos" ? { videos: there } : { images: there },
+    ...warnings.length > 0 && { warnings: [...warnings] },
+  };
 }
 
 /** Null where it is gone. */

@@ -1,4 +1,5 @@
 /** A worker in a container of RunPod's: takes jobs from the platform's queue and tells it how they go. */
+import { z } from "@hono/zod-openapi";
 import { MdmError, UsageError } from "../errors.ts";
 import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
@@ -196,8 +197,9 @@ async function result(job: Job, jobs: Jobs): Promise<RunpodReport> {
 
 /** @throws {UsageError} When it asks for what cannot be. */
 function requestOf(input: unknown, jobs: Jobs, key?: string): JobRequest {
-  const { success, data, error } = serverlessInput(jobs).safeParse(input);
-  if (success) return serverlessRequest(data, key);
+  const task = z.object({ input: serverlessInput(jobs) });
+  const { success, data, error } = task.safeParse({ input });
+  if (success) return serverlessRequest(data.input, key);
   throw new UsageError(invalid(error).message);
 }
 

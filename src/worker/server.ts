@@ -2,9 +2,11 @@
 import { join } from "node:path";
 import { MdmError } from "../errors.ts";
 import type { EngineOptions } from "../jobs/engine/engine_protocol.ts";
+import type { RequestDefaults } from "../jobs/job.ts";
 import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
 import { VersionReader } from "../jobs/model_version.ts";
+import { planJob } from "../jobs/pictures.ts";
 import { openModerator } from "../jobs/outgoing/moderation.ts";
 import { openQueue } from "../jobs/queue/open_queue.ts";
 import { openStore } from "../jobs/store/open_store.ts";
@@ -15,6 +17,8 @@ import { loadSecret } from "../jobs/outgoing/webhook_secret.ts";
 import { Courier } from "../jobs/outgoing/webhooks.ts";
 import { Worker } from "../jobs/worker.ts";
 import { asWriteError } from "../media/write.ts";
+import { sizeMultiple } from "../model/config.ts";
+import type { DescribedModel } from "../pipeline/built_in.ts";
 import { ModelSource } from "../pipeline/model_source.ts";
 import { createApp } from "./app.ts";
 import { cog } from "./cog.ts";
@@ -70,6 +74,8 @@ export interface ServerOptions {
   /** Who is asked before and after pictures are made. */
   readonly moderation?: string;
   readonly limits: Limits;
+  /** What is taken where a request does not say; absent: what the model does. */
+  readonly defaults?: RequestDefaults;
   /** Jobs that may wait. */
   readonly queueLimit: number;
   /** Where jobs are taken in a container of RunPod's; null: it is none. */
@@ -116,10 +122,11 @@ export class Server {
    * @throws {MdmError} When one of them cannot be.
    */
   static async start(options: ServerOptions, events: ServerEvents = {}): Promise<Server> {
-    const { engine, limits, data, leaseMs } = options;
+    const { engine, limits, defaults = {}, data, leaseMs } = options;
     await using parts = new AsyncDisposableStack();
     using source = await ModelSource.open(engine.model, engine.pipeline);
     const model = { path: source.path, config: source.config, diffusion: source.diffusion };
+    checkDefaults(defaults, model);
     await makeFolder(data);
     const queue = parts.use(
       await openQueue(options.queue ?? join(data, "queue.sqlite"), {
@@ -153,6 +160,7 @@ export class Server {
       card: modelCard(model),
       version: () => reader.version(),
       limits,
+      defaults,
       worker: () => worker?.health() ?? NO_WORKER,
     });
     parts.use(countJobs(queue, metrics));
@@ -263,6 +271,21 @@ async function serve(
         }. Give another --host or --port.`,
     );
   }
+}
+
+/**
+ * Checks that there is nothing among them for which every request that says nothing would be refused.
+ *
+ * @throws {UsageError} When the model cannot do it.
+ */
+function checkDefaults(
+  defaults: RequestDefaults,
+  model: Pick<DescribedModel, "config" | "diffusion">,
+): void {
+  if (Object.keys(defaults).length === 0) return;
+  const size = sizeMultiple(model.config.unet);
+  const said = { prompts: [""], count: 1, seed: "0", levels: false, preview: false, size };
+  planJob({ ...said, ...defaults }, model);
 }
 
 async function makeFolder(path: string): Promise<void> {

@@ -2,8 +2,10 @@
 import { z } from "@hono/zod-openapi";
 import type { SamplerName } from "../diffusion/samplers/mod.ts";
 import type { JobRequest } from "../jobs/job.ts";
-import type { Jobs } from "../jobs/jobs.ts";
-import { jobRequest, optionFields } from "./input.ts";
+import { DEFAULT_SAMPLER } from "../pipeline/request.ts";
+import { fields } from "./fields.ts";
+import { hasToBe } from "./sentences.ts";
+import { jobRequest, type Offer, optionFields } from "./input.ts";
 
 /** Samplers by the names that they have there. */
 const SCHEDULERS = {
@@ -13,38 +15,42 @@ const SCHEDULERS = {
 } as const satisfies Record<string, SamplerName>;
 
 /** What a request's `input` may hold. */
-export function serverlessInput(jobs: Pick<Jobs, "model" | "limits">) {
-  const fields = optionFields(jobs);
-  const side = fields.size.optional().describe(
+export function serverlessInput(offer: Offer) {
+  const options = optionFields(offer);
+  const side = options.size.optional().describe(
     "In pixels; width and height are equal. Without both: the model's own.",
   );
   const schedulers = Object.keys(SCHEDULERS) as (keyof typeof SCHEDULERS)[];
-  return z.strictObject({
-    prompt: fields.prompt,
-    negative_prompt: fields.negative.optional(),
-    num_outputs: fields.count.optional(),
-    seed: fields.seed.optional(),
+  const sampler = offer.defaults.sampler ?? DEFAULT_SAMPLER;
+  return fields({
+    prompt: options.prompt,
+    negative_prompt: options.negative.optional(),
+    num_outputs: options.count.optional(),
+    seed: options.seed.optional(),
     width: side,
     height: side,
-    num_inference_steps: fields.steps.optional(),
-    guidance_scale: fields.guidance.optional(),
-    guidance_interval: fields.guidanceInterval.optional(),
-    scheduler: z.enum(schedulers).optional().describe(
-      "How the steps are taken. Without it: DPMSolverMultistep.",
+    num_inference_steps: options.steps.optional(),
+    guidance_scale: options.guidance.optional(),
+    guidance_interval: options.guidanceInterval.optional(),
+    scheduler: z.enum(schedulers).optional().describe("How the steps are taken.").meta({
+      default: schedulers.find((name) => SCHEDULERS[name] === sampler),
+    }),
+    eta: options.eta.optional().describe("With scheduler DDIM: the share of DDPM's noise."),
+    threshold: options.threshold.optional(),
+    cache: options.cache.optional(),
+    levels: options.levels.optional(),
+    preview: options.preview.optional(),
+    output_format: z.enum([...options.format.options, "jpg"]).optional().describe(
+      options.format.description!,
     ),
-    eta: fields.eta.optional().describe("With scheduler DDIM: the share of DDPM's noise."),
-    threshold: fields.threshold.optional(),
-    cache: fields.cache.optional(),
-    levels: fields.levels.optional(),
-    preview: fields.preview.optional(),
-    output_format: z.enum([...fields.format.options, "jpg"]).optional().describe(
-      fields.format.description!,
-    ),
-    fps: fields.fps.optional(),
-  }).refine(({ width, height }) => (width ?? height) === (height ?? width), {
-    path: ["height"],
-    error: "Give the same height as width: pictures are square.",
-  });
+    fps: options.fps.optional(),
+  }, hasToBe(`an object such as {"prompt": "a red circle"}`)).refine(
+    ({ width, height }) => (width ?? height) === (height ?? width),
+    {
+      path: ["height"],
+      error: "Give the same height as width: pictures are square.",
+    },
+  );
 }
 
 export type ServerlessInput = z.infer<ReturnType<typeof serverlessInput>>;

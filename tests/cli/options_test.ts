@@ -1,13 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  type Command,
-  help,
-  integer,
-  nearest,
-  number,
-  oneOf,
-  parse,
-} from "../../src/cli/options.ts";
+import { type Command, help, integer, number, oneOf, parse } from "../../src/cli/options.ts";
 import { UsageError } from "../../src/errors.ts";
 
 const GENERATE = {
@@ -255,12 +247,4 @@ Deno.test("oneOf: a known name, else all of them and the nearest", () => {
     () => oneOf("euler", bounds),
     `Option "--sampler" needs one of "ddpm", "ddim", not "euler".`,
   );
-});
-
-Deno.test("nearest: few letters off or begun like it, else none", () => {
-  const names = ["generate", "replay", "info"];
-  assert.equal(nearest("gen", names), "generate");
-  assert.equal(nearest("relpay", names), "replay");
-  assert.equal(nearest("help", names), undefined);
-  assert.equal(nearest("", names), undefined);
 });

@@ -82,6 +82,41 @@ Deno.test("numbers out of range are refused with the range", async () => {
   }
 });
 
+Deno.test("what is taken where a request does not say has to be allowed, and the model's", async () => {
+  const cases: [Command, string[], string | RegExp][] = [
+    [serve, ["--steps", "0"], `Option "--steps" needs an integer of at least 1, not "0".`],
+    [
+      serve,
+      ["--steps", "30", "--max-steps", "20"],
+      `Option "--steps" gives 30, but 20 are the most that may be asked for: give fewer, or a larger --max-steps.`,
+    ],
+    [
+      serve,
+      ["--sampler", "ddpm", "--max-steps", "20"],
+      `Option "--sampler ddpm" takes 250 steps, but 20 are the most that may be asked for: give --steps as well, or a larger --max-steps.`,
+    ],
+    [
+      serve,
+      ["--negative", "a".repeat(11), "--max-prompt", "10"],
+      /^Option "--negative" has 11 letters, but 10 are the most/,
+    ],
+    [worker, ["--steps", "1001"], /^Option "--steps" gives 1001, but 1000 are the most/],
+    [serve, ["--steps", "1001", "--max-steps", "5000", "--no-worker"], /1001.*1000/],
+    [worker, ["--sampler", "dpm"], /Did you mean "ddpm"\?$/],
+    [worker, ["--guidance", "1001"], /needs a number from 0 to 1000, not "1001"/],
+    [worker, ["--guidance-interval", "0.8,0.2"], /needs two numbers from 0 to 1/],
+    [worker, ["--cache", "2", "--cache-error", "0.1"], "Give --cache or --cache-error, not both."],
+  ];
+  for (const [command, args, message] of cases) {
+    const said = await refused(command, args);
+    if (typeof message === "string") assert.equal(said, message);
+    else assert.match(said, message);
+  }
+  const all = ["--sampler", "ddpm", "--steps", "20", "--guidance", "2", "--negative", "a ring"];
+  await accepted(serve, [...all, "--max-steps", "20", "--guidance-interval", "0.2,0.8"]);
+  await accepted(worker, [...all, "--cache-error", "0.1"]);
+});
+
 Deno.test("addresses that are none are refused with an example", async () => {
   for (
     const url of ["pictures.example", "ftp://a.example", "https://a.example?b", "https://a/#b"]

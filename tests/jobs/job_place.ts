@@ -72,6 +72,10 @@ export class Ask {
     this.onNews({ kind: "began", id: "", step, steps: STEPS });
   }
 
+  warned(...warnings: string[]): void {
+    this.onNews({ kind: "warned", id: "", warnings });
+  }
+
   progress(step: number): void {
     this.onNews({ kind: "progress", id: "", step, steps: STEPS });
   }

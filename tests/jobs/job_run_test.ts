@@ -69,6 +69,29 @@ Deno.test("pictures become files, named by their places and sizes, with seeds th
   assert.deepEqual({ textMs, encodeMs, gpuSeconds }, { textMs: 2, encodeMs: 6, gpuSeconds: 0.008 });
 });
 
+Deno.test("what should be known of its pictures is noted, once each, and stays with the job", async () => {
+  await using place = await JobPlace.open();
+  await place.add({ count: 2 });
+  const lost = (await place.take()).run();
+  const [first, second] = await place.maker.asked(2);
+  for (const ask of [first!, second!]) ask.warned("Cut.", `Cut as well.`);
+  first!.began();
+  first!.end(made());
+  while ((await place.job()).files.length === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.deepEqual((await place.job()).warnings, ["Cut.", "Cut as well."]);
+  place.maker.save();
+  assert.equal(await lost, "released");
+  // Who goes on makes the second picture, whose prompt is cut otherwise.
+  const end = (await place.take()).run();
+  const again = (await place.maker.asked(3))[2]!;
+  again.warned("Cut.", "Cut otherwise.");
+  again.end(made());
+  assert.equal(await end, "succeeded");
+  assert.deepEqual((await place.job()).warnings, ["Cut.", "Cut as well.", "Cut otherwise."]);
+});
+
 Deno.test("a job that is refused before has no picture made", async () => {
   await using place = await JobPlace.open();
   await place.add();

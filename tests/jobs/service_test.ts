@@ -56,6 +56,27 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return await Promise.race([promise, later]) === pending;
 }
 
+Deno.test("what a request does not say is filled in when it is submitted", async () => {
+  await using place = await JobPlace.open();
+  const { queue, store } = place;
+  const defaults = { steps: 7, sampler: "ddim", guidance: 2 } as const;
+  const service = new JobService({
+    ...{ queue, store, model: MODEL, card: modelCard(MODEL), limits: LIMITS, defaults },
+    version: () => Promise.resolve({ id: "a", changedAt: 0 }),
+    worker: () => READY,
+  });
+  const { steps: _, ...nothing } = requestOf();
+  const { id, request } = await service.submit(nothing);
+  assert.deepEqual(request, { ...nothing, ...defaults });
+  assert.deepEqual((await queue.get(id))!.request, request);
+  const said = await service.submit({ ...nothing, steps: 3, guidance: 1 });
+  assert.deepEqual(said.request, { ...nothing, ...defaults, steps: 3, guidance: 1 });
+  const key = { idempotencyKey: "k" };
+  const [first, again] = [await service.submit(nothing, key), await service.submit(nothing, key)];
+  assert.equal(first.id, again.id);
+  assert.deepEqual(service.defaults, defaults);
+});
+
 Deno.test("a job over a limit is refused with the limit, and is not kept", async (t) => {
   await using place = await JobPlace.open();
   const service = serviceOf(place);

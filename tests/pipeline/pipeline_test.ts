@@ -121,6 +121,12 @@ Deno.test("events come in order: cut prompts, every step, then pictures", async 
   const [cut] = events;
   assert.ok(cut?.kind === "truncated");
   assert.deepEqual(cut.truncation, { prompt: long, tokens: 61, limit: 32 });
+  // The next request has to hear of it as well, though the prompt is known by now; so of a negative one.
+  const again: GenerateEvent[] = [];
+  for await (const event of pipeline.generate({ prompt: "a ring", negative: long, steps: 1 })) {
+    again.push(event);
+  }
+  assert.deepEqual(again[0], { ...cut, truncation: { ...cut.truncation, negative: true } });
 });
 
 Deno.test("an aborted run stops between two steps, and the pipeline goes on", async () => {

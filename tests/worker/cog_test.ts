@@ -226,9 +226,9 @@ Deno.test("what is wrong with a request is said field by field", async () => {
     }[])
       .map(({ loc, type }) => `${loc.join(".")} ${type}`);
   assert.deepEqual(await wrong({ input: { num_outputs: 0, colour: 1 } }), [
+    "body.input.colour value_error",
     "body.input.prompt value_error",
     "body.input.num_outputs value_error",
-    "body.input.colour value_error",
   ]);
   assert.deepEqual(await wrong({}), ["body.input value_error"]);
   assert.deepEqual(await wrong("{"), ["body json_invalid"]);

@@ -13,7 +13,7 @@ import { probes } from "../../src/worker/probes.ts";
 import { runpod } from "../../src/worker/runpod.ts";
 import { seededRandom } from "../fuzz/mutate.ts";
 import { FakeJobs } from "./fake_jobs.ts";
-import { bytesOf, type RawAnswer, rawRequest } from "./raw_http.ts";
+import { type RawAnswer, rawRequest } from "./raw_http.ts";
 import { pick } from "./requests.ts";
 import { ADDRESSES, appOf, listening } from "./server.ts";
 

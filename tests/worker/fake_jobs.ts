@@ -8,6 +8,7 @@ import {
   type JobOptions,
   type JobRequest,
   type JobState,
+  type RequestDefaults,
 } from "../../src/jobs/job.ts";
 import type {
   Health,
@@ -46,6 +47,7 @@ export const LIMITS: Limits = {
 export interface FakeOptions {
   readonly model?: ModelCard;
   readonly limits?: Partial<Limits>;
+  readonly defaults?: RequestDefaults;
   /** Jobs that may wait. */
   readonly capacity?: number;
   /** Whether every job is begun, made and finished as soon as it is submitted. */
@@ -59,6 +61,7 @@ type Contents = Map<string, Uint8Array<ArrayBuffer>>;
 export class FakeJobs implements Jobs {
   readonly model: ModelCard;
   readonly limits: Limits;
+  readonly defaults: RequestDefaults;
   /** What `health` says; a test may change it. */
   worker: Health["worker"];
   reason: string | null;
@@ -75,6 +78,7 @@ export class FakeJobs implements Jobs {
   constructor(options: FakeOptions = {}) {
     this.model = options.model ?? MODEL;
     this.limits = { ...LIMITS, ...options.limits };
+    this.defaults = options.defaults ?? {};
     this.worker = options.health?.worker ?? "ready";
     this.reason = options.health?.reason ?? null;
     this.#capacity = options.capacity ?? Infinity;
@@ -91,7 +95,8 @@ export class FakeJobs implements Jobs {
     return this.#submitted.promise;
   }
 
-  async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
+  async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
+    const request = { ...this.defaults, ...asked };
     this.#check(request, options);
     for (const key of [options.id, options.idempotencyKey && `key ${options.idempotencyKey}`]) {
       const known = this.#jobs.get(key && this.#keys.get(key) || "");
@@ -119,6 +124,7 @@ export class FakeJobs implements Jobs {
       progress: { step: 0, steps: 0, etaMs: null, previews: [] },
       files: [],
       error: null,
+      warnings: [],
       timings: null,
     };
     this.#jobs.set(job.id, job);
@@ -268,6 +274,11 @@ export class FakeJobs implements Jobs {
     const { progress } = this.#known(id);
     const etaMs = (steps - step) * 40;
     this.#change("progress", id, { progress: { ...progress, step, steps, etaMs } });
+  }
+
+  /** There is something that the person who asked should know. */
+  warn(id: string, ...warnings: string[]): void {
+    this.#change("progress", id, { warnings });
   }
 
   /** A preview of an inner resolution, over the one before. */

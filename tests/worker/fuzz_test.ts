@@ -11,6 +11,7 @@ import { replicate } from "../../src/worker/replicate.ts";
 import { runpod } from "../../src/worker/runpod.ts";
 import { seededRandom } from "../fuzz/mutate.ts";
 import { FakeJobs, MODEL, VERSION } from "./fake_jobs.ts";
+import { RAW_TEXT } from "./raw_text.ts";
 import { operationsOf, pick, requestFor } from "./requests.ts";
 import { appOf } from "./server.ts";
 
@@ -62,6 +63,7 @@ for (const makes of ["pictures", "videos"] as const) {
       if (refused && request.method !== "HEAD") {
         assert.ok(json, what);
         assert.doesNotMatch(text, /\.ts:|\bat \w+ \(/, what);
+        assert.doesNotMatch(text, RAW_TEXT, what);
       }
       if (request.method === operation.method) {
         seen.get(operation)!.add(refused ? "refused" : "accepted");

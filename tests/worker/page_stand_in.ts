@@ -51,6 +51,7 @@ interface StandInJob {
   files: readonly StandInFile[];
   previews: readonly StandInFile[];
   error: { readonly code: string; readonly message: string } | null;
+  warnings: string[];
   timings: { readonly stepsMs: number } | null;
 }
 
@@ -81,7 +82,7 @@ export class PageStandIn implements AsyncDisposable {
   constructor({ token, makes = "pictures" }: StandInOptions = {}) {
     this.#token = token;
     this.#model = { ...MODEL, makes, frames: makes === "videos" ? 2 : 1 };
-    const jobs = { model: this.#model, limits: LIMITS };
+    const jobs = { model: this.#model, limits: LIMITS, defaults: {} };
     // The page asks its front end for nothing else.
     const page = pageFrontEnd({ jobs } as Parameters<typeof pageFrontEnd>[0]);
     this.#server = Deno.serve(
@@ -107,6 +108,12 @@ export class PageStandIn implements AsyncDisposable {
   wait(position: number): void {
     this.last.position = position;
     this.#tell(this.last, "state");
+  }
+
+  /** Says what should be known of the last job. */
+  warn(...warnings: string[]): void {
+    this.last.warnings = warnings;
+    this.#tell(this.last, "progress");
   }
 
   /** Says how far the last job is. */
@@ -210,6 +217,7 @@ export class PageStandIn implements AsyncDisposable {
       files: [],
       previews: [],
       error: null,
+      warnings: [],
       timings: null,
     };
     this.#jobs.set(job.id, job);

@@ -105,6 +105,20 @@ Deno.test("a typed prompt forms a picture from the smallest resolution to the la
     await says(page.locator("#announcement"), "Done");
   }));
 
+Deno.test("what should be known of a job is said with its pictures, until another one is shown", () =>
+  visit(async (visit) => {
+    const { page, server } = visit;
+    await ask(visit);
+    server.step(2);
+    server.warn("The prompt was cut.");
+    await says(page.locator("#job-warnings"), "The prompt was cut.");
+    await server.succeed();
+    await says(page.locator("#progress-text"), "Done in 2 s");
+    assert.equal(await page.locator("#job-warnings").textContent(), "The prompt was cut.");
+    await ask(visit);
+    assert.equal(await page.locator("#job-warnings").textContent(), "");
+  }));
+
 Deno.test("the smallest preview is shown first, though a larger one is there", () =>
   visit(async (visit) => {
     const { page, server } = visit;
@@ -459,7 +473,7 @@ Deno.test("what the model can do is told", async () => {
   });
   assert.deepEqual(levels.map(({ width }: { width: number }) => width), [32, 16, 8]);
   assert.equal(samplers.find(({ name }: { name: string }) => name === "dpm++").defaultSteps, 20);
-  assert.deepEqual(defaults, { sampler: "dpm++", guidance: 4 });
+  assert.deepEqual(defaults, { sampler: "dpm++", guidance: 4, steps: null, negative: "" });
   assert.deepEqual(limits, {
     pictures: 4,
     steps: 1000,

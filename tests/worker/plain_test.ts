@@ -32,6 +32,7 @@ Deno.test("a job is taken at once, and told where it is", async () => {
     files: [],
     previews: [],
     error: null,
+    warnings: [],
     timings: null,
   });
 });
@@ -257,7 +258,7 @@ Deno.test("wrong fields are named", async () => {
   const { app } = start();
   const fields = async (body: unknown) => {
     const response = await app.request("/jobs", posted(body));
-    assert.equal(response.status, 422);
+    assert.equal(response.status, 422, JSON.stringify(body));
     const { code, message, fields } = (await response.json()).error;
     assert.equal(code, "invalid");
     assert.ok(message.length > 0);
@@ -268,18 +269,18 @@ Deno.test("wrong fields are named", async () => {
   assert.deepEqual(await fields({ prompt: "a", stepz: 1, count: 2 }), ["stepz", "count"]);
   for (
     const [name, ...values] of [
-      ["prompt", "", 7, null, "x".repeat(2001)],
+      ["prompt", "", 7, "x".repeat(2001), "a\u0000", "\ud800"],
       ["prompts", [], "a"],
       ["n", 0, 17, 1.5, "1"],
       ["seed", -1, 1.5, "18446744073709551616", "0x1", 2 ** 60, {}],
       ["sampler", "dpm"],
-      ["steps", 0, 1001, 1e400],
+      ["steps", 0, 1001],
       ["eta", 2],
       ["guidance", -1, 1001],
-      ["guidanceInterval", [0.2], [0.1, 0.2, 0.3], 0.5],
+      ["guidanceInterval", [], [0.2], [0.1, 0.2, 0.3], 0.5, [0.8, 0.2], [0, 2], [null, 1]],
       ["threshold", "hard", "toString"],
       ["size", 0, 1025],
-      ["cache", 2, {}, { every: 0 }, { error: -1 }, { every: 2, error: 1 }],
+      ["cache", 2, {}, { every: 0 }, { error: -1 }, { every: 2, error: 1 }, { every: null }],
       ["levels", 1],
       ["format", "mp4", "gif", "tiff"],
       ["fps", 0, 121],
@@ -295,6 +296,80 @@ Deno.test("wrong fields are named", async () => {
     }
   }
   assert.equal(await fields({ prompts: ["a", "b"], n: 16 }), undefined, "the core found it");
+});
+
+Deno.test("null is as if a field were left out", async () => {
+  const { jobs, app } = start();
+  const nothing = await app.request("/jobs", posted(STAR));
+  const names = Object.keys(
+    (await (await app.request("/openapi.json")).json()).components.schemas.JobRequest.properties,
+  );
+  const nulls = Object.fromEntries(names.map((name) => [name, null]));
+  const response = await app.request("/jobs", posted({ ...nulls, ...STAR }));
+  assert.equal(response.status, 202);
+  assert.deepEqual((await response.json()).request, (await nothing.json()).request);
+  const webhook = { url: "https://a.example/hook", events: null };
+  const told = await app.request("/jobs", posted({ ...STAR, webhook }));
+  const { id } = await told.json();
+  assert.deepEqual((await jobs.get(id))!.webhook!.events, ["completed"]);
+  const cached = await app.request("/jobs", posted({ ...STAR, cache: { every: 2, error: null } }));
+  assert.deepEqual((await cached.json()).request.cache, { every: 2 });
+});
+
+Deno.test("numbers and names that only JSON has are right, or a sentence", async () => {
+  const { app } = start();
+  const answer = async (more: string) => {
+    const headers = { "Content-Type": "application/json" };
+    const body = `{"prompt": "a star", "seed": 7${more}}`;
+    const response = await app.request("/jobs", { method: "POST", headers, body });
+    const { request, error } = await response.json();
+    return request ?? error.message;
+  };
+  const star = { prompts: ["a star"], n: 1, seed: "7", levels: false, preview: false };
+  // As every parser has it, the last one counts.
+  assert.deepEqual(await answer(`, "prompt": "a ring"`), { ...star, prompts: ["a ring"] });
+  assert.deepEqual(await answer(`, "guidance": -0, "seed": -0`), {
+    ...star,
+    guidance: 0,
+    seed: "0",
+  });
+  assert.deepEqual(await answer(`, "guidance": 2E0, "steps": 5.0`), {
+    ...star,
+    guidance: 2,
+    steps: 5,
+  });
+  assert.match(
+    await answer(`, "guidance": 1e400`),
+    /^"guidance" has to be a number from 0 to 1000/,
+  );
+  assert.match(await answer(`, "seed": 9007199254740993`), /^"seed" has to be .* string of digits/);
+  assert.match(await answer(`, "__proto__": {"steps": 5}`), /^There is no field "__proto__"/);
+  assert.match(await answer(`, "steps": NaN`), /cannot be read/);
+  const deep = `${"[".repeat(9000)}${"]".repeat(9000)}`;
+  assert.match(await answer(`, "guidanceInterval": ${deep}`), /^"guidanceInterval.0" has to be/);
+  assert.match(await answer(`, "deep": ${deep}`), /^There is no field "deep"/);
+});
+
+Deno.test("a name that another protocol has is told with ours", async () => {
+  const { app } = start();
+  for (
+    const [name, meant] of [
+      ["num_inference_steps", "steps"],
+      ["cfg_scale", "guidance"],
+      ["guidanceScale", "guidance"],
+      ["negative_prompt", "negative"],
+      ["num_outputs", "n"],
+      ["scheduler", "sampler"],
+      ["width", "size"],
+      ["output_format", "format"],
+      ["guidance_interval", "guidanceInterval"],
+    ]
+  ) {
+    const response = await app.request("/jobs", posted({ ...STAR, [name!]: 1 }));
+    assert.equal(response.status, 422);
+    const { message } = (await response.json()).error;
+    assert.equal(message, `There is no field "${name}": did you mean "${meant}"?`);
+  }
 });
 
 Deno.test("a body that is no JSON, or not said to be", async () => {

@@ -170,7 +170,7 @@ Deno.test("what is wrong is said as Replicate does", async () => {
   assert.deepEqual([title, status], ["Input validation failed", 422]);
   assert.deepEqual(
     fields.map(({ field, type }: { field: string; type: string }) => [field, type]),
-    [["input.prompt", "invalid"], ["input.num_outputs", "invalid"], ["input.colour", "invalid"]],
+    [["input.colour", "invalid"], ["input.prompt", "invalid"], ["input.num_outputs", "invalid"]],
   );
   assert.deepEqual(
     detail.split("\n"),

@@ -281,8 +281,11 @@ Deno.test("what cannot be made is answered with a sentence", () =>
       platform.give({ id, input });
       return (await platform.result(id)).body;
     };
-    assert.match(String((await error("one", { prompt: "" }))["error"]), /^"prompt": /);
-    assert.match(String((await error("two", undefined))["error"]), /expected object/);
+    assert.match(
+      String((await error("one", { prompt: "" }))["error"]),
+      /^"input\.prompt" has to be text/,
+    );
+    assert.match(String((await error("two", undefined))["error"]), /^"input" is missing/);
     assert.match(String((await error("a.b", STAR))["error"]), /"id" must be/);
     jobs.submit = () => Promise.reject(new TypeError("undefined is no function"));
     assert.match(String((await error("three", STAR))["error"]), /^The server failed/);
@@ -421,7 +424,7 @@ Deno.test("a test input is run once and its result printed", async () => {
   for (const json of ["{", "{}", "null", `"x"`]) {
     await assert.rejects(run(json).code, /^UsageError: Option "--test_input" needs a job/);
   }
-  await assert.rejects(run(`{"input":{}}`).code, /^UsageError: "prompt": /);
+  await assert.rejects(run(`{"input":{}}`).code, /^UsageError: "input\.prompt" is missing/);
 });
 
 Deno.test("a test input that is interrupted is canceled", async () => {

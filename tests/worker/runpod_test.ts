@@ -121,12 +121,18 @@ Deno.test("a wrong request is a job that failed", async () => {
     assert.deepEqual([status, rest], ["FAILED", {}]);
     return error;
   };
-  assert.match(await wrong({}), /^"input": /);
+  assert.match(await wrong({}), /^"input" is missing/);
   assert.match(await wrong("{"), /cannot be read/);
-  assert.match(await wrong({ input: { prompt: "" } }), /^"input\.prompt": /);
-  assert.match(await wrong({ input: { prompt: "x", colour: 1 } }), /^"input\.colour": /);
-  assert.match(await wrong({ ...STAR, webhook: "ftp://x" }), /^"webhook": /);
-  assert.match(await wrong({ ...STAR, policy: { ttl: -1 } }), /^"policy\.ttl": /);
+  assert.match(await wrong({ input: { prompt: "" } }), /^"input\.prompt" has to be text/);
+  assert.match(
+    await wrong({ input: { prompt: "x", colour: 1 } }),
+    /^There is no field "input\.colour": /,
+  );
+  assert.match(await wrong({ ...STAR, webhook: "ftp://x" }), /^"webhook" has to be an address/);
+  assert.match(
+    await wrong({ ...STAR, policy: { ttl: -1 } }),
+    /^"policy\.ttl" has to be at least 1/,
+  );
   assert.equal((await post("runsync?wait=soon", STAR)).status, "FAILED");
   assert.equal((await post("runsync?wait=-1", STAR)).status, "FAILED");
   assert.deepEqual(await jobs.list(), []);
@@ -301,7 +307,7 @@ Deno.test("RunPod's client hears what is wrong as a job that failed", () =>
       input: {},
     }) as unknown as Record<string, unknown>;
     assert.deepEqual([status, succeeded], ["FAILED", false]);
-    assert.match(String(error), /^"input\.prompt": /);
+    assert.match(String(error), /^"input\.prompt" is missing/);
     assert.equal((await endpoint.status("none")).status, "FAILED");
   }));
 

@@ -6,7 +6,9 @@ import type { PictureEvent, PictureTask, StepEvent } from "./picture_task.ts";
 export type PictureEnd = PictureEvent & { readonly kind: "made" | "failed" | "saved" };
 
 /** What happens on the way. */
-export type PictureNews = PictureEvent & { readonly kind: "began" | "progress" | "preview" };
+export type PictureNews = PictureEvent & {
+  readonly kind: "warned" | "began" | "progress" | "preview";
+};
 
 /** What else an engine tells. */
 export type EngineNews = StepEvent | EngineReport & { readonly kind: "started" };
@@ -31,6 +33,8 @@ interface Entry {
   readonly waiters: Set<Waiter>;
   /** The last news, for who comes later. */
   last: PictureNews | null;
+  /** The same of warnings, which come once. */
+  warned: PictureNews | null;
   hasBegun: boolean;
   /** How often the engine broke while it was computed. */
   breaks: number;
@@ -99,6 +103,7 @@ export class Engine implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<PictureEnd>();
     const waiter = { onNews, resolve };
     entry.waiters.add(waiter);
+    if (entry.warned !== null) onNews(entry.warned);
     if (entry.last !== null) onNews(entry.last);
     const leave = () => {
       entry.waiters.delete(waiter);
@@ -159,6 +164,7 @@ export class Engine implements AsyncDisposable {
         return this.#mend(report.message);
       case "ended":
         return this.#ended.resolve();
+      case "warned":
       case "began":
       case "progress":
       case "preview":
@@ -174,7 +180,8 @@ export class Engine implements AsyncDisposable {
     const entry = this.#entries.get(news.id);
     if (entry === undefined) return;
     entry.hasBegun = true;
-    entry.last = news;
+    if (news.kind === "warned") entry.warned = news;
+    else entry.last = news;
     for (const { onNews } of entry.waiters) onNews(news);
   }
 
@@ -195,6 +202,7 @@ export class Engine implements AsyncDisposable {
       key,
       waiters: new Set(),
       last: null,
+      warned: null,
       hasBegun: false,
       breaks: 0,
     };

@@ -64,6 +64,8 @@ export interface PictureTimings {
 
 /** What happens to pictures. */
 export type PictureEvent =
+  /** Sentences that the person who asked should know; before it begins. */
+  | { readonly kind: "warned"; readonly id: string; readonly warnings: readonly string[] }
   /** It has a slot; so many of its steps are done already. */
   | { readonly kind: "began"; readonly id: string; readonly step: number; readonly steps: number }
   | {

@@ -4,6 +4,7 @@ import { elements } from "../../graph/lowering.ts";
 import type { Batch, Sampled } from "../../pipeline/batch.ts";
 import type { Encoding } from "../../pipeline/level_files.ts";
 import { type GeneratedPicture, type Pipeline, STEPS_IN_FLIGHT } from "../../pipeline/pipeline.ts";
+import { truncationMessage } from "../../pipeline/prompts.ts";
 import type { ModelIdentity } from "../../pipeline/recipe.ts";
 import {
   type BatchKind,
@@ -224,8 +225,8 @@ export class StepScheduler {
     const beginning = performance.now();
     try {
       const [sampled] = await this.pipeline.prepare(resolved, resolved.jobs);
-      // Nobody is told that prompts were cut; kept, they would become more and more.
-      this.pipeline.takeTruncations();
+      const warnings = sampled!.truncations.map(truncationMessage);
+      if (warnings.length > 0) this.options.emit({ kind: "warned", id: task.id, warnings });
       const now = performance.now();
       return {
         ...planned,

@@ -4,7 +4,7 @@ import { canonicalJson } from "../canonical_json.ts";
 import { isEnded, type Job, type JobError, type JobOutcome, type JobRequest } from "../job.ts";
 import type { JobProgress, WebhookEvent } from "../job.ts";
 import { DEADLINE_PASSED } from "../job_error.ts";
-import { JobConflict, type NewJob } from "./queue.ts";
+import { JobConflict, type JobQueue, type NewJob } from "./queue.ts";
 
 /** A job, and what only its queue has to know. It is JSON. */
 export interface Entry {
@@ -23,6 +23,11 @@ export interface Entry {
 }
 
 const NOT_BEGUN: JobProgress = { step: 0, steps: 0, etaMs: null, previews: [] };
+
+/** An entry as it was kept, maybe by an older version, which did not know of warnings. */
+export function completed<E extends { readonly job: Job }>(kept: E): E {
+  return { ...kept, job: { ...kept.job, warnings: kept.job.warnings ?? [] } };
+}
 
 /** What two requests have in common when they ask for the same. */
 export function fingerprintOf(request: JobRequest): string {
@@ -63,6 +68,7 @@ export function queued(job: NewJob): Entry {
       progress: NOT_BEGUN,
       files: [],
       error: null,
+      warnings: [],
       timings: null,
     },
     fingerprint: fingerprintOf(job.request),
@@ -92,20 +98,18 @@ export function begun(
 /** Its worker says how far it is. */
 export function advanced(
   { job, ...rest }: Entry,
-  seen: Pick<Job, "progress" | "files">,
+  seen: Parameters<JobQueue["heartbeat"]>[1],
   until: number,
 ): Entry {
-  const { progress, files } = seen;
-  return { ...rest, job: { ...job, progress, files }, leaseUntil: until };
+  return { ...rest, job: { ...job, ...seen }, leaseUntil: until };
 }
 
 /** It ends. */
 export function ended({ job, ...rest }: Entry, outcome: JobOutcome, now: number): Entry {
-  const { state, files, error, timings } = outcome;
   const progress = { ...job.progress, etaMs: null };
   return {
     ...rest,
-    job: { ...job, state, files, error, timings, progress, finishedAt: now },
+    job: { ...job, ...outcome, progress, finishedAt: now },
     leaseUntil: null,
     canceling: false,
     checkpoints: [],
@@ -171,6 +175,7 @@ export function retried(entry: Entry, now: number): Entry {
       progress: NOT_BEGUN,
       files: [],
       error: null,
+      warnings: [],
       timings: null,
     },
     queuedAt: now,

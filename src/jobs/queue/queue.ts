@@ -139,7 +139,12 @@ export interface JobQueue extends AsyncDisposable {
   /** Keeps a lease alive and notes how far the job is. */
   heartbeat(
     lease: Pick<Lease, "job" | "token">,
-    seen: { readonly progress: JobProgress; readonly files: readonly JobFile[] },
+    seen: {
+      readonly progress: JobProgress;
+      readonly files: readonly JobFile[];
+      /** Absent: those that were noted before. */
+      readonly warnings?: readonly string[];
+    },
   ): Promise<Heartbeat>;
 
   /** Ends a job; false: another worker has it by now. */

@@ -1,6 +1,6 @@
 /** Hears of jobs that any machine has changed. */
 import type { Redis } from "ioredis";
-import type { Entry } from "./entry.ts";
+import { completed, type Entry } from "./entry.ts";
 import type { Listeners } from "./listeners.ts";
 import { disconnect } from "./redis_connection.ts";
 import { CHANGES, SNAPSHOT } from "./redis_scripts.ts";
@@ -37,7 +37,7 @@ export function hearChanges(
     const answer = await redis.eval(script, 1, prefix, last).catch(() => null);
     if (answer === null) return last;
     const [newest, texts] = answer as [string, string[]];
-    if (!stopped) use(texts.map((text) => JSON.parse(text)));
+    if (!stopped) use(texts.map((text) => completed(JSON.parse(text))));
     return newest;
   }
 

@@ -1,6 +1,6 @@
 /** Entries of jobs in Redis. */
 import type { Redis } from "ioredis";
-import { dueAt, type Entry, webhookEvents } from "./entry.ts";
+import { completed, dueAt, type Entry, webhookEvents } from "./entry.ts";
 import { JOB_STATES, type JobState } from "../job.ts";
 import type { Delivery } from "./queue.ts";
 import { SAVE } from "./redis_scripts.ts";
@@ -197,5 +197,5 @@ function stepOf(kept: Kept): Pick<Step, "alike" | "key" | "place"> {
 
 function asKept(text: string): Kept {
   const { round, ...entry } = JSON.parse(text);
-  return { entry, round, text };
+  return { entry: completed(entry), round, text };
 }

@@ -12,6 +12,7 @@ import {
   begun,
   canceled,
   checkSame,
+  completed,
   ended,
   type Entry,
   expired,
@@ -226,7 +227,7 @@ export class RedisQueue implements JobQueue {
       );
       return (taken as [string, string, number][]).map(([id, text, attempts]) => {
         const written: WrittenDelivery = JSON.parse(text);
-        return { id, ...written, attempts };
+        return completed({ id, ...written, attempts });
       });
     });
   }

@@ -5,6 +5,7 @@ import {
   begun,
   canceled,
   checkSame,
+  completed,
   dueAt,
   ended,
   type Entry,
@@ -229,7 +230,9 @@ export class SqliteQueue implements JobQueue {
           id!,
         );
       }
-      return rows.map(({ job, ...row }) => ({ ...row, job: JSON.parse(String(job)) }) as Delivery);
+      return rows.map(({ job, ...row }) =>
+        completed({ ...row, job: JSON.parse(String(job)) } as Delivery)
+      );
     });
   }
 
@@ -446,5 +449,5 @@ export class SqliteQueue implements JobQueue {
 }
 
 function asEntry(text: unknown): Entry {
-  return JSON.parse(String(text));
+  return completed(JSON.parse(String(text)));
 }

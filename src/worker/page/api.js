@@ -23,6 +23,7 @@ import { askForToken, authorization } from "./token.js";
  * @property {JobFile[]} files
  * @property {JobFile[]} previews
  * @property {{ code: string, message: string } | null} error
+ * @property {string[]} warnings What should be known although it is no error.
  * @property {{ stepsMs: number } | null} timings
  * @property {JobRequest} request What is made; posted again, it gives the same pictures.
  */
@@ -37,7 +38,7 @@ import { askForToken, authorization } from "./token.js";
  * @property {number} frames
  * @property {{ name: string, description: string, defaultSteps: number }[]} samplers
  * @property {string[]} formats
- * @property {{ sampler: string, guidance: number }} defaults
+ * @property {{ sampler: string, guidance: number, steps: number | null, negative: string }} defaults
  * @property {{ pictures: number, steps: number, promptLength: number, pixels: number }} limits
  */
 

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
-import type { Jobs } from "../../jobs/jobs.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
 import type { FrontEnd } from "../front_end.ts";
+import type { Offer } from "../input.ts";
 import api from "./api.js" with { type: "text" };
 import element from "./element.js" with { type: "text" };
 import favicon from "./favicon.svg" with { type: "text" };
@@ -66,7 +66,12 @@ const ModelJson = z.object({
     z.object({ name: z.string(), description: z.string(), defaultSteps: z.int() }),
   ),
   formats: z.array(z.string()).describe("How files can be written; without a word, the first one."),
-  defaults: z.object({ sampler: z.string(), guidance: z.number() }),
+  defaults: z.object({
+    sampler: z.string(),
+    guidance: z.number(),
+    steps: z.int().nullable().describe("Null: as many as the sampler has."),
+    negative: z.string(),
+  }).describe("What is taken where a request does not say."),
   limits: z.object({
     pictures: z.int().describe("Of a job."),
     steps: z.int(),
@@ -108,7 +113,7 @@ export const pageFrontEnd: FrontEnd = ({ jobs }) => {
   return app;
 };
 
-function modelJson({ model, limits }: Pick<Jobs, "model" | "limits">): z.infer<typeof ModelJson> {
+function modelJson({ model, limits, defaults }: Offer): z.infer<typeof ModelJson> {
   const { name, makes, levels, frames } = model;
   const { pictures, steps, promptLength, pixels } = limits;
   return {
@@ -122,7 +127,12 @@ function modelJson({ model, limits }: Pick<Jobs, "model" | "limits">): z.infer<t
       defaultSteps,
     })),
     formats: [...makes === "videos" ? VIDEO_FORMATS : PICTURE_FORMATS],
-    defaults: { sampler: DEFAULT_SAMPLER, guidance: DEFAULT_GUIDANCE },
+    defaults: {
+      sampler: defaults.sampler ?? DEFAULT_SAMPLER,
+      guidance: defaults.guidance ?? DEFAULT_GUIDANCE,
+      steps: defaults.steps ?? null,
+      negative: defaults.negative ?? "",
+    },
     limits: { pictures, steps, promptLength, pixels },
   };
 }

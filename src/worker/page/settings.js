@@ -29,6 +29,7 @@ export function offerModel({ makes, levels, samplers, formats, defaults, limits 
   field("steps").setAttribute("max", String(limits.steps));
   field("size").setAttribute("max", String(Math.floor(Math.sqrt(limits.pixels))));
   field("guidance").setAttribute("placeholder", String(defaults.guidance));
+  field("negative").setAttribute("placeholder", defaults.negative);
   if (own !== undefined) field("size").setAttribute("placeholder", String(own.width));
   const videos = makes === "videos";
   if (videos) element("n-label").textContent = "Videos";
@@ -44,7 +45,7 @@ export function offerModel({ makes, levels, samplers, formats, defaults, limits 
   const describe = () => {
     const { description, defaultSteps } = samplers.find(({ name }) => name === sampler.value) ??
       { description: "", defaultSteps: "" };
-    field("steps").setAttribute("placeholder", String(defaultSteps));
+    field("steps").setAttribute("placeholder", String(defaults.steps ?? defaultSteps));
     sampler.title = description;
   };
   form.addEventListener("change", describe);

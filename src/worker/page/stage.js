@@ -78,6 +78,7 @@ export function clearStage() {
   element("stage").classList.remove("busy");
   element("progress").hidden = true;
   element("job-error").textContent = "";
+  element("job-warnings").textContent = "";
   document.title = "mdm";
 }
 
@@ -105,6 +106,7 @@ function show({ job, file }) {
   const ended = isEnded(job);
   for (const tile of shown.tiles) tile.show(job, file);
   showButtons(ended);
+  element("job-warnings").textContent = job.warnings.join(" ");
   const pictures = element("pictures");
   pictures.classList.toggle("waiting", !ended);
   pictures.classList.toggle("stopped", ended && job.state !== "succeeded");

@@ -158,6 +158,24 @@ class PlayedThread {
 
 const READY = { kind: "ready", adapter: "played", slots: 2 } as const;
 
+Deno.test("who comes later hears what should be known of the picture as well", async () => {
+  const stage = new Stage();
+  await using made = new Engine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+  const [thread] = stage.threads;
+  thread!.report(READY);
+  const heard: PictureNews["kind"][][] = [[], []];
+  const ask = (i: number) => made.make(task(), { onNews: ({ kind }) => heard[i]!.push(kind) });
+  const first = ask(0);
+  const { id } = thread!.tasks[0]!;
+  thread!.report({ kind: "warned", id, warnings: ["Cut."] });
+  thread!.report({ kind: "began", id, step: 0, steps: 3 });
+  thread!.report({ kind: "progress", id, step: 1, steps: 3 });
+  const second = ask(1);
+  assert.deepEqual(heard, [["warned", "began", "progress"], ["warned", "progress"]]);
+  thread!.report({ kind: "saved", id, saved: null });
+  assert.equal(await first, await second);
+});
+
 Deno.test("an engine that breaks while it ends is not started again", async () => {
   const { timers } = mock;
   timers.enable({ apis: ["setTimeout"] });

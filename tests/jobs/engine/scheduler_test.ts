@@ -413,12 +413,34 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     assert.ok((await work.until("made", "short")).timings.gpuMs > 0);
   });
 
-  await t.step("prompts that were cut are not kept", async () => {
-    await using work = fresh(1);
-    work.scheduler.add(task("long", { ...RED, prompt: "a red circle ".repeat(100) }));
-    await work.until("made", "long");
-    assert.deepEqual(pipeline.takeTruncations(), []);
-  });
+  await t.step(
+    "that a prompt was cut is told of every picture, also where it is known",
+    async () => {
+      await using work = fresh(1);
+      const long = "a red circle ".repeat(100);
+      for (const id of ["first", "second"]) {
+        work.scheduler.add(task(id, { ...RED, steps: 1, prompt: long }));
+        await work.until("made", id);
+      }
+      work.scheduler.add(task("negative", { ...RED, steps: 1, negative: long, guidance: 4 }));
+      await work.until("made", "negative");
+      work.scheduler.add(task("unguided", { ...RED, steps: 1, negative: long, guidance: 1 }));
+      await work.until("made", "unguided");
+      work.scheduler.add(task("alone", { ...RED, steps: 1, prompt: long, cache: { every: 2 } }));
+      await work.until("made", "alone");
+      const warned = work.events.flatMap((event) => event.kind === "warned" ? [event] : []);
+      assert.deepEqual(warned.map(({ id }) => id), ["first", "second", "negative", "alone"]);
+      for (const { warnings: [warning, ...others] } of warned) {
+        assert.match(
+          warning!,
+          /^The (negative )?prompt "a red .*\.\.\." has 301 tokens, and the model takes 32/,
+        );
+        assert.deepEqual(others, []);
+      }
+      const kinds = work.events.flatMap((e) => "id" in e && e.id === "first" ? [e.kind] : []);
+      assert.deepEqual(kinds, ["warned", "began", "progress", "made"]);
+    },
+  );
 });
 
 Deno.test("of a video previews come from the smallest resolution on, eight at most, and then it", async () => {

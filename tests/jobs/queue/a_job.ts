@@ -19,6 +19,7 @@ export function aJob(different: Partial<Job> = {}): Job {
     progress: { step: 0, steps: 0, etaMs: null, previews: [] },
     files: [],
     error: null,
+    warnings: [],
     timings: null,
     ...different,
   };

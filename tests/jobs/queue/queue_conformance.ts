@@ -75,7 +75,7 @@ export function testQueue(
     const expected = {
       ...{ id: "a", origin, note, request, priority, beginBy, deadline, webhook },
       ...{ state: "queued", attempts: 0, createdAt: now(), startedAt: null, finishedAt: null },
-      ...{ progress: PROGRESS, files: [], error: null, timings: null },
+      ...{ progress: PROGRESS, files: [], error: null, warnings: [], timings: null },
     };
     assert.deepEqual(
       await queue.add({ id: "a", request, createdAt: now(), ...options }),
@@ -507,6 +507,30 @@ export function testQueue(
     const told = (await queue.takeDeliveries(9)).map(({ event, job }) => `${job.id} ${event}`);
     assert.deepEqual(told.sort(), ["a start", "c completed", "d completed"]);
   });
+
+  test(
+    "what should be known of a job is kept until it is queued once more",
+    async (queue, { now }) => {
+      await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
+      const warnings = async () => (await queue.get("a"))!.warnings;
+      assert.deepEqual(await warnings(), []);
+      const lease = (await queue.claim())!;
+      const seen = { progress: PROGRESS, files: [] };
+      await queue.heartbeat(lease, { ...seen, warnings: ["Cut."] });
+      assert.deepEqual(await warnings(), ["Cut."]);
+      await queue.heartbeat(lease, seen);
+      assert.deepEqual(await warnings(), ["Cut."]);
+      await queue.release(lease, []);
+      const again = (await queue.claim())!;
+      assert.deepEqual(again.job.warnings, ["Cut."]);
+      const error = { code: "failed", message: "It failed." } as const;
+      const outcome = { state: "failed", files: [], error, timings: null } as const;
+      await queue.finish(again, { ...outcome, warnings: ["Cut.", "Cut again."] });
+      assert.deepEqual(await warnings(), ["Cut.", "Cut again."]);
+      await queue.retry("a");
+      assert.deepEqual(await warnings(), []);
+    },
+  );
 
   test(
     "a job that is given back is begun again first, from its checkpoints, as the same attempt",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { MdmError } from "../../../src/errors.ts";
 import { SqliteQueue } from "../../../src/jobs/queue/sqlite_queue.ts";
-import { linesOf, OPTIONS, start, testQueue } from "./queue_conformance.ts";
+import { linesOf, OPTIONS, requestOf, start, testQueue } from "./queue_conformance.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -47,6 +47,24 @@ Deno.test("a queue that was closed leaves one file, and may be closed twice", ()
     await queue[Symbol.asyncDispose]();
     await queue[Symbol.asyncDispose]();
     assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["jobs.db"]);
+  }));
+
+Deno.test("jobs of a version that knew no warnings have none", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/jobs.db`;
+    const webhook = { url: "https://a.example", events: ["start"] } as const;
+    {
+      await using queue = await SqliteQueue.open(path, OPTIONS);
+      const createdAt = Date.now();
+      await queue.add({ id: "a", request: requestOf("a"), createdAt, webhook });
+      await queue.claim();
+    }
+    using database = new DatabaseSync(path);
+    database.exec(`UPDATE jobs SET entry = json_remove(entry, '$.job.warnings');
+      UPDATE deliveries SET job = json_remove(job, '$.warnings')`);
+    await using queue = await SqliteQueue.open(path, OPTIONS);
+    assert.deepEqual((await queue.get("a"))!.warnings, []);
+    assert.deepEqual((await queue.takeDeliveries(1)).map(({ job }) => job.warnings), [[]]);
   }));
 
 Deno.test("a file that is no queue's is refused and left as it is", () =>
