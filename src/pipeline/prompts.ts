@@ -3,6 +3,7 @@ import type { Pipelines } from "../gpu/recording.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { TextEncoder } from "../text/text_encoder.ts";
+import type { TextTokenizer } from "../text/text_tokenizer.ts";
 import { MdmTokenizer } from "../text/mdm_tokenizer.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import type { ModelSource, TextFolders } from "./model_source.ts";
@@ -50,7 +51,7 @@ class Prompts implements TextSource {
 
   private constructor(
     private readonly folders: TextFolders,
-    private readonly tokenizer: Tokenizer | MdmTokenizer,
+    private readonly tokenizer: TextTokenizer,
     encoder: TextEncoder,
     private readonly pipelines: Pipelines,
   ) {
