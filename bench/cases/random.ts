@@ -1,5 +1,4 @@
 /** Random numbers that are the same each time: weights that keep a deep network's activations in bounds, and inputs. */
-import type { Dtype } from "../../src/checkpoint/dtype.ts";
 import type { TensorDescription, TensorFile } from "../../src/checkpoint/tensor_file.ts";
 import type { WrittenDtype } from "../../src/checkpoint/write_safetensors.ts";
 import type { Parameter, Shape } from "../../src/graph/graph.ts";
@@ -14,11 +13,13 @@ export function randomNumbers(name: string, shape: Shape): Float32Array<ArrayBuf
 export class RandomWeights implements TensorFile {
   readonly path = "random weights";
   readonly files = [];
+  readonly format = "random weights";
+  readonly unreadable = new Map<string, string>();
   readonly tensors: ReadonlyMap<string, TensorDescription>;
 
   constructor(parameters: Iterable<Parameter>, dtype: WrittenDtype) {
     this.tensors = new Map(
-      [...parameters].map(({ name, shape }) => [name, { name, shape, dtype: dtype as Dtype }]),
+      [...parameters].map(({ name, shape }) => [name, { name, shape, dtype }]),
     );
   }
 

@@ -1,10 +1,15 @@
+import { float8Values } from "./float8.ts";
+
 /** Element types of the safetensors format, under its own names. */
 export type Dtype =
   | "BOOL"
   | "U8"
   | "I8"
   | "F8_E5M2"
+  | "F8_E5M2FNUZ"
   | "F8_E4M3"
+  | "F8_E4M3FNUZ"
+  | "F8_E8M0"
   | "U16"
   | "I16"
   | "F16"
@@ -21,7 +26,10 @@ const BYTES: ReadonlyMap<string, number> = new Map<Dtype, number>([
   ["U8", 1],
   ["I8", 1],
   ["F8_E5M2", 1],
+  ["F8_E5M2FNUZ", 1],
   ["F8_E4M3", 1],
+  ["F8_E4M3FNUZ", 1],
+  ["F8_E8M0", 1],
   ["U16", 2],
   ["I16", 2],
   ["F16", 2],
@@ -72,9 +80,26 @@ const CONVERTERS: ReadonlyMap<Dtype, Converter> = new Map<Dtype, Converter>([
     const long = new BigInt64Array(bytes);
     for (let i = 0; i < out.length; i++) out[i] = Number(long[i]);
   }],
+  ["U64", (bytes, out) => {
+    const long = new BigUint64Array(bytes);
+    for (let i = 0; i < out.length; i++) out[i] = Number(long[i]);
+  }],
+  ["F8_E5M2", byTable(float8Values("E5M2"))],
+  ["F8_E5M2FNUZ", byTable(float8Values("E5M2FNUZ"))],
+  ["F8_E4M3", byTable(float8Values("E4M3FN"))],
+  ["F8_E4M3FNUZ", byTable(float8Values("E4M3FNUZ"))],
+  ["F8_E8M0", byTable(float8Values("E8M0FNU"))],
 ]);
 
-/** The conversion to float32 (integers and F64 round to nearest), or undefined if there is none. */
-export function toFloat32(dtype: Dtype): Converter | undefined {
-  return CONVERTERS.get(dtype);
+/** Looks each byte up. */
+function byTable(values: Float32Array): Converter {
+  return (bytes, out) => {
+    const stored = new Uint8Array(bytes);
+    for (let i = 0; i < out.length; i++) out[i] = values[stored[i]!]!;
+  };
+}
+
+/** The conversion to float32; integers and F64 round to nearest, all else is exact. */
+export function toFloat32(dtype: Dtype): Converter {
+  return CONVERTERS.get(dtype)!;
 }

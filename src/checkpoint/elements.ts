@@ -1,11 +1,11 @@
 import { bytesPerElement, type Dtype, toFloat32 } from "./dtype.ts";
 import { quote } from "./header.ts";
-import type { RangedFile } from "./ranged_file.ts";
+import type { ByteSource } from "./ranged_file.ts";
 
 /** Elements converted at a time: the file's bytes in memory stay below 8 MiB. */
 const PIECE = 1 << 20;
 
-/** Elements that lie one after the other in a file. */
+/** Elements that lie one after the other. */
 export interface ElementRange {
   readonly dtype: Dtype;
   /** Absolute byte of the first one. */
@@ -14,16 +14,16 @@ export interface ElementRange {
 }
 
 /**
- * Reads elements as float32; their dtype must be one that {@link toFloat32} knows.
+ * Reads elements as float32.
  *
  * @param onBytes is given the bytes as they are in the file, in order
  */
 export async function readElements(
-  file: RangedFile,
+  file: ByteSource,
   { dtype, offset, count }: ElementRange,
   onBytes: (bytes: Uint8Array) => void = () => {},
 ): Promise<Float32Array> {
-  const convert = toFloat32(dtype)!;
+  const convert = toFloat32(dtype);
   const size = bytesPerElement(dtype);
   const out = new Float32Array(count);
   for (let done = 0; done < count; done += PIECE) {

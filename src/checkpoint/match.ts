@@ -1,5 +1,7 @@
 import { MdmError } from "../errors.ts";
 import { quote } from "./header.ts";
+import type { TensorFile } from "./tensor_file.ts";
+import { unreadableError } from "./unreadable.ts";
 
 interface Described {
   readonly shape: readonly number[];
@@ -7,8 +9,6 @@ interface Described {
 
 /** What a file has and a model needs, side by side. */
 export interface MatchOptions {
-  /** The file, for the message. */
-  readonly source: string;
   /** True where a file may hold more than the model reads. */
   readonly allowSurplus?: boolean;
 }
@@ -45,16 +45,41 @@ export function compareTensors(
   };
 }
 
+/** What quantizing programs write beside a module's weight of 8 bits. */
+const SCALE = /^(.*?\.)(?:weight[._])?(?:\w*scale\w*|SCB|absmax|quant_\w+|\w*zero\w*)$/;
+
+/** Longer names are none of theirs, and slow to match. */
+const MAX_NAME_LENGTH = 512;
+
+/** Weights of 8 bits whose values have still to be scaled, which nothing here does. */
+function scaledTensors(tensors: TensorFile["tensors"]): [name: string, problem: string][] {
+  const scales = new Map<string, string>();
+  for (const name of tensors.keys()) {
+    const [, module] = name.length > MAX_NAME_LENGTH ? [] : SCALE.exec(name) ?? [];
+    if (module !== undefined) scales.set(`${module}weight`, name);
+  }
+  return [...scales].flatMap(([weight, scale]) => {
+    const dtype = tensors.get(weight)?.dtype ?? "";
+    return /^(?:F8_\w+|I8|U8)$/.test(dtype)
+      ? [[weight, `is quantized to ${dtype}: ${quote(scale)} belongs to it`]]
+      : [];
+  });
+}
+
 /**
  * Checks that a file has each tensor of a model, in its shape, and no other.
  *
- * @throws {MdmError} Which lists every tensor that is missing, surplus or misshapen.
+ * @throws {MdmError} Which lists every tensor that cannot be read, or is missing, surplus or misshapen.
  */
 export function matchTensors(
-  tensors: ReadonlyMap<string, Described>,
+  { path, tensors, unreadable }: Pick<TensorFile, "path" | "tensors" | "unreadable">,
   parameters: ReadonlyMap<string, Described>,
-  { source, allowSurplus = false }: MatchOptions,
+  { allowSurplus = false }: MatchOptions = {},
 ): void {
+  const needed = [...unreadable, ...scaledTensors(tensors)].filter(([name]) =>
+    parameters.has(name)
+  );
+  if (needed.length > 0) throw unreadableError(path, needed);
   const { missing, surplus, misshapen } = compareTensors(tensors, parameters);
   const problems = [
     ...misshapen.map(({ name, shape, needed }) =>
@@ -69,6 +94,6 @@ export function matchTensors(
   const listed = problems.slice(0, LISTED).join("; ");
   const rest = problems.length > LISTED ? `; and ${problems.length - LISTED} more` : "";
   throw new MdmError(
-    `Cannot load "${source}": ${problems.length} of its tensors do not fit the configuration: ${listed}${rest}. Use the config.json that belongs to it.`,
+    `Cannot load "${path}": ${problems.length} of its tensors do not fit the configuration: ${listed}${rest}. Use the config.json that belongs to it.`,
   );
 }

@@ -7,8 +7,13 @@ import { loadError } from "./header.ts";
  */
 const SMALL = 256 << 10;
 
+/** Bytes that are read in ranges. */
+export interface ByteSource {
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+}
+
 /** A regular file that is read in ranges, from anywhere and by several callers at a time. */
-export class RangedFile implements Disposable {
+export class RangedFile implements ByteSource, Disposable {
   /** The last read to be queued; it never rejects. */
   #queue: Promise<void> = Promise.resolve();
 

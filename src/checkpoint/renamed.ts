@@ -1,5 +1,5 @@
-import { loadError, quote } from "./header.ts";
 import type { TensorDescription, TensorFile } from "./tensor_file.ts";
+import { noTensor } from "./unreadable.ts";
 
 /** A tensor of a file under another name and in another shape of as many elements. */
 export interface RenamedTensor {
@@ -12,18 +12,35 @@ export interface RenamedTensor {
 /** Tensors of one or several files as one file with other names; it closes them. */
 export class RenamedTensors implements TensorFile {
   readonly tensors: ReadonlyMap<string, TensorDescription>;
+  readonly unreadable: ReadonlyMap<string, string>;
 
   constructor(
     readonly path: string,
     private readonly originals: readonly TensorFile[],
     private readonly renamed: ReadonlyMap<string, RenamedTensor>,
   ) {
-    this.tensors = new Map(
-      [...renamed].map(([name, { file, stored, shape }]) => [
-        name,
-        { name, shape, dtype: file.tensors.get(stored)!.dtype },
-      ]),
-    );
+    const tensors = new Map<string, TensorDescription>();
+    const unreadable = new Map<string, string>();
+    for (const [name, { file, stored, shape }] of renamed) {
+      const tensor = file.tensors.get(stored);
+      if (tensor !== undefined) tensors.set(name, { name, shape, dtype: tensor.dtype });
+      const problem = file.unreadable.get(stored);
+      if (problem !== undefined) unreadable.set(name, problem);
+    }
+    this.tensors = tensors;
+    this.unreadable = unreadable;
+  }
+
+  get format(): string {
+    return this.originals[0]!.format;
+  }
+
+  get unknownRecords(): ReadonlyMap<string, number> {
+    return this.originals[0]!.unknownRecords ?? new Map();
+  }
+
+  configuration(): Record<string, unknown> | undefined {
+    return this.originals[0]!.configuration?.();
   }
 
   get files(): readonly string[] {
@@ -50,7 +67,7 @@ export class RenamedTensors implements TensorFile {
 
   #tensor(name: string): RenamedTensor {
     const tensor = this.renamed.get(name);
-    if (tensor === undefined) throw loadError(this.path, `it holds no tensor ${quote(name)}`);
+    if (tensor === undefined || this.unreadable.has(name)) throw noTensor(this, name);
     return tensor;
   }
 }

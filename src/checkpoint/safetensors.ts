@@ -1,6 +1,6 @@
-import { MdmError } from "../errors.ts";
-import { bytesPerElement, toFloat32 } from "./dtype.ts";
+import { bytesPerElement, isDtype } from "./dtype.ts";
 import { checkRange, readElements } from "./elements.ts";
+import { KIND_BYTES, kindOf, wrongKind } from "./file_kind.ts";
 import {
   encodeHeader,
   type Header,
@@ -13,6 +13,7 @@ import {
 } from "./header.ts";
 import { RangedFile } from "./ranged_file.ts";
 import type { TensorFile } from "./tensor_file.ts";
+import { noTensor } from "./unreadable.ts";
 
 export type { Dtype } from "./dtype.ts";
 export type { TensorInfo } from "./header.ts";
@@ -38,8 +39,11 @@ export class Safetensors implements TensorFile {
     const file = await RangedFile.open(path);
     try {
       const { size } = file;
+      const start = await file.read(0, Math.min(KIND_BYTES, size));
+      const kind = startsAsSafetensors(start) ? undefined : kindOf(start);
+      if (kind !== undefined) throw wrongKind(path, kind, "a file of weights");
       if (size < LENGTH_BYTES) throw loadError(path, `it has only ${size} bytes`);
-      const length = headerLength(path, await file.read(0, LENGTH_BYTES), size);
+      const length = headerLength(path, start, size);
       const text = await file.read(LENGTH_BYTES, length);
       return new Safetensors(file, parseHeader(path, text, LENGTH_BYTES + length, size));
     } catch (error) {
@@ -59,6 +63,16 @@ export class Safetensors implements TensorFile {
   /** Every tensor by its name, in the header's order. */
   get tensors(): ReadonlyMap<string, TensorInfo> {
     return this.header.tensors;
+  }
+
+  readonly format = "safetensors";
+
+  get unreadable(): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.tensors.values()]
+        .filter(({ dtype }) => !isDtype(dtype))
+        .map(({ name, dtype }) => [name, `has dtype ${dtype}`]),
+    );
   }
 
   /** The header's `__metadata__`; empty when there is none. */
@@ -84,15 +98,11 @@ export class Safetensors implements TensorFile {
    */
   async readFloat32Range(name: string, start: number, count: number): Promise<Float32Array> {
     const info = this.#info(name);
-    if (toFloat32(info.dtype) === undefined) {
-      throw new MdmError(
-        `Cannot load "${this.path}": tensor ${quote(name)} has dtype ${info.dtype}. ` +
-          "Convert it to F32, F16 or BF16.",
-      );
-    }
+    const { dtype } = info;
+    if (!isDtype(dtype)) throw noTensor(this, name);
     checkRange(name, elements(info), start, count);
-    const offset = info.offset + start * bytesPerElement(info.dtype);
-    return await readElements(this.file, { dtype: info.dtype, offset, count });
+    const offset = info.offset + start * bytesPerElement(dtype);
+    return await readElements(this.file, { dtype, offset, count });
   }
 
   /** Closes the file; nothing can be read after. */
@@ -106,7 +116,7 @@ export class Safetensors implements TensorFile {
 
   #info(name: string): TensorInfo {
     const info = this.tensors.get(name);
-    if (!info) throw loadError(this.path, `it holds no tensor ${quote(name)}`);
+    if (!info) throw noTensor(this, name);
     return info;
   }
 }
@@ -142,6 +152,11 @@ export function encodeSafetensors(
   return bytes;
 }
 
-function elements(info: TensorInfo): number {
-  return info.byteLength / bytesPerElement(info.dtype);
+/** Whether a header's first byte is where it has to be; the bytes of its length may be any. */
+function startsAsSafetensors(start: Uint8Array): boolean {
+  return start[LENGTH_BYTES] === 0x7b && start[LENGTH_BYTES - 1] === 0;
+}
+
+function elements({ shape }: TensorInfo): number {
+  return shape.reduce((count, side) => count * side, 1);
 }

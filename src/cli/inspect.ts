@@ -1,7 +1,7 @@
 import { openFile } from "../checkpoint/file.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { readText } from "../media/png_text.ts";
-import { SIGNATURE } from "../media/png_chunks.ts";
+import { isPng, SIGNATURE } from "../media/png_chunks.ts";
 import { type Inspection, inspectModel } from "../pipeline/inspect.ts";
 import { parseRecipe, type Recipe, RECIPE_KEYWORD } from "../pipeline/recipe.ts";
 import { formatBytes } from "../units.ts";
@@ -70,7 +70,7 @@ async function isPicture(path: string): Promise<boolean> {
   using file = (await openFile(path)).file;
   const start = new Uint8Array(SIGNATURE.length);
   await file.read(start);
-  return SIGNATURE.every((byte, i) => start[i] === byte);
+  return isPng(start);
 }
 
 /** Null where a picture does not say. */
@@ -93,7 +93,8 @@ function recipeText(path: string, recipe: Recipe | null): string {
 }
 
 function inspectionText(found: Inspection): string {
-  const { path, format, files, bytes, tensors, parameters, dtypes, unknownRecords } = found;
+  const { path, format, files, bytes, tensors, parameters, dtypes } = found;
+  const { unreadable, unknownRecords } = found;
   const number = (value: number) => value.toLocaleString("en");
   const records = Object.entries(unknownRecords)
     .map(([name, count]) => `${shown(name)} (${count})`);
@@ -106,10 +107,18 @@ function inspectionText(found: Inspection): string {
       `  ${dtype}`,
       `${number(parameters)} in ${number(tensors)} ${tensors === 1 ? "tensor" : "tensors"}`,
     ]),
+    ...Object.keys(unreadable).length === 0 ? [] : [["Cannot be read", listed(unreadable)]],
     ...records.length === 0 ? [] : [["Unknown records, not run", records.join(", ")]],
     ...configurationRows(found),
   ];
   return [`${path}\n${table(rows, { left: 2 })}`, ...differenceLines(found)].join("\n");
+}
+
+/** Names and what is said of each. */
+function listed(problems: Readonly<Record<string, string>>): string {
+  const all = Object.entries(problems).map(([name, problem]) => `${shown(name)} ${problem}`);
+  const rest = all.length > LISTED ? ` and ${all.length - LISTED} more` : "";
+  return all.slice(0, LISTED).join("; ") + rest;
 }
 
 function configurationRows({ configuration, problem }: Inspection): string[][] {

@@ -52,7 +52,7 @@ export const TEXT_OPTIONS = [
   {
     long: "tokenizer",
     value: "FOLDER",
-    description: "A folder with its tokenizer.json. Without it: the text encoder's",
+    description: "A folder with its tokenizer.json or spiece.model. Without it: the text encoder's",
   },
 ] as const satisfies readonly Option[];
 

@@ -1,6 +1,8 @@
 import { basename, extname } from "node:path";
 import { openFile } from "../checkpoint/file.ts";
+import { KIND_BYTES, kindOf, wrongKind } from "../checkpoint/file_kind.ts";
 import { MdmError, UsageError } from "../errors.ts";
+import { isPng } from "../media/png_chunks.ts";
 import { readText } from "../media/png_text.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import { type Level, levelOf } from "../pipeline/level_files.ts";
@@ -163,7 +165,12 @@ async function readPicture(path: string): Promise<Uint8Array> {
   if (size > LARGEST) {
     throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for a picture.`);
   }
-  return await Deno.readFile(path);
+  const bytes = await Deno.readFile(path);
+  const kind = kindOf(bytes.subarray(0, KIND_BYTES));
+  if (kind !== undefined && !isPng(bytes)) {
+    throw wrongKind(path, kind, "a PNG that mdm wrote");
+  }
+  return bytes;
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

@@ -53,9 +53,14 @@ export function* chunks(png: Uint8Array): Generator<Chunk> {
   }
 }
 
+/** Whether bytes begin as a PNG does. */
+export function isPng(bytes: Uint8Array): boolean {
+  return SIGNATURE.every((byte, i) => bytes[i] === byte);
+}
+
 /** @throws {MdmError} when the bytes do not begin as a PNG does */
 export function checkSignature(png: Uint8Array): void {
-  if (!SIGNATURE.every((byte, i) => png[i] === byte)) {
+  if (!isPng(png)) {
     throw new MdmError("Cannot read the picture: it is not a PNG. Give a PNG made by mdm.");
   }
 }

@@ -115,7 +115,9 @@ export class JsonFields {
 }
 
 function wrongField(source: string, path: string, value: unknown, need: string): MdmError {
-  const is = value === undefined ? "is missing" : `is ${shorten(JSON.stringify(value))}`;
+  // JSON has no text for the numbers that Python's has.
+  const text = typeof value === "number" ? String(value) : JSON.stringify(value);
+  const is = value === undefined ? "is missing" : `is ${shorten(text)}`;
   return new MdmError(`Cannot load "${source}": "${path}" ${is} but must be ${need}.`);
 }
 

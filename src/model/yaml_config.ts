@@ -4,7 +4,7 @@
  */
 
 import { parseDocument } from "yaml";
-import { asReadError, openFile } from "../checkpoint/file.ts";
+import { readTextFile } from "../checkpoint/text_file.ts";
 import { MdmError } from "../errors.ts";
 import { JsonFields } from "./json_fields.ts";
 import { parseReaderConfig, type TextLimits } from "./reader_config.ts";
@@ -19,7 +19,7 @@ export interface Configuration {
 }
 
 /** The published files have 4 KB. */
-const LARGEST = 256 << 10;
+const CONFIGURATION = { largest: 256 << 10, what: "a configuration" } as const;
 
 /** The width of the features that T5 encoders make, by the last part of their published names. */
 const TEXT_WIDTHS: ReadonlyMap<string, number> = new Map([
@@ -36,13 +36,7 @@ const TEXT_WIDTHS: ReadonlyMap<string, number> = new Map([
  * @throws {MdmError} when the file cannot be read, is not plain YAML, or cannot be a model's
  */
 export async function readYamlConfig(path: string): Promise<Configuration> {
-  const { file, size } = await openFile(path);
-  file.close();
-  if (size > LARGEST) throw tooLong(path, size);
-  const text = await Deno.readTextFile(path).catch((error) => {
-    throw asReadError(path, error);
-  });
-  return parseYamlConfig(text, path);
+  return parseYamlConfig(await readTextFile(path, CONFIGURATION), path);
 }
 
 /**
@@ -70,7 +64,9 @@ export function parseYamlConfig(text: string, source: string): Configuration {
 }
 
 function parsePlainYaml(text: string, source: string): unknown {
-  if (text.length > LARGEST) throw tooLong(source, text.length);
+  if (text.length > CONFIGURATION.largest) {
+    throw fail(source, `it is ${text.length} characters long, too many for a configuration`);
+  }
   const document = parseDocument(text, {
     // The published files give some keys twice; as in Python the last one counts.
     uniqueKeys: false,
@@ -120,10 +116,6 @@ function withoutVariances(diffusion: unknown): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function tooLong(source: string, length: number): MdmError {
-  return fail(source, `it is ${length} bytes long, too many for a configuration`);
 }
 
 function fail(source: string, reason: string): MdmError {

@@ -13,6 +13,7 @@ import { elements } from "../graph/lowering.ts";
 import { asWriteError } from "../media/write.ts";
 import { modelJson } from "../model/config_json.ts";
 import { openT5, type T5Files, WIDE_IN_T5 } from "../text/t5_files.ts";
+import { findTokenizer } from "../text/tokenizer_file.ts";
 import type { ModelSource } from "./model_source.ts";
 
 /** What may be asked of {@linkcode convert}. */
@@ -134,8 +135,9 @@ async function copyText(
   await Deno.mkdir(`${folder}/${FOLDERS.encoder}`);
   await Deno.mkdir(`${folder}/${FOLDERS.tokenizer}`);
   await copy(`${encoder}/config.json`, `${folder}/${FOLDERS.encoder}`);
-  await copy(`${tokenizer}/tokenizer.json`, `${folder}/${FOLDERS.tokenizer}`);
-  const extra = `${tokenizer}/tokenizer_config.json`;
+  const pieces = await findTokenizer(tokenizer) ?? `${tokenizer}/tokenizer.json`;
+  await copy(pieces, `${folder}/${FOLDERS.tokenizer}`);
+  const extra = `${dirname(pieces)}/tokenizer_config.json`;
   const info = await Deno.stat(extra).catch(() => null);
   if (info !== null) await copy(extra, `${folder}/${FOLDERS.tokenizer}`);
 }

@@ -1,13 +1,10 @@
 import { DiffusersFolder } from "../checkpoint/diffusers/folder.ts";
-import type { Dtype } from "../checkpoint/dtype.ts";
 import { compareTensors, type Differences } from "../checkpoint/match.ts";
-import { ShardedSafetensors } from "../checkpoint/sharded.ts";
 import {
   openTensorFile,
   type TensorDescription,
   type TensorFile,
 } from "../checkpoint/tensor_file.ts";
-import { TorchFile } from "../checkpoint/torch/torch_file.ts";
 import { MdmError } from "../errors.ts";
 import type { Parameter } from "../graph/graph.ts";
 import { elements } from "../graph/lowering.ts";
@@ -28,7 +25,9 @@ export interface Inspection {
   readonly tensors: readonly TensorDescription[];
   /** Elements of all tensors. */
   readonly parameters: number;
-  readonly dtypes: Readonly<Partial<Record<Dtype, { tensors: number; parameters: number }>>>;
+  readonly dtypes: Readonly<Record<string, { tensors: number; parameters: number }>>;
+  /** Names of what cannot be read, and why, as the end of a sentence. */
+  readonly unreadable: Readonly<Record<string, string>>;
   readonly configuration: InspectedConfiguration | null;
   /** Why there is no configuration; null where there is one. */
   readonly problem: string | null;
@@ -71,10 +70,11 @@ export async function inspectModel(path: string, options: ModelOptions = {}): Pr
       tensors,
       parameters: count(tensors),
       dtypes: countDtypes(tensors),
+      unreadable: Object.fromEntries(file.unreadable),
       configuration: known?.configuration ?? null,
       problem: found instanceof MdmError ? found.message : null,
       differences: known && differences(file, known),
-      unknownRecords: file instanceof TorchFile ? Object.fromEntries(file.unknownRecords) : {},
+      unknownRecords: Object.fromEntries(file.unknownRecords ?? []),
     };
   } finally {
     file.close();
@@ -166,15 +166,10 @@ function differences(
   return allowSurplus ? { ...found, surplus: [] } : found;
 }
 
-async function formatOf(path: string, file: TensorFile): Promise<string> {
-  const weights = file instanceof TorchFile
-    ? `torch checkpoint (${file.format})`
-    : file instanceof ShardedSafetensors
-    ? `safetensors in ${file.files.length - 1} files`
-    : "safetensors";
-  if (await DiffusersFolder.isOne(path)) return `folder in diffusers' layout, ${weights}`;
+async function formatOf(path: string, { format }: TensorFile): Promise<string> {
+  if (await DiffusersFolder.isOne(path)) return `folder in diffusers' layout, ${format}`;
   const { isDirectory } = await Deno.stat(path);
-  return isDirectory ? `folder, ${weights}` : weights;
+  return isDirectory ? `folder, ${format}` : format;
 }
 
 function count(tensors: Iterable<{ readonly shape: readonly number[] }>): number {
@@ -182,7 +177,7 @@ function count(tensors: Iterable<{ readonly shape: readonly number[] }>): number
 }
 
 function countDtypes(tensors: readonly TensorDescription[]): Inspection["dtypes"] {
-  const dtypes: Partial<Record<Dtype, { tensors: number; parameters: number }>> = {};
+  const dtypes: Record<string, { tensors: number; parameters: number }> = {};
   for (const { dtype, shape } of tensors) {
     const sum = dtypes[dtype] ??= { tensors: 0, parameters: 0 };
     sum.tensors++;

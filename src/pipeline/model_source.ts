@@ -1,5 +1,6 @@
 import { isFile, isThere } from "../checkpoint/file.ts";
 import { dirname } from "node:path";
+import { quote } from "../checkpoint/header.ts";
 import { matchTensors } from "../checkpoint/match.ts";
 import { DiffusersFolder } from "../checkpoint/diffusers/folder.ts";
 import { findWeights, openWeights } from "../checkpoint/weights_file.ts";
@@ -9,6 +10,7 @@ import { MdmError } from "../errors.ts";
 import { type ModelConfig, parseModelConfig } from "../model/config.ts";
 import { Network } from "../model/network.ts";
 import { PRESET_NAMES } from "../model/presets.ts";
+import { findTokenizer } from "../text/tokenizer_file.ts";
 import { DEFAULT_TEXT_LIMITS } from "../model/reader_config.ts";
 import {
   type ModelConfiguration,
@@ -34,7 +36,7 @@ export interface ModelOptions {
   readonly level?: number;
   /** A folder with a T5 encoder, in Hugging Face's layout. */
   readonly textEncoder?: string;
-  /** A folder with a tokenizer.json; the text encoder's own unless given. */
+  /** A folder with a tokenizer.json or a spiece.model; the text encoder's own unless given. */
   readonly tokenizer?: string;
 }
 
@@ -68,7 +70,7 @@ export class ModelSource implements Disposable {
     try {
       const config = parseModelConfig(configuration.model, source);
       const network = new Network(config);
-      matchTensors(file.tensors, network.parameters, { source: file.path });
+      matchTensors(file, network.parameters);
       const text = await textFolders(configuration.text, folder, options);
       return new ModelSource(
         path,
@@ -116,7 +118,8 @@ export class ModelSource implements Disposable {
 
 async function textFiles({ encoder, tokenizer }: TextFolders): Promise<string[]> {
   using weights = await openWeights(encoder, "model");
-  return [`${encoder}/config.json`, ...weights.files, `${tokenizer}/tokenizer.json`];
+  const pieces = await findTokenizer(tokenizer) ?? `${tokenizer}/tokenizer.json`;
+  return [`${encoder}/config.json`, ...weights.files, pieces];
 }
 
 /** A model's file of weights and its configuration, wherever that is; neither is checked against the other. */
@@ -174,7 +177,7 @@ async function locate(path: string, options: ModelOptions): Promise<ModelPlace> 
   const weights = await findWeights(path, "model") ?? await findWeights(path, "weights") ??
     await onlyCheckpoint(path);
   const hasConfig = options.config !== undefined || await isThere(`${path}/config.json`) ||
-    weights?.endsWith(".pth");
+    (weights !== null && TORCH.test(weights));
   if (weights === null || !hasConfig) {
     throw new MdmError(
       `Cannot load the model "${path}": it is not a folder with a config.json and a model.safetensors. Give a model's folder.`,
@@ -183,13 +186,30 @@ async function locate(path: string, options: ModelOptions): Promise<ModelPlace> 
   return { weights, folder: path };
 }
 
-/** The torch checkpoint of a folder that has one and no other. */
+/** Names of torch's checkpoints, which may hold a configuration. */
+const TORCH = /\.(?:pth|pt|bin|ckpt)$/;
+
+/** What training leaves beside a model under such names. */
+const NO_MODEL = /^(?:optimizer|scheduler|scaler|training_args|rng_state|random_states)/;
+
+/** The endings of files of weights with a name of their own, in the order in which they are preferred. */
+const ENDINGS = [".pth", ".safetensors", ".pt", ".ckpt", ".bin"];
+
+/** The file of weights of a folder that has one and no other of its ending. */
 async function onlyCheckpoint(folder: string): Promise<string | null> {
-  const found: string[] = [];
-  for await (const { name } of Deno.readDir(folder)) {
-    if (name.endsWith(".pth")) found.push(`${folder}/${name}`);
+  const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  for (const ending of ENDINGS) {
+    const found = names.filter((name) => name.endsWith(ending) && !NO_MODEL.test(name)).sort();
+    if (found.length === 1) return `${folder}/${found[0]!}`;
+    if (found.length > 1) {
+      throw new MdmError(
+        `Cannot load the model "${folder}": it has several files of weights (${
+          found.slice(0, 10).map(quote).join(", ")
+        }). Name one with --weights.`,
+      );
+    }
   }
-  return found.length === 1 ? found[0]! : null;
+  return null;
 }
 
 /** The configuration that was named, or stands beside the weights, or is in their file. */
@@ -225,18 +245,18 @@ async function textFolders(
 ): Promise<TextFolders | null> {
   const beside = async (name: string) =>
     await isThere(`${folder}/${name}/config.json`) ||
-      await isThere(`${folder}/${name}/tokenizer.json`)
+      await findTokenizer(`${folder}/${name}`) !== null
       ? `${folder}/${name}`
       : null;
   const named = folders &&
     { encoder: `${folder}/${folders.encoder}`, tokenizer: `${folder}/${folders.tokenizer}` };
   const encoder = options.textEncoder ?? named?.encoder ?? await beside("text_encoder");
   if (encoder === null) return null;
-  const own = await isThere(`${encoder}/tokenizer.json`) ? encoder : null;
+  const own = await findTokenizer(encoder) === null ? null : encoder;
   const tokenizer = options.tokenizer ?? named?.tokenizer ?? own ?? await beside("tokenizer");
   if (tokenizer === null) {
     throw new MdmError(
-      `Cannot find the tokenizer of "${encoder}": put its tokenizer.json there, or name its folder with --tokenizer.`,
+      `Cannot find the tokenizer of "${encoder}": put its tokenizer.json or spiece.model there, or name its folder with --tokenizer.`,
     );
   }
   return { ...reading, encoder, tokenizer };

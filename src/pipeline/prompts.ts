@@ -4,6 +4,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { quoted } from "../quoted.ts";
 import { TextEncoder } from "../text/text_encoder.ts";
+import type { TextTokenizer } from "../text/text_tokenizer.ts";
 import { MdmTokenizer } from "../text/mdm_tokenizer.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import type { ModelSource, TextFolders } from "./model_source.ts";
@@ -69,7 +70,7 @@ class Prompts implements TextSource {
 
   private constructor(
     private readonly folders: TextFolders,
-    private readonly tokenizer: Tokenizer | MdmTokenizer,
+    private readonly tokenizer: TextTokenizer,
     encoder: TextEncoder,
     private readonly pipelines: Pipelines,
   ) {

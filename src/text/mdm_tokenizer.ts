@@ -1,10 +1,7 @@
-import { MdmError, UsageError } from "../errors.ts";
+import { MdmError } from "../errors.ts";
 import { PieceLattice } from "./piece_lattice.ts";
 import { type Piece, readPieces } from "./piece_vocabulary.ts";
-import type { EncodedText, Tokenizer } from "./tokenizer.ts";
-
-/** The longest text that is read, in UTF-16 code units. */
-const MAX_TEXT_LENGTH = 100_000;
+import { checkPrompt, type EncodedText, type TextTokenizer } from "./text_tokenizer.ts";
 
 export interface MdmTokenizerOptions {
   /** Characters (code points) of a text that are read; null: all. */
@@ -14,7 +11,7 @@ export interface MdmTokenizerOptions {
 /**
  * Prompt text to token ids as the reference does it (`process_text` in its reader.py with the "t5"
  * dictionary of language_models/tokenizer.py), which the published models were trained with. It
- * differs from T5's own tokenizer ({@linkcode Tokenizer}):
+ * differs from T5's own tokenizer:
  *
  * - Nothing is normalised: upper case, full-width letters and runs of spaces are what they are.
  * - What the vocabulary does not know is left out (tabs, line ends, "\u2581"), not made "<unk>".
@@ -23,7 +20,7 @@ export interface MdmTokenizerOptions {
  *
  * In one thing it is not as the reference: marks such as "</s>" in a text are plain characters.
  */
-export class MdmTokenizer implements Pick<Tokenizer, keyof Tokenizer> {
+export class MdmTokenizer implements TextTokenizer {
   readonly padId: number;
   readonly vocabSize: number;
   readonly modelMaxLength = undefined;
@@ -51,7 +48,7 @@ export class MdmTokenizer implements Pick<Tokenizer, keyof Tokenizer> {
   /**
    * Reads a vocabulary.
    *
-   * @param path a folder with a tokenizer.json, that file, or a `.vocab` file
+   * @param path a folder with a tokenizer.json or a spiece.model, one of these, or a `.vocab` file
    * @throws {MdmError} when it cannot be read or is not a Unigram vocabulary with T5's marks
    */
   static async load(path: string, options: MdmTokenizerOptions = {}): Promise<MdmTokenizer> {
@@ -71,12 +68,7 @@ export class MdmTokenizer implements Pick<Tokenizer, keyof Tokenizer> {
    * @throws {UsageError} when the text has over 100,000 characters
    */
   encode(text: string, maxTokens: number): EncodedText {
-    if (text.length > MAX_TEXT_LENGTH) {
-      throw new UsageError(
-        `Cannot read a prompt of ${text.length} characters: shorten it to ${MAX_TEXT_LENGTH}.`,
-      );
-    }
-    const whole = this.#ids(text);
+    const whole = this.#ids(checkPrompt(text));
     const start = firstCharacters(text, this.#maxCharacters);
     const cut = start.length < text.length;
     const ids = cut ? this.#ids(start) : whole;

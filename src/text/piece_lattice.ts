@@ -1,3 +1,5 @@
+import { PieceTrie, ROOT } from "./piece_trie.ts";
+
 /** A piece to look for in texts. */
 export interface Entry {
   readonly id: number;
@@ -21,8 +23,6 @@ interface WordNode {
   readonly id: number;
 }
 
-const ROOT = 0;
-
 /**
  * Splits texts into the pieces whose costs add up to the least, in the way of mlx-data's
  * `Tokenizer.tokenize_shortest` with `ignore_unk` (core/Tokenizer.cpp of ml-explore/mlx-data):
@@ -35,25 +35,11 @@ const ROOT = 0;
  * It reads bytes there and UTF-16 here. That is the same, since no piece begins inside a character.
  */
 export class PieceLattice {
-  /** The trie: state * 2^16 + code unit to the next state. */
-  readonly #next = new Map<number, number>();
-  /** The piece that ends at a state. */
-  readonly #entries = new Map<number, Entry>();
+  readonly #pieces = new PieceTrie<Entry>();
 
   /** @throws {RangeError} when a text is twice among the entries */
   constructor(entries: Iterable<Entry>) {
-    let states = 1;
-    for (const entry of entries) {
-      let state = ROOT;
-      for (let i = 0; i < entry.text.length; i++) {
-        const key = keyOf(state, entry.text.charCodeAt(i));
-        let next = this.#next.get(key);
-        if (next === undefined) this.#next.set(key, next = states++);
-        state = next;
-      }
-      if (this.#entries.has(state)) throw new RangeError(`"${entry.text}" is there twice`);
-      this.#entries.set(state, entry);
-    }
+    for (const entry of entries) this.#pieces.add(entry.text, entry);
   }
 
   /** The ids of the pieces; the time is that of the text's length times the longest piece's. */
@@ -74,7 +60,7 @@ export class PieceLattice {
   #grow(partials: readonly Partial[], unit: number): Partial[] {
     const grown: Partial[] = [];
     for (const { state, start } of partials) {
-      const next = this.#next.get(keyOf(state, unit));
+      const next = this.#pieces.next(state, unit);
       if (next !== undefined) grown.push({ state: next, start });
     }
     return grown;
@@ -84,7 +70,7 @@ export class PieceLattice {
   #cheapest(partials: readonly Partial[], nodes: readonly WordNode[]): WordNode | undefined {
     let best: WordNode | undefined;
     for (const { state, start } of partials) {
-      const entry = this.#entries.get(state);
+      const entry = this.#pieces.valueAt(state);
       if (entry === undefined) continue;
       const before = nodes[start]!.cost;
       const cost = before + entry.cost;
@@ -97,10 +83,6 @@ export class PieceLattice {
     }
     return best;
   }
-}
-
-function keyOf(state: number, unit: number): number {
-  return state * 2 ** 16 + unit;
 }
 
 function pathTo(last: number, nodes: readonly WordNode[]): number[] {

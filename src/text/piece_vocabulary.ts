@@ -1,6 +1,8 @@
-import { asReadError, openFile } from "../checkpoint/file.ts";
 import { readJson } from "../checkpoint/json.ts";
+import { readTextFile } from "../checkpoint/text_file.ts";
 import { MdmError } from "../errors.ts";
+import { readSentencePieceModel, type SentencePieceModel } from "./sentencepiece_model.ts";
+import { findTokenizer, isSentencePiece } from "./tokenizer_file.ts";
 
 /** A piece of text that is one token; its id is its place in the list. */
 export interface Piece {
@@ -15,24 +17,22 @@ export interface Piece {
 const MAX_PIECES = 2 ** 20;
 /** In UTF-16 code units. The longest piece of T5 has 16; the time to tokenize grows with it. */
 const MAX_PIECE_LENGTH = 256;
-const MAX_FILE_BYTES = 64 << 20;
+const VOCABULARY = { largest: 64 << 20, what: "a vocabulary" } as const;
 
 /** Marks of T5 that a list without flags can have. */
 const SPECIAL = /^<(?:pad|s|\/s|unk|extra_id_\d+)>$/;
 
 /**
  * Reads the pieces of a Unigram vocabulary from a `.vocab` file (a piece, a tab and its score on
- * each line, as sentencepiece writes it) or from the `tokenizer.json` of Hugging Face.
+ * each line, as sentencepiece writes it), from a model of sentencepiece (`spiece.model`), or from the
+ * `tokenizer.json` of Hugging Face.
  *
- * @param path the file, or a folder with a tokenizer.json
+ * @param path the file, or a folder with a tokenizer.json or a spiece.model
  * @throws {MdmError} when the file cannot be read or is not such a vocabulary
  */
 export async function readPieces(path: string): Promise<Piece[]> {
-  const isVocab = path.endsWith(".vocab");
-  const file = isVocab || path.endsWith(".json") ? path : `${path}/tokenizer.json`;
-  const pieces = isVocab
-    ? parseVocab(await readVocab(file), file)
-    : parseJson(await readJson(file), file);
+  const file = await findTokenizer(path) ?? `${path}/tokenizer.json`;
+  const pieces = await parsePieces(file);
   if (pieces.length === 0 || pieces.length > MAX_PIECES) {
     throw fail(file, `it has ${pieces.length} pieces but must have 1 to ${MAX_PIECES}`);
   }
@@ -43,13 +43,24 @@ export async function readPieces(path: string): Promise<Piece[]> {
   return pieces;
 }
 
-async function readVocab(path: string): Promise<string> {
-  const { file, size } = await openFile(path);
-  file.close();
-  if (size > MAX_FILE_BYTES) throw fail(path, `it has ${size} bytes, too many for a vocabulary`);
-  return await Deno.readTextFile(path).catch((error) => {
-    throw asReadError(path, error);
-  });
+async function parsePieces(path: string): Promise<Piece[]> {
+  if (isSentencePiece(path)) return piecesOf(await readSentencePieceModel(path));
+  return path.endsWith(".vocab")
+    ? parseVocab(await readTextFile(path, VOCABULARY), path)
+    : parseJson(await readJson(path, VOCABULARY), path);
+}
+
+function piecesOf({ pieces }: SentencePieceModel): Piece[] {
+  return pieces.map(({ text, score, type }) => ({
+    text,
+    score: roundScore(score),
+    special: type !== "normal" && type !== "user defined",
+  }));
+}
+
+/** A .vocab file has five decimals, and sums of scores decide between ways to split a text. */
+function roundScore(score: number): number {
+  return Number(score.toFixed(5));
 }
 
 function parseVocab(text: string, path: string): Piece[] {
@@ -78,8 +89,7 @@ function parseJson(json: unknown, path: string): Piece[] {
     }
     return {
       text,
-      // A .vocab file has five decimals, and sums of scores decide between ways to split a text.
-      score: Number(score.toFixed(5)),
+      score: roundScore(score),
       special: special.has(text) || SPECIAL.test(text),
     };
   });

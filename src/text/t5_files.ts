@@ -34,7 +34,7 @@ export async function openT5(folder: string): Promise<T5Files> {
   try {
     const model = t5Model(json, config, file);
     // Published files hold a decoder as well.
-    matchTensors(file.tensors, model.parameters, { source: file.path, allowSurplus: true });
+    matchTensors(file, model.parameters, { allowSurplus: true });
     return { model, file, [Symbol.dispose]: () => file.close() };
   } catch (error) {
     file.close();

@@ -7,17 +7,26 @@
  *   are taken out of the added tokens and renamed in the Unigram vocabulary, to names that begin
  *   with a lone surrogate, which no well-formed text holds.
  * - A lone surrogate in the prompt is read as U+FFFD.
- * - At the ends of a prompt a byte order mark counts as a space and U+0085 does not, as JavaScript
- *   has it; a `Precompiled` normalizer is done as NFKC and a list of spaces.
  */
 
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { MdmError, UsageError } from "../errors.ts";
+import { dirname } from "node:path";
+import { isFile } from "../checkpoint/file.ts";
+import { readJson } from "../checkpoint/json.ts";
+import { MdmError } from "../errors.ts";
+import { Normalizers } from "./normalizers.ts";
+import { SentencePieceTokenizer } from "./sentencepiece_tokenizer.ts";
+import {
+  checkPrompt,
+  cutTokens,
+  type EncodedText,
+  splitPrompt,
+  type TextTokenizer,
+} from "./text_tokenizer.ts";
+import { findTokenizer, isSentencePiece } from "./tokenizer_file.ts";
 
-/** The longest text that is read, in UTF-16 code units. */
-const MAX_TEXT_LENGTH = 100_000;
 /** The tokenizer of mT5, a quarter of a million pieces, takes 16 MB. */
-const MAX_FILE_BYTES = 64 * 2 ** 20;
+const TOKENIZER = { largest: 64 << 20, what: "a tokenizer" } as const;
 const MAX_TOKEN_ID = 2 ** 24;
 /** What a word boundary becomes before the Unigram model sees it. */
 const METASPACE = "\u2581";
@@ -26,31 +35,21 @@ const UNMATCHABLE = "\uD800";
 
 type Json = Record<string, unknown>;
 
-/** What {@linkcode Tokenizer.encode} gives. */
-export interface EncodedText {
-  /** At most `maxTokens` ids, with the end token last where the tokenizer adds one. */
-  readonly ids: number[];
-  /** Whether tokens were cut off. */
-  readonly truncated: boolean;
-  /** The number of tokens before the cut. */
-  readonly total: number;
-}
-
 /** The ids that the post-processor puts before and after those of the text. */
 interface Frame {
   readonly before: readonly number[];
   readonly after: readonly number[];
 }
 
-export class Tokenizer {
-  /** The id that fills up a shorter prompt of a batch. */
+export class Tokenizer implements TextTokenizer {
   readonly padId: number;
-  /** One more than the largest id: the rows that a token embedding needs. */
   readonly vocabSize: number;
   /** `model_max_length` of `tokenizer_config.json`, where it sets a limit. */
   readonly modelMaxLength: number | undefined;
   readonly #model: HuggingFaceTokenizer;
   readonly #unknownId: number;
+  /** The ids of the pieces for single bytes; null where unknown characters are not read so. */
+  readonly #byteIds: readonly number[] | null;
   readonly #frame: Frame;
 
   private constructor(definition: Json, config: Json) {
@@ -74,8 +73,10 @@ export class Tokenizer {
     this.vocabSize = added.reduce((size, { id }) => Math.max(size, id + 1), vocabulary.length);
     this.modelMaxLength = readMaxLength(config.model_max_length);
     this.#frame = readFrame(definition.post_processor);
+    const normalizers = readNormalizers(definition.normalizer);
     this.#model = new HuggingFaceTokenizer({
-      normalizer: definition.normalizer ?? null,
+      // In its place comes ours, which the library need not know for the added tokens either.
+      normalizer: { type: "Sequence", normalizers: [] },
       pre_tokenizer: splitAtWordBoundaries(definition.pre_tokenizer ?? null),
       model: {
         ...definition.model as Json,
@@ -86,27 +87,39 @@ export class Tokenizer {
       },
       post_processor: null,
       decoder: null,
-      added_tokens: added.filter((token) => !reserved.has(token.content)),
+      added_tokens: added
+        .filter((token) => !reserved.has(token.content))
+        .map((token) =>
+          token.normalized ?? !token.special
+            ? { ...token, content: normalizers.normalize(token.content) }
+            : token
+        )
+        .filter((token) => token.content !== ""),
     }, {});
+    this.#model.normalizer = normalizers;
     // Left to the library, fusing takes time quadratic in the length of the text.
     if (this.#model.model) this.#model.model.fuse_unk = false;
-    this.#unknownId = (definition.model as Json).unk_id as number;
+    const { unk_id: unknown, byte_fallback: byteFallback } = definition.model as Json;
+    this.#unknownId = unknown as number;
+    this.#byteIds = byteFallback === true ? readByteIds(idOf) : null;
   }
 
   /**
-   * Reads `tokenizer.json`, and `tokenizer_config.json` where there is one, from a folder.
+   * Reads `tokenizer.json`, and `tokenizer_config.json` where there is one, from a folder; or a model
+   * of sentencepiece, where there is only that.
    *
    * @throws {MdmError} when a file is missing, malformed or of a kind that is not supported
    */
-  static async load(folder: string): Promise<Tokenizer> {
-    const path = `${folder}/tokenizer.json`;
-    const definition = await readJson(path);
-    if (definition === undefined) {
+  static async load(folder: string): Promise<TextTokenizer> {
+    const path = await findTokenizer(folder);
+    if (path === null) {
       throw new MdmError(
-        `Cannot load "${path}": there is no such file. Name a folder with a Hugging Face tokenizer.`,
+        `Cannot load "${folder}/tokenizer.json": there is no such file. Name a folder with a tokenizer.json or a spiece.model.`,
       );
     }
-    const config = await readJson(`${folder}/tokenizer_config.json`) ?? {};
+    if (isSentencePiece(path)) return await SentencePieceTokenizer.load(path);
+    const definition = await readObject(path);
+    const config = await readConfig(`${dirname(path)}/tokenizer_config.json`);
     try {
       return new Tokenizer(definition, config);
     } catch (error) {
@@ -118,27 +131,23 @@ export class Tokenizer {
     }
   }
 
-  /**
-   * The token ids of a text. What is over `maxTokens` is cut off, the end token with it, as the reference does
-   * (`process_text` in reader.py; Hugging Face would keep the end token).
-   *
-   * @throws {UsageError} when the text has over 100,000 characters
-   */
   encode(text: string, maxTokens: number): EncodedText {
-    if (text.length > MAX_TEXT_LENGTH) {
-      throw new UsageError(
-        `Cannot read a prompt of ${text.length} characters: shorten it to ${MAX_TEXT_LENGTH}.`,
-      );
-    }
     const { before, after } = this.#frame;
-    const all = [...before, ...this.#encodeText(text.toWellFormed()), ...after];
-    return { ids: all.slice(0, maxTokens), truncated: all.length > maxTokens, total: all.length };
+    const ids = splitPrompt(checkPrompt(text).toWellFormed(), (text) => this.#encodeText(text));
+    return cutTokens([...before, ...ids, ...after], maxTokens);
   }
 
   /** The ids of the text alone; unknown characters side by side in a word are one token. */
   #encodeText(text: string): number[] {
     const { ids, tokens } = this.#model.encode(text);
     const unknown = this.#unknownId;
+    const byteIds = this.#byteIds;
+    if (byteIds !== null) {
+      const utf8 = new TextEncoder();
+      return ids.flatMap((id, i) =>
+        id === unknown ? Array.from(utf8.encode(tokens[i]), (byte) => byteIds[byte]!) : id
+      );
+    }
     return ids.filter((id, i) =>
       id !== unknown || ids[i - 1] !== unknown || tokens[i]?.startsWith(METASPACE)
     );
@@ -148,29 +157,23 @@ export class Tokenizer {
 /** Says what is wrong with the files; `load` adds where. */
 class Malformed extends Error {}
 
-async function readJson(path: string): Promise<Json | undefined> {
-  let text: string;
-  try {
-    const { size } = await Deno.stat(path);
-    if (size > MAX_FILE_BYTES) {
-      throw new MdmError(
-        `Cannot load "${path}": it has ${size} bytes but at most ${MAX_FILE_BYTES} are read.`,
-      );
-    }
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    if (error instanceof MdmError) throw error;
-    throw new MdmError(`Cannot load "${path}": ${(error as Error).message}.`);
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new MdmError(`Cannot load "${path}": it is not JSON (${(error as Error).message}).`);
-  }
+async function readConfig(path: string): Promise<Json> {
+  return await isFile(path) ? await readObject(path) : {};
+}
+
+async function readObject(path: string): Promise<Json> {
+  const json = await readJson(path, TOKENIZER);
   if (!isObject(json)) throw new MdmError(`Cannot load "${path}": it must hold a JSON object.`);
   return json;
+}
+
+/** Says what is wrong with the rules that it has. */
+function readNormalizers(definition: unknown): Normalizers {
+  try {
+    return new Normalizers(definition);
+  } catch (error) {
+    throw error instanceof RangeError ? new Malformed(error.message) : error;
+  }
 }
 
 function isObject(value: unknown): value is Json {
@@ -184,7 +187,6 @@ function readVocabulary(definition: Json): [piece: string, score: number][] {
       `its model is ${JSON.stringify(model.type)} but must be "Unigram", as T5 has it`,
     );
   }
-  if (model.byte_fallback === true) throw new Malformed("byte fallback is not supported");
   const { vocab, unk_id: unknown } = model;
   const valid = Array.isArray(vocab) && vocab.length > 0 &&
     vocab.every((entry) =>
@@ -198,10 +200,21 @@ function readVocabulary(definition: Json): [piece: string, score: number][] {
   return vocab as [string, number][];
 }
 
+/** The ids of the pieces "<0x00>" to "<0xFF>"; null where one of them is not there. */
+function readByteIds(idOf: ReadonlyMap<string, number>): number[] | null {
+  const ids = Array.from(
+    { length: 256 },
+    (_, byte) => idOf.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+  );
+  return ids.every((id) => id !== undefined) ? ids : null;
+}
+
 interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
+  /** Whether it is looked for in normalized text; undefined: if it is not special. */
+  readonly normalized?: boolean;
 }
 
 function readAddedTokens(definition: Json): AddedToken[] {
@@ -258,10 +271,14 @@ function specialIds(item: unknown, special: Json): number[] {
 
 /**
  * The library leaves the text of a `Metaspace` pre-tokenizer whole, where Hugging Face splits it
- * before each word: without this step a piece with a space inside could match.
+ * before each word: without this step a piece with a space inside could match. And it splits at what
+ * JavaScript takes for white space, which differs from Unicode's in U+0085 and U+FEFF.
  */
 function splitAtWordBoundaries(preTokenizer: unknown): unknown {
   if (!isObject(preTokenizer)) return preTokenizer;
+  if (preTokenizer.type === "WhitespaceSplit") {
+    return { type: "Split", pattern: { Regex: "\\s+" }, behavior: "Removed", invert: false };
+  }
   if (preTokenizer.type === "Sequence" && Array.isArray(preTokenizer.pretokenizers)) {
     return {
       ...preTokenizer,

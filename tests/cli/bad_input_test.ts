@@ -138,7 +138,8 @@ Deno.test("a config.json that is not JSON, or no model's", () =>
     await Deno.writeTextFile(`${model}/config.json`, "{");
     await fail([...STAR, "--model", model], {
       code: 1,
-      message: `Cannot load "${model}/config.json": it is not JSON. Get the file again.`,
+      message:
+        `Cannot load "${model}/config.json": it is not JSON (line 1, column 2). Get the file again.`,
     });
     await Deno.writeTextFile(`${model}/config.json`, "[1, 2]");
     await fail([...STAR, "--model", model], {
@@ -202,7 +203,7 @@ Deno.test("a text encoder or tokenizer that is missing", () =>
     await fail([...STAR, "--model", model], {
       code: 1,
       message:
-        `Cannot load "${model}/tokenizer/tokenizer.json": there is no such file. Name a folder with a Hugging Face tokenizer.`,
+        `Cannot load "${model}/tokenizer/tokenizer.json": there is no such file. Name a folder with a tokenizer.json or a spiece.model.`,
     });
     await Deno.copyFile(
       `${SHAPES32}/tokenizer/tokenizer.json`,

@@ -118,6 +118,37 @@ Deno.test("mdm inspect counts what a pickle holds besides tensors", async () => 
   );
 });
 
+Deno.test("mdm inspect and mdm replay call a file what it is", () =>
+  inFolder(async (folder) => {
+    const [pointer, cat] = [`${folder}/vis_model.pth`, `${folder}/cat.jpg`];
+    const lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    await Deno.writeTextFile(pointer, lfs);
+    await Deno.writeFile(cat, Uint8Array.of(0xff, 0xd8, 0xff, 0xe0));
+    const told: [command: string, path: string, is: string][] = [
+      [
+        "inspect",
+        pointer,
+        "a pointer of Git LFS, not a file of weights. " +
+        `Run "git lfs pull" in its folder, or download the file itself.`,
+      ],
+      ["inspect", cat, "a JPEG picture, not a file of weights. Give a file of weights."],
+      ["replay", cat, "a JPEG picture, not a PNG that mdm wrote. Give a PNG that mdm wrote."],
+    ];
+    for (const [command, path, is] of told) {
+      await fail([command, path], { code: 1, message: `Cannot load "${path}": it is ${is}` });
+    }
+  }));
+
+Deno.test("mdm inspect names what cannot be read", async () => {
+  const path = fileURLToPath(new URL("../fixtures/pth/unreadable.pth", import.meta.url));
+  assert.match(
+    await succeed(["inspect", path]),
+    /^ {2}Cannot be read +sparse is a sparse tensor; .* and 2 more$/m,
+  );
+  const { unreadable } = JSON.parse(await succeed(["inspect", path, "--json"]));
+  assert.equal(unreadable.meta, "is a tensor without numbers (on the meta device)");
+});
+
 Deno.test("mdm inspect of parts and of pictures", () =>
   inFolder(async (cwd) => {
     const encoder = JSON.parse(await succeed(["inspect", `${SHAPES32}/text_encoder`, "--json"]));

@@ -1,15 +1,16 @@
+import { deflateSync } from "node:zlib";
 import { stringify } from "yaml";
 import { DiffusersFolder } from "../../src/checkpoint/diffusers/folder.ts";
 import { writeDiffusersFolder } from "../checkpoint/diffusers/write.ts";
 import { readJson } from "../../src/checkpoint/json.ts";
 import { RangedFile } from "../../src/checkpoint/ranged_file.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { ShardedSafetensors } from "../../src/checkpoint/sharded.ts";
+import { openTensorFile } from "../../src/checkpoint/tensor_file.ts";
 import { TorchFile } from "../../src/checkpoint/torch/torch_file.ts";
-import { readZipDirectory } from "../../src/checkpoint/torch/zip.ts";
-import { locateEntry } from "../../src/checkpoint/torch/zip.ts";
+import { readEntry, readZipDirectory } from "../../src/checkpoint/torch/zip.ts";
 import { parseDiffusionConfig } from "../../src/diffusion/config.ts";
 import { encodeImage } from "../../src/media/image.ts";
+import { chunk, SIGNATURE } from "../../src/media/png_chunks.ts";
 import { readText } from "../../src/media/png_text.ts";
 import { parseModelConfig } from "../../src/model/config.ts";
 import { presetConfig } from "../../src/model/presets.ts";
@@ -34,19 +35,30 @@ export interface Format {
 
 const FIXTURES = `${import.meta.dirname}/../fixtures`;
 const ARGS = [2, 3, 4, 5].map((protocol) => `pth/args_protocol${protocol}.pth`);
+const TORCH = ["odd", "attributes", "unreadable"].map((name) => `pth/${name}.pth`);
+const LEGACY = ["legacy", "attributes_legacy", "unreadable_legacy"].map((name) =>
+  `pth/${name}.pth`
+);
+const MODELS = ["rules", "symbols", "bytes", "spaces", "suffix"]
+  .map((name) => `sentencepiece/${name}.model`);
 
 /** All formats whose files may come from strangers. */
 export async function allFormats(): Promise<Format[]> {
   return [
-    fromFiles("torch zip", await files("pth/odd.pth", ...ARGS), readTorch),
-    fromFiles("torch legacy", await files("pth/legacy.pth"), readTorch),
-    await torchPickles("torch pickle", ["pth/odd.pth", ...ARGS]),
+    fromFiles("torch zip", await files(...TORCH, DEFLATED, ...ARGS), readTorch),
+    fromFiles("torch legacy", await files(...LEGACY), readTorch),
+    await torchPickles("torch pickle", [...TORCH, ...ARGS]),
+    fromFiles("other files", await otherFiles(), readTensors),
     fromFiles("safetensors", await files("pth/odd.safetensors"), readSafetensors),
     await shardIndexes("index of shards"),
     fromFiles("config.json", await files("golden/nested2/config.json", SHAPES32), readConfig),
     fromFiles("YAML", [encode(stringify(yamlOf("cc12m_256x256")))], readYaml),
-    fromFiles("tokenizer.json", await files(TOKENIZER), readTokenizer),
+    fromFiles("JSON of Python", PYTHON_JSON.map(encode), readAnyJson),
+    fromFiles("tokenizer.json", await files(TOKENIZER, RULES, BYTES), readTokenizer),
+    await charsmaps("rules of normalization"),
+    fromFiles("spiece.model", await files(...MODELS), readPieceModel),
     fromFiles("text of a PNG", [await pngWithText()], readPng),
+    compressedTexts("compressed text of a PNG"),
     await diffusersConfigs("diffusers config.json"),
     fromFiles("tuned kernels", [encode(tunedText("A GPU", TUNED))], readTunedKernels),
   ];
@@ -59,6 +71,13 @@ const TUNED = [
 ] as const;
 const SHAPES32 = "../../weights/shapes32/config.json";
 const TOKENIZER = "../../weights/shapes32/tokenizer/tokenizer.json";
+const RULES = "sentencepiece/rules.json";
+const BYTES = "sentencepiece/bytes.json";
+const DEFLATED = "pth/attributes_deflated.pth";
+const PYTHON_JSON = [
+  '\ufeff{"a": [NaN, -Infinity, 1.5e3], "b\\"": "Infinity\\\\"}',
+  '{\r\n  "NaN": Infinity,\r\n  "c": {"d": null}\r\n}',
+];
 function encode(text: string): Bytes {
   return new TextEncoder().encode(text);
 }
@@ -78,6 +97,49 @@ async function pngWithText(): Promise<Bytes> {
   const picture = { width: 2, height: 2, data: new Uint8Array(16).fill(200) };
   return await encodeImage(picture, "png", { mdm: '{"prompt":"a ring"}', other: "\u00fc" });
 }
+
+/** What is given as weights, and weights with the names of a wrapper. */
+async function otherFiles(): Promise<Bytes[]> {
+  const tensors = new Map([["module._orig_mod.a", { shape: [1], data: Float32Array.of(1) }]]);
+  return [
+    encodeSafetensors(tensors),
+    encode("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n"),
+    encode("\ufeff<!DOCTYPE html><html></html>"),
+    await pngWithText(),
+  ];
+}
+
+/** A tokenizer.json whose rules of normalization are spoilt. */
+async function charsmaps(name: string): Promise<Format> {
+  const json = await readJson(`${FIXTURES}/${RULES}`) as {
+    normalizer: { precompiled_charsmap: string };
+  };
+  const rules = Uint8Array.fromBase64(json.normalizer.precompiled_charsmap);
+  const mutated = (random: () => number) => {
+    const charsmap = mutate(rules, random).toBase64();
+    const normalizer = { type: "Precompiled", precompiled_charsmap: charsmap };
+    return encode(JSON.stringify({ ...json, normalizer }));
+  };
+  return { name, mutated, read: readTokenizer };
+}
+
+/** Pictures that are whole, around compressed texts that are not. */
+function compressedTexts(name: string): Format {
+  const before = { zTXt: "mdm\0\0", iTXt: "mdm\0\x01\0de\0\0" };
+  const texts = Object.entries(before).map(([type, head]): [string, Bytes] => [
+    type,
+    new Uint8Array([...encode(head), ...deflateSync(`{"prompt":"${"a ring ".repeat(200)}"}`)]),
+  ]);
+  const mutated = (random: () => number) => {
+    const [type, data] = pick(texts, random);
+    const spoilt = [mutate(data, random), mutate(data, random)].map((data) => chunk(type, data));
+    const png = Uint8Array.from([...SIGNATURE, ...spoilt.flatMap((bytes) => [...bytes]), ...END]);
+    return random() < 0.2 ? mutate(png, random) : png;
+  };
+  return { name, mutated, read: readPng };
+}
+
+const END = chunk("IEND", new Uint8Array(0));
 
 /** A folder for as long as the process runs. */
 async function temporaryFolder(): Promise<string> {
@@ -100,7 +162,7 @@ async function shardIndexes(name: string): Promise<Format> {
   const index = { metadata: { total_size: 8 }, weight_map: shards };
   return fromFiles(name, [encode(JSON.stringify(index))], async (spoilt) => {
     await Deno.copyFile(spoilt, `${folder}/model.safetensors.index.json`);
-    using _ = await ShardedSafetensors.open(`${folder}/model.safetensors.index.json`);
+    using _ = await openTensorFile(`${folder}/model.safetensors.index.json`);
   });
 }
 
@@ -155,6 +217,27 @@ async function readTokenizer(path: string): Promise<void> {
   }
 }
 
+async function readPieceModel(path: string): Promise<void> {
+  await Deno.copyFile(path, `${path}.model`);
+  try {
+    const file = `${path}.model`;
+    for (const tokenizer of [await Tokenizer.load(file), await MdmTokenizer.load(file)]) {
+      tokenizer.encode("A red circle  on a \u{1f534} E\u0301 <sep> background", 32);
+    }
+  } finally {
+    await Deno.remove(`${path}.model`);
+  }
+}
+
+async function readAnyJson(path: string): Promise<void> {
+  await readJson(path);
+}
+
+async function readTensors(path: string): Promise<void> {
+  using file = await openTensorFile(path);
+  for (const name of file.tensors.keys()) await file.readFloat32(name);
+}
+
 async function readTunedKernels(path: string): Promise<void> {
   await readTuned(path);
 }
@@ -185,7 +268,7 @@ async function entriesOf(path: string): Promise<{ name: string; bytes: Bytes }[]
   const entries = [...(await readZipDirectory(file)).values()];
   return await Promise.all(entries.map(async (entry) => ({
     name: entry.name,
-    bytes: await file.read(await locateEntry(file, entry), entry.byteLength),
+    bytes: await readEntry(file, entry),
   })));
 }
 

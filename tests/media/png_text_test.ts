@@ -50,14 +50,50 @@ Deno.test("readText() reads Latin-1 tEXt and iTXt with language and translated k
   const texts = readText(png(
     chunk("tEXt", "Author\0J\xf6rg \x80"),
     chunk("iTXt", Buffer.from("Title\0\0\0de\0Titel\0grün")),
-    chunk("zTXt", "Comment\0\0rest"),
   ));
   assert.deepEqual(texts, { Author: "Jörg \u0080", Title: "grün" });
 });
 
-Deno.test("readText() passes over compressed and broken text chunks", () => {
+/** Compressed text after what comes before it in its chunk. */
+function packed(type: string, before: string, text: string | Uint8Array): Buffer {
+  return chunk(type, Buffer.concat([Buffer.from(before, "latin1"), deflateSync(text)]));
+}
+
+Deno.test("readText() reads texts that another program compressed", () => {
+  const texts = readText(png(
+    packed("zTXt", "Comment\0\0", Buffer.from("Jörg", "latin1")),
+    packed("iTXt", "mdm\0\x01\0\0\0", '{"prompt":"ein grüner Kreis 🔴"}'),
+    packed("iTXt", "Title\0\x01\0de\0Titel\0", ""),
+  ));
+  assert.deepEqual(texts, { Comment: "Jörg", mdm: '{"prompt":"ein grüner Kreis 🔴"}', Title: "" });
+});
+
+Deno.test("readText() expands compressed text within the limit of all text", () => {
+  const zeros = (bytes: number) => packed("zTXt", "k\0\0", Buffer.alloc(bytes, "x"));
+  assert.equal(readText(png(zeros(2.1e6))).k!.length, 2.1e6);
+  const bombs = [[zeros(2.1e6), zeros(2.1e6)], [zeros(5e6)], [
+    packed("iTXt", "k\0\x01\0\0\0", Buffer.alloc(1e8)),
+  ]];
+  for (const bomb of bombs) {
+    const start = performance.now();
+    assert.throws(() => readText(png(...bomb)), { name: "MdmError", message: /too much/ });
+    assert.ok(performance.now() - start < 1000);
+  }
+  // Each would become 4 MB before its end is found to be missing.
+  const cut = chunk(
+    "zTXt",
+    Buffer.concat([Buffer.from("k\0\0"), deflateSync(Buffer.alloc(4e6)).subarray(0, -8)]),
+  );
+  assert.throws(() => readText(png(...new Array(1000).fill(cut))), { message: /too much/ });
+});
+
+Deno.test("readText() passes over broken text chunks", () => {
   const texts = readText(png(
     chunk("iTXt", "packed\0\x01\0\0\0xx"),
+    chunk("zTXt", "packed\0\0xx"),
+    packed("zTXt", "packed\0\x01", "another method"),
+    packed("iTXt", "packed\0\x01\x01\0\0", "another method"),
+    chunk("zTXt", "no end"),
     chunk("iTXt", "no end"),
     chunk("iTXt", "key\0\0\0en"),
     chunk("iTXt", ""),

@@ -110,7 +110,7 @@ const REFUSED: [name: string, yaml: string, reason: RegExp][] = [
   ["deep lists", "[".repeat(20_000) + "]".repeat(20_000), /not plain YAML \(Maximum call stack/],
   ["a list", "- 1", /must hold a JSON object/],
   ["nothing", "", /must hold a JSON object/],
-  ["a long file", "#".repeat(300_000), /300000 bytes long, too many/],
+  ["a long file", "#".repeat(300_000), /300000 characters long, too many/],
   ["no text encoder", "unet_config: {}", /"text_model" is missing but must be a T5 encoder/],
   ["an unknown text encoder", "text_model: clip\nunet_config: {}", /"text_model" is "clip" but/],
   ["no UNet", "text_model: google/flan-t5-xl", /"unet_config" is missing but must be an object/],
@@ -147,7 +147,7 @@ Deno.test("a YAML file is read from disk, if it is there and small", async () =>
     await Deno.writeTextFile(path, SMALL);
     assert.deepEqual(await readYamlConfig(path), parseYamlConfig(SMALL, path));
     await Deno.truncate(path, 1 << 30);
-    await assert.rejects(readYamlConfig(path), /1073741824 bytes long, too many/);
+    await assert.rejects(readYamlConfig(path), /1073741824 bytes, too many/);
   } finally {
     await Deno.remove(path);
   }

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { dirname } from "node:path";
 import { readJson } from "../../src/checkpoint/json.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
+import { convert } from "../../src/pipeline/convert.ts";
 import { ModelSource } from "../../src/pipeline/model_source.ts";
 
 const CASE = "tests/fixtures/golden/unet_class";
@@ -91,4 +94,94 @@ Deno.test("a text encoder outside the model's folder is refused", async () => {
       /"text" needs "encoder" and "tokenizer"/,
     );
   }
+});
+
+const PTH = "tests/fixtures/golden/checkpoint_pth";
+const PIECES = "tests/fixtures/sentencepiece/rules.model";
+
+/** A folder with files of others under new names. */
+async function folderOf(files: Record<string, string>) {
+  const folder = await Deno.makeTempDir();
+  for (const [name, path] of Object.entries(files)) {
+    await Deno.mkdir(dirname(`${folder}/${name}`), { recursive: true });
+    await Deno.copyFile(path, `${folder}/${name}`);
+  }
+  return { folder, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
+}
+
+Deno.test("a folder's weights may have any name and any of the usual endings", async () => {
+  const [config, weights, tensors] = ["config.json", "vis_model_f16.pth", "weights.safetensors"]
+    .map((name) => `${PTH}/${name}`) as [string, string, string];
+  const folders: [files: Record<string, string>, name: string][] = [
+    [{ "vis_model.pt": weights }, "vis_model.pt"],
+    [{ "vis_model.bin": weights }, "vis_model.bin"],
+    [{ "last.ckpt": weights }, "last.ckpt"],
+    [{ "pytorch_model.bin": weights }, "pytorch_model.bin"],
+    [{ "unet.safetensors": tensors }, "unet.safetensors"],
+    [{ "a.pth": weights, "b.pt": weights, "features.safetensors": tensors }, "a.pth"],
+    [{ "a.pt": weights, "optimizer.pt": weights, "training_args.bin": weights }, "a.pt"],
+  ];
+  for (const [files, name] of folders) {
+    await using made = await folderOf({ "config.json": config, ...files });
+    using model = await ModelSource.open(made.folder);
+    assert.equal(model.file.path, `${made.folder}/${name}`);
+  }
+  await using several = await folderOf({ "config.json": config, "a.pt": weights, "b.pt": weights });
+  await assert.rejects(ModelSource.open(several.folder), {
+    name: "MdmError",
+    message: `Cannot load the model "${several.folder}": it has several files of weights ` +
+      `("a.pt", "b.pt"). Name one with --weights.`,
+  });
+  using named = await ModelSource.open(several.folder, { weights: "b.pt" });
+  assert.equal(named.file.path, `${several.folder}/b.pt`);
+});
+
+Deno.test("weights with the names of wrappers are those of the model", async () => {
+  await using wrapped = await copy((tensors) => {
+    for (const [name, tensor] of [...tensors]) {
+      tensors.delete(name);
+      tensors.set(`module._orig_mod.${name}`, tensor);
+    }
+  });
+  using model = await ModelSource.open(wrapped.folder);
+  using plain = await ModelSource.open(CASE, { weights: "weights.safetensors" });
+  assert.deepEqual([...model.file.tensors.keys()].sort(), [...plain.file.tensors.keys()].sort());
+});
+
+Deno.test("tensors that a model needs and that cannot be read are named", async () => {
+  await using changed = await copy(() => {});
+  const path = `${changed.folder}/model.safetensors`;
+  const bytes = await Deno.readFile(path);
+  // As many characters, so that nothing moves.
+  const spoilt = Buffer.from(bytes).toString("latin1")
+    .replace(/("conv_out.bias":\{"dtype":)"F16"/, '$1"F_4"');
+  await Deno.writeFile(path, Buffer.from(spoilt, "latin1"));
+  await assert.rejects(ModelSource.open(changed.folder), {
+    name: "MdmError",
+    message: `Cannot load "${path}": tensor "conv_out.bias" has dtype F_4. ` +
+      "Get the file again, or save its tensors as F32, F16 or BF16.",
+  });
+});
+
+Deno.test("a tokenizer may be a spiece.model, which then tells the model apart", async () => {
+  const encoder = Object.fromEntries(
+    ["config.json", "model.safetensors"].map((name) => [
+      `text_encoder/${name}`,
+      `weights/shapes32/text_encoder/${name}`,
+    ]),
+  );
+  const files = {
+    "config.json": "weights/shapes32/config.json",
+    "model.safetensors": "weights/shapes32/model.safetensors",
+    ...encoder,
+    "tokenizer/spiece.model": PIECES,
+  };
+  await using made = await folderOf(files);
+  using model = await ModelSource.open(made.folder);
+  assert.equal((await model.files()).at(-1), `${made.folder}/tokenizer/spiece.model`);
+  await convert(model, `${made.folder}/out`);
+  assert.deepEqual(
+    await Deno.readFile(`${made.folder}/out/tokenizer/spiece.model`),
+    await Deno.readFile(PIECES),
+  );
 });

@@ -145,7 +145,8 @@ const REFUSED: [name: string, content: unknown, file: string, reason: RegExp][] 
   ],
   ["a line with two tabs", "<pad>\t0\t1\n", "x.vocab", /line 1 is not a piece/],
   ["a score that is no number", "<pad>\tx\n", "x.vocab", /piece 0 must be text with a score/],
-  ["an empty file", "", "x.vocab", /line 1 is not a piece/],
+  ["an empty file", "", "x.vocab", /it is empty, not a vocabulary/],
+  ["an empty line", "\n", "x.vocab", /line 1 is not a piece/],
 ];
 
 for (const [name, content, file, reason] of REFUSED) {

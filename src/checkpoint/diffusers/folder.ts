@@ -162,17 +162,18 @@ function addTensors(
   prefix: string,
   file: TensorFile,
 ): string[] {
-  const long = file.tensors.keys().find((name) => name.length > MAX_NAME_LENGTH);
+  const all = new Set([...file.tensors.keys(), ...file.unreadable.keys()]);
+  const long = all.keys().find((name) => name.length > MAX_NAME_LENGTH);
   if (long !== undefined) return [`the name ${quote(long)} is over ${MAX_NAME_LENGTH} characters`];
   const problems: string[] = [];
-  for (const [stored, inner] of referenceNames(file.tensors.keys())) {
+  for (const [stored, inner] of referenceNames(all)) {
     const name = prefix + inner;
     const before = renamed.get(name);
     if (before !== undefined) {
       problems.push(`${quote(before.stored)} and ${quote(stored)} are both ${quote(name)}`);
       continue;
     }
-    const shape = referenceShape(name, file.tensors.get(stored)!.shape);
+    const shape = referenceShape(name, file.tensors.get(stored)?.shape ?? []);
     renamed.set(name, { file, stored, shape });
   }
   return problems;

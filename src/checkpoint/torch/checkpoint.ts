@@ -1,13 +1,16 @@
+import type { ByteSource } from "../ranged_file.ts";
 import type { PickleValue } from "./values.ts";
 
 /** The longest pickle that is read; that of a checkpoint of 2,000 tensors has 300 kB. */
 export const MAX_PICKLE_BYTES = 32 * 1024 * 1024;
 
-/** Where a storage's bytes begin in the file, and what they must be. */
+/** Where a storage's bytes begin, and what they must be. */
 export interface StoragePlace {
+  /** The file, or the bytes of a compressed storage. */
+  readonly source: ByteSource;
   /** Absolute byte. */
   readonly offset: number;
-  /** Undefined: the format has none. */
+  /** Undefined: the format has none, or it was compared already. */
   readonly crc32: number | undefined;
 }
 
@@ -20,6 +23,6 @@ export interface Checkpoint {
   readonly records: ReadonlyMap<string, number>;
   /** The bytes of a storage; undefined: the file has none of that key. */
   byteLength(key: string): number | undefined;
-  /** Finds a storage that has a byte length. */
+  /** Finds a storage that has a byte length; of a compressed one all bytes are then in memory. */
   locate(key: string): Promise<StoragePlace>;
 }

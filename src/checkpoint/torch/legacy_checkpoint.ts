@@ -4,11 +4,11 @@
  * the storages), then each storage as its number of elements, 8 bytes, and the elements.
  */
 
-import { bytesPerElement } from "../dtype.ts";
 import { loadError, quote } from "../header.ts";
 import type { RangedFile } from "../ranged_file.ts";
 import { type Checkpoint, MAX_PICKLE_BYTES } from "./checkpoint.ts";
 import { unpickle, type Unpickled } from "./pickle.ts";
+import { storageElementBytes } from "./storage_types.ts";
 import type { PickleStorage, PickleValue } from "./values.ts";
 
 const PROTOCOL = 1001;
@@ -38,7 +38,8 @@ export async function readLegacyCheckpoint(file: RangedFile): Promise<Checkpoint
     value,
     records,
     byteLength: (key) => places.get(key)?.byteLength,
-    locate: (key) => Promise.resolve({ offset: places.get(key)!.offset, crc32: undefined }),
+    locate: (key) =>
+      Promise.resolve({ source: file, offset: places.get(key)!.offset, crc32: undefined }),
   };
 }
 
@@ -71,10 +72,11 @@ async function readPlaces(
 }
 
 async function readPlace(file: RangedFile, storage: PickleStorage, at: number): Promise<Place> {
-  const { key, dtype, count } = storage;
+  const { key, type, count } = storage;
+  const elementBytes = storageElementBytes(type);
   const fail = (reason: string) => loadError(file.path, `its storage ${quote(key)} ${reason}`);
-  if (dtype === undefined) throw fail("has elements of an unknown type");
-  const place = { offset: at + COUNT_BYTES, byteLength: count * bytesPerElement(dtype) };
+  if (elementBytes === undefined) throw fail("has elements of an unknown type");
+  const place = { offset: at + COUNT_BYTES, byteLength: count * elementBytes };
   if (place.offset + place.byteLength > file.size) throw fail("is cut short");
   const header = await file.read(at, COUNT_BYTES);
   const found = new DataView(header.buffer).getBigUint64(0, true);

@@ -132,9 +132,13 @@ export class Machine {
     const dtype = storageDtype(type.name);
     const known = this.storages.get(key);
     if (known !== undefined && (known.dtype !== dtype || known.count !== count)) {
-      throw this.error(`describes storage ${quote(key)} in two ways`);
+      // Empty ones share a key, whatever they are of.
+      if (known.count > 0 && count > 0) {
+        throw this.error(`describes storage ${quote(key)} in two ways`);
+      }
+      return this.make({ kind: "storage", key, type: type.name, dtype, count });
     }
-    const storage = known ?? { kind: "storage", key, dtype, count };
+    const storage = known ?? { kind: "storage", key, type: type.name, dtype, count };
     this.storages.set(key, storage);
     this.make(storage);
   }

@@ -4,11 +4,12 @@ import { checkRange, readElements } from "../elements.ts";
 import { loadError, quote } from "../header.ts";
 import { RangedFile } from "../ranged_file.ts";
 import type { TensorFile } from "../tensor_file.ts";
+import { noTensor } from "../unreadable.ts";
 import type { Checkpoint, StoragePlace } from "./checkpoint.ts";
 import { readConfiguration } from "./configuration.ts";
 import { readLegacyCheckpoint } from "./legacy_checkpoint.ts";
 import { MAGIC_BYTES, torchFormat } from "./magic.ts";
-import { readStateDict, type TorchTensor } from "./state_dict.ts";
+import { readStateDict, type StateDict, type TorchTensor } from "./state_dict.ts";
 import { elementCount, gather, isContiguous, strideEnd } from "./strided.ts";
 import { readZipCheckpoint } from "./zip_checkpoint.ts";
 
@@ -33,8 +34,7 @@ export class TorchFile implements TensorFile {
   private constructor(
     private readonly file: RangedFile,
     private readonly checkpoint: Checkpoint,
-    /** Every tensor of the state dict by its name, in the file's order. */
-    readonly tensors: ReadonlyMap<string, TorchTensor>,
+    private readonly stateDict: StateDict,
   ) {}
 
   /**
@@ -53,6 +53,15 @@ export class TorchFile implements TensorFile {
     }
   }
 
+  /** Every tensor of the state dict by its name, in the file's order. */
+  get tensors(): ReadonlyMap<string, TorchTensor> {
+    return this.stateDict.tensors;
+  }
+
+  get unreadable(): ReadonlyMap<string, string> {
+    return this.stateDict.unreadable;
+  }
+
   get path(): string {
     return this.file.path;
   }
@@ -61,9 +70,8 @@ export class TorchFile implements TensorFile {
     return [this.path];
   }
 
-  /** How torch.save wrote it. */
-  get format(): Checkpoint["format"] {
-    return this.checkpoint.format;
+  get format(): string {
+    return `torch checkpoint (${this.checkpoint.format})`;
   }
 
   /** How often the pickle has objects of each class that is not known here. */
@@ -124,7 +132,7 @@ export class TorchFile implements TensorFile {
 
   #tensor(name: string): TorchTensor {
     const tensor = this.tensors.get(name);
-    if (!tensor) throw loadError(this.path, `it holds no tensor ${quote(name)}`);
+    if (!tensor) throw noTensor(this, name);
     return tensor;
   }
 
@@ -136,13 +144,14 @@ export class TorchFile implements TensorFile {
   ): Promise<Float32Array> {
     if (count === 0) return new Float32Array(0);
     const place = await this.checkpoint.locate(storage);
+    const { source } = place;
     const offset = place.offset + first * bytesPerElement(dtype);
     if (count < storageCount) {
       await this.#checkStorage(storage, place);
-      return await readElements(this.file, { dtype, offset, count });
+      return await readElements(source, { dtype, offset, count });
     }
     let crc = 0;
-    const out = await readElements(this.file, { dtype, offset, count }, (bytes) => {
+    const out = await readElements(source, { dtype, offset, count }, (bytes) => {
       crc = crc32(bytes, crc);
     });
     this.#compare(storage, place, crc);
@@ -154,7 +163,7 @@ export class TorchFile implements TensorFile {
     const end = place.offset + this.checkpoint.byteLength(storage)!;
     let crc = 0;
     for (let at = place.offset; at < end; at += PIECE_BYTES) {
-      crc = crc32(await this.file.read(at, Math.min(PIECE_BYTES, end - at)), crc);
+      crc = crc32(await place.source.read(at, Math.min(PIECE_BYTES, end - at)), crc);
     }
     this.#compare(storage, place, crc);
   }

@@ -17,7 +17,8 @@ export type PickleValue =
   | PickleClass
   | PickleRecord
   | PickleStorage
-  | PickleTensor;
+  | PickleTensor
+  | PickleUnreadable;
 
 export type PickleMap = Map<PickleValue, PickleValue>;
 
@@ -48,6 +49,8 @@ export interface PickleRecord {
 export interface PickleStorage {
   readonly kind: "storage";
   readonly key: string;
+  /** Its class: "torch.FloatStorage". */
+  readonly type: string;
   /** Undefined: of a type that becomes no float32. */
   readonly dtype: Dtype | undefined;
   /** Elements. */
@@ -63,9 +66,20 @@ export interface PickleTensor {
   readonly shape: PickleValue;
   /** Elements of the storage from one index to the next, one a dimension. */
   readonly strides: PickleValue;
+  /** What its elements are, where the storage is of bytes: "torch.float8_e4m3fn". */
+  readonly dtype: string | undefined;
 }
 
-type Kinds = PickleClass | PickleRecord | PickleStorage | PickleTensor;
+/** A tensor whose numbers are not simply stored. */
+export interface PickleUnreadable {
+  readonly kind: "unreadable";
+  /** What it is: "a sparse tensor". */
+  readonly what: string;
+  /** Unchecked. */
+  readonly shape: PickleValue;
+}
+
+type Kinds = PickleClass | PickleRecord | PickleStorage | PickleTensor | PickleUnreadable;
 
 /** Whether a value is an object of that kind. */
 export function isKind<K extends Kinds["kind"]>(

@@ -1,15 +1,26 @@
 /**
- * The zip files that torch.save writes: entries stored as they are, always with a zip64 directory.
- * Only the directory is read; the entries stay on disk. Source of the format: PKWARE's APPNOTE.TXT.
+ * The zip files that torch.save writes: entries stored as they are, always with a zip64 directory;
+ * or deflated, as by programs that packed one again. Only the directory is read; the entries stay on
+ * disk. Source of the format: PKWARE's APPNOTE.TXT.
  */
 
+import { promisify } from "node:util";
+import { crc32, inflateRaw as inflateRawWithCallback } from "node:zlib";
+import { MAX_DEFLATE_RATIO } from "../../deflate.ts";
 import { loadError, quote } from "../header.ts";
 import type { RangedFile } from "../ranged_file.ts";
+
+const inflateRaw = promisify<Uint8Array, { maxOutputLength: number }, Uint8Array>(
+  inflateRawWithCallback,
+);
 
 /** One entry of the directory, checked to lie inside the file and to overlap no other. */
 export interface ZipEntry {
   readonly name: string;
   readonly byteLength: number;
+  /** Bytes in the file: fewer where it is deflated. */
+  readonly packedLength: number;
+  readonly method: typeof STORED | typeof DEFLATED;
   readonly crc32: number;
   /** Absolute byte of the entry's local header. */
   readonly headerOffset: number;
@@ -32,6 +43,11 @@ const ZIP64_FIELD = 1;
 /** In a field of 32 bits: the value is in the zip64 field. */
 const IN_ZIP64 = 0xffffffff;
 const ENCRYPTED = 1;
+export const STORED = 0;
+export const DEFLATED = 8;
+
+/** Deflated entries are in memory as a whole. The largest tensor of the largest T5 has 502 MiB. */
+const MAX_DEFLATED_BYTES = 512 << 20;
 
 /** Room for more than 100,000 tensors. */
 const MAX_DIRECTORY_BYTES = 16 * 1024 * 1024;
@@ -46,7 +62,8 @@ interface Directory {
  * Reads a zip file's directory and checks all of it.
  *
  * @returns the entries by name, in the directory's order
- * @throws {MdmError} when the file is not a whole zip, or has compressed or encrypted entries
+ * @throws {MdmError} when the file is not a whole zip, or has entries that are encrypted or
+ * compressed in another way
  */
 export async function readZipDirectory(file: RangedFile): Promise<Map<string, ZipEntry>> {
   const directory = await findDirectory(file);
@@ -56,20 +73,57 @@ export async function readZipDirectory(file: RangedFile): Promise<Map<string, Zi
 }
 
 /**
+ * Reads an entry, which is in memory as a whole.
+ *
+ * @throws {MdmError} when it is longer than `limit`, or damaged
+ */
+export async function readEntry(
+  file: RangedFile,
+  entry: ZipEntry,
+  limit = MAX_DEFLATED_BYTES,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { name, byteLength, packedLength, method } = entry;
+  const fail = (reason: string) => loadError(file.path, `its entry ${quote(name)} ${reason}`);
+  if (byteLength > limit) throw fail(`has ${byteLength} bytes, over ${limit}`);
+  if (byteLength > packedLength * MAX_DEFLATE_RATIO) {
+    throw fail(`says that it has ${byteLength} bytes, more than its ${packedLength} can become`);
+  }
+  const packed = await file.read(await locateEntry(file, entry), packedLength);
+  const bytes = method === STORED ? packed : await inflate(packed, byteLength);
+  if (bytes?.length !== byteLength || crc32(bytes) !== entry.crc32) {
+    throw fail("is damaged: the checksum does not fit");
+  }
+  return bytes;
+}
+
+/** Null: it is not whole, or becomes longer than it says. */
+async function inflate(
+  packed: Uint8Array,
+  byteLength: number,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  try {
+    // The library takes no limit of 0.
+    return new Uint8Array(await inflateRaw(packed, { maxOutputLength: Math.max(1, byteLength) }));
+  } catch {
+    return null;
+  }
+}
+
+/**
  * Finds where an entry's bytes begin: its local header may be longer than the directory says.
  *
  * @returns the absolute byte
  * @throws {MdmError} when the header is not that entry's, or its bytes do not fit behind it
  */
 export async function locateEntry(file: RangedFile, entry: ZipEntry): Promise<number> {
-  const { name, headerOffset, byteLength, limit } = entry;
+  const { name, headerOffset, packedLength, method, limit } = entry;
   const header = viewOf(await file.read(headerOffset, LOCAL_HEADER_BYTES));
   const start = headerOffset + LOCAL_HEADER_BYTES +
     header.getUint16(26, true) + header.getUint16(28, true);
-  if (header.getUint32(0, true) !== LOCAL_HEADER || header.getUint16(8, true) !== 0) {
+  if (header.getUint32(0, true) !== LOCAL_HEADER || header.getUint16(8, true) !== method) {
     throw loadError(file.path, `its entry ${quote(name)} has no valid header`);
   }
-  if (start + byteLength > limit) {
+  if (start + packedLength > limit) {
     throw loadError(file.path, `its entry ${quote(name)} overlaps what follows it`);
   }
   return start;
@@ -170,13 +224,16 @@ function parseEntry(
   };
   const [unpacked, packed, headerOffset] = [value(24), value(20), value(42)];
   const method = view.getUint16(10, true);
-  if (method !== 0 || packed !== unpacked || (view.getUint16(8, true) & ENCRYPTED) !== 0) {
+  const isKnown = method === STORED && packed === unpacked || method === DEFLATED;
+  if (!isKnown || (view.getUint16(8, true) & ENCRYPTED) !== 0) {
     throw loadError(
       path,
-      `its entry ${quote(name)} is compressed or encrypted, which torch.save never does`,
+      `its entry ${quote(name)} is encrypted, or compressed in a way that torch does not read`,
     );
   }
-  const entry = { name, byteLength: packed, crc32: view.getUint32(16, true), headerOffset };
+  const checksum = view.getUint32(16, true);
+  const sizes = { byteLength: unpacked, packedLength: packed };
+  const entry: Unlimited = { name, ...sizes, method, crc32: checksum, headerOffset };
   return { entry, end: at + end };
 }
 
@@ -199,8 +256,8 @@ function withLimits(path: string, entries: Unlimited[], end: number): Map<string
   const limits = new Map<Unlimited, number>();
   let limit = end;
   for (const entry of entries.toSorted((a, b) => b.headerOffset - a.headerOffset)) {
-    const { name, headerOffset, byteLength } = entry;
-    if (headerOffset + LOCAL_HEADER_BYTES + byteLength > limit) {
+    const { name, headerOffset, packedLength } = entry;
+    if (headerOffset + LOCAL_HEADER_BYTES + packedLength > limit) {
       throw loadError(path, `its entry ${quote(name)} overlaps what follows it`);
     }
     limits.set(entry, limit);

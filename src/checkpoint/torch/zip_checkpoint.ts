@@ -1,20 +1,27 @@
 /** The format of torch.save since version 1.6: a zip of a pickle and an entry for each storage. */
 
-import { crc32 } from "node:zlib";
 import { loadError, quote } from "../header.ts";
-import type { RangedFile } from "../ranged_file.ts";
-import { type Checkpoint, MAX_PICKLE_BYTES } from "./checkpoint.ts";
+import type { ByteSource, RangedFile } from "../ranged_file.ts";
+import { type Checkpoint, MAX_PICKLE_BYTES, type StoragePlace } from "./checkpoint.ts";
 import { unpickle } from "./pickle.ts";
-import { locateEntry, readZipDirectory, type ZipEntry } from "./zip.ts";
+import { locateEntry, readEntry, readZipDirectory, STORED, type ZipEntry } from "./zip.ts";
 
 /** @throws {MdmError} when the file is not a whole, valid checkpoint */
 export async function readZipCheckpoint(file: RangedFile): Promise<Checkpoint> {
   const entries = await readZipDirectory(file);
   const root = findRoot(file.path, entries);
+  if (entries.has(`${root}/constants.pkl`)) {
+    throw loadError(
+      file.path,
+      "it is a TorchScript program (torch.jit.save) instead of a state dict " +
+        "(torch.save(model.state_dict()))",
+    );
+  }
   await checkByteOrder(file, entries.get(`${root}/byteorder`));
   const pickle = await readEntry(file, entries.get(`${root}/data.pkl`)!, MAX_PICKLE_BYTES);
   const { value, records } = unpickle(file.path, pickle);
   const entryOf = (key: string) => entries.get(`${root}/data/${key}`);
+  const unpacked = new LastUnpacked(file);
   return {
     format: "zip",
     value,
@@ -22,9 +29,30 @@ export async function readZipCheckpoint(file: RangedFile): Promise<Checkpoint> {
     byteLength: (key) => entryOf(key)?.byteLength,
     locate: async (key) => {
       const entry = entryOf(key)!;
-      return { offset: await locateEntry(file, entry), crc32: entry.crc32 };
+      if (entry.method !== STORED) return await unpacked.place(entry);
+      return { source: file, offset: await locateEntry(file, entry), crc32: entry.crc32 };
     },
   };
+}
+
+/** Unpacks entries and keeps the last one, since a tensor may be read in parts. */
+class LastUnpacked {
+  #entry: ZipEntry | undefined;
+  #bytes: Promise<Uint8Array<ArrayBuffer>> | undefined;
+
+  constructor(private readonly file: RangedFile) {}
+
+  async place(entry: ZipEntry): Promise<StoragePlace> {
+    if (entry !== this.#entry) {
+      this.#entry = entry;
+      this.#bytes = readEntry(this.file, entry);
+    }
+    const bytes = await this.#bytes!;
+    const source: ByteSource = {
+      read: (offset, length) => Promise.resolve(bytes.slice(offset, offset + length)),
+    };
+    return { source, offset: 0, crc32: undefined };
+  }
 }
 
 /** All entries lie in one folder, which may have any name. */
@@ -45,16 +73,4 @@ async function checkByteOrder(file: RangedFile, entry: ZipEntry | undefined): Pr
   if (order !== "little") {
     throw loadError(file.path, `its byte order is ${quote(order)} instead of "little"`);
   }
-}
-
-async function readEntry(file: RangedFile, entry: ZipEntry, limit: number): Promise<Uint8Array> {
-  const { name, byteLength } = entry;
-  if (byteLength > limit) {
-    throw loadError(file.path, `its entry ${quote(name)} has ${byteLength} bytes, over ${limit}`);
-  }
-  const bytes = await file.read(await locateEntry(file, entry), byteLength);
-  if (crc32(bytes) !== entry.crc32) {
-    throw loadError(file.path, `its entry ${quote(name)} is damaged: the checksum does not fit`);
-  }
-  return bytes;
 }

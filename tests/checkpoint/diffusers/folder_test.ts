@@ -74,7 +74,7 @@ Deno.test("a model written in diffusers' layout is read back as it was", async (
     assert.deepEqual(config, goldenConfig());
     assert.deepEqual(parseDiffusionConfig(folder.diffusion, true), DIFFUSION);
     const { parameters } = new Network(config);
-    matchTensors(folder.file.tensors, parameters, { source: path });
+    matchTensors(folder.file, parameters);
     const range = await folder.file.readFloat32Range("in_adapter.bias", 3, 5);
     assert.deepEqual(range, (await golden.readFloat32("in_adapter.bias")).slice(3, 8));
     await assert.rejects(folder.file.readFloat32("in_adapter"), /holds no tensor "in_adapter"/);
@@ -258,7 +258,7 @@ Deno.test("a tensor in neither source is left for the comparison with the model"
     using folder = await DiffusersFolder.open(path);
     const { parameters } = new Network(parseModelConfig(folder.model, path));
     assert.throws(
-      () => matchTensors(folder.file.tensors, parameters, { source: path }),
+      () => matchTensors(folder.file, parameters),
       /"conv_in.bias" is missing; "conv_in.odd" is not part of the model/,
     );
   });

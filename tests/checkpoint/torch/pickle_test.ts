@@ -122,8 +122,9 @@ for (const [name, operations, value] of VALUES) {
 }
 
 Deno.test("unpickle() reads a tensor, a parameter and their storage as data", () => {
-  const data = { kind: "storage", key: "0", dtype: "F32", count: 2 };
-  const view = { kind: "tensor", storage: data, offset: 0, shape: [2], strides: [1] };
+  const data = { kind: "storage", key: "0", type: "torch.FloatStorage", dtype: "F32", count: 2 };
+  const place = { offset: 0, shape: [2], strides: [1] };
+  const view = { kind: "tensor", storage: data, ...place, dtype: undefined };
   const { value, storages, records } = load(
     tuple(tensor(), named("torch._utils._rebuild_parameter"), tuple(tensor(), "\x88N"), "R"),
   );

@@ -1,12 +1,14 @@
 /** Writes zip files by hand, right or wrong, for tests of what reads them. */
 
-import { crc32 } from "node:zlib";
+import { crc32, deflateRawSync } from "node:zlib";
 import { bytesOf, type Part, uint32 } from "./write_pickle.ts";
 
 /** An entry; what is not given fits the bytes. */
 export interface Entry {
   readonly name: Part;
   readonly bytes: Uint8Array;
+  /** Whether the bytes are deflated. */
+  readonly deflated?: boolean;
   /** In the directory: */
   readonly crc?: number;
   readonly method?: number;
@@ -66,18 +68,25 @@ export function uint16(value: number): Uint8Array {
   return new Uint8Array(Uint16Array.of(value).buffer);
 }
 
-function localRecord({ name, bytes, localExtraLength = 0 }: Entry): Uint8Array {
+function localRecord(entry: Entry): Uint8Array {
+  const { name, bytes, deflated = false, localExtraLength = 0 } = entry;
+  const stored = storedBytes(entry);
   return bytesOf(
     "PK\x03\x04",
-    [uint16(20), uint16(0), uint16(0), uint32(0)],
-    [uint32(crc32(bytes)), uint32(bytes.length), uint32(bytes.length)],
-    [uint16(bytesOf(name).length), uint16(localExtraLength), name, bytes],
+    [uint16(20), uint16(0), uint16(deflated ? 8 : 0), uint32(0)],
+    [uint32(crc32(bytes)), uint32(stored.length), uint32(bytes.length)],
+    [uint16(bytesOf(name).length), uint16(localExtraLength), name, stored],
   );
 }
 
+function storedBytes({ bytes, deflated = false }: Entry): Uint8Array {
+  return deflated ? deflateRawSync(bytes) : bytes;
+}
+
 function directoryRecord(entry: Entry, at: number): Part {
-  const { name, bytes, method = 0, flags = 0, extra = "" } = entry;
-  const { crc = crc32(bytes), packed = bytes.length, unpacked = bytes.length, offset = at } = entry;
+  const { name, bytes, deflated = false, flags = 0, extra = "" } = entry;
+  const { method = deflated ? 8 : 0, packed = storedBytes(entry).length } = entry;
+  const { crc = crc32(bytes), unpacked = bytes.length, offset = at } = entry;
   return [
     "PK\x01\x02",
     [uint16(20), uint16(20), uint16(flags), uint16(method), uint32(0), uint32(crc)],

@@ -1,7 +1,20 @@
 import { TorchFile } from "../../../src/checkpoint/torch/torch_file.ts";
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { assertRefused, withFile } from "../refused.ts";
-import { bytesOf, dict, pickleOf, tensor, text, uint32, uint64 } from "./write_pickle.ts";
+import {
+  bytesOf,
+  dict,
+  integer,
+  type Part,
+  pickleOf,
+  storage,
+  tensor,
+  text,
+  tuple,
+  uint32,
+  uint64,
+} from "./write_pickle.ts";
 import { type Entry, uint16, zipOf } from "./write_zip.ts";
 
 const FIXTURES = `${import.meta.dirname}/../../fixtures`;
@@ -23,6 +36,10 @@ Deno.test("TorchFile opens the zip files that these tests damage", async () => {
     zipOf([DATA, PICKLE, order("little")]),
     zipOf([PICKLE, long]),
     zipOf([PICKLE, DATA, empty]),
+    zipOf([PICKLE, { ...DATA, deflated: true }]),
+    zipOf([{ ...PICKLE, deflated: true }, { ...DATA, deflated: true }]),
+    // Directories, and what other systems put beside them.
+    zipOf([{ ...empty, name: "archive/" }, PICKLE, DATA, { ...empty, deflated: true }]),
   ];
   for (const bytes of files) {
     await withFile(bytes, async (path) => {
@@ -52,13 +69,37 @@ const HOSTILE: [name: string, bytes: Uint8Array, reason: RegExp][] = [
     zipOf(["\xff", "\xfe"].map((name) => ({ ...DATA, name }))),
     /two/,
   ],
-  ["a compressed entry", zipOf([PICKLE, { ...DATA, method: 8 }]), /"archive\/data\/0" is compr/],
   [
-    "a bomb",
-    zipOf([{ ...PICKLE, method: 8, unpacked: 2 ** 31 }, DATA]),
-    /"archive\/data.pkl" is c/,
+    "an entry compressed otherwise",
+    zipOf([PICKLE, { ...DATA, method: 12 }]),
+    /"archive\/data\/0" is encrypted, or compressed in a way that torch does not read/,
   ],
-  ["two sizes", zipOf([{ ...PICKLE, unpacked: 2 ** 31 }, DATA]), /compressed or encrypted/],
+  [
+    "an entry that is deflated by its directory alone",
+    zipOf([{ ...PICKLE, method: 8 }, DATA]),
+    /"archive\/data.pkl" has no valid header/,
+  ],
+  [
+    "a pickle of 2 GB",
+    zipOf([{ ...PICKLE, deflated: true, unpacked: 2 ** 31 }, DATA]),
+    /"archive\/data.pkl" has 2147483648 bytes, over 33554432/,
+  ],
+  [
+    "a pickle longer than its bytes can become",
+    zipOf([{ ...PICKLE, deflated: true, unpacked: 1 << 20 }, DATA]),
+    /says that it has 1048576 bytes, more than its \d+ can become/,
+  ],
+  [
+    "a pickle longer than it says",
+    zipOf([{ ...PICKLE, deflated: true, unpacked: PICKLE.bytes.length - 1 }, DATA]),
+    /"archive\/data.pkl" is damaged/,
+  ],
+  [
+    "a deflated pickle with a wrong checksum",
+    zipOf([{ ...PICKLE, deflated: true, crc: 1 }, DATA]),
+    /"archive\/data.pkl" is damaged/,
+  ],
+  ["two sizes", zipOf([{ ...PICKLE, unpacked: 2 ** 31 }, DATA]), /is encrypted, or compressed/],
   ["an encrypted entry", zipOf([PICKLE, { ...DATA, flags: 1 }]), /encrypted/],
   [
     "an entry of 2 GB",
@@ -137,5 +178,38 @@ Deno.test("TorchFile.open() refuses a checkpoint cut short at any byte", async (
   const bytes = await Deno.readFile(`${FIXTURES}/pth/args_protocol2.pth`);
   for (let length = 0; length < bytes.length; length += 7) {
     await assertRefused(bytes.subarray(0, length), TorchFile.open, /no directory|not a file that/);
+  }
+});
+
+Deno.test("TorchFile unpacks a storage within limits, and once for reads that follow each other", async () => {
+  const count = 300_000;
+  const values = Float32Array.from({ length: count }, (_, i) => i % 977);
+  const view = tensor({ storage: storage("0", count), shape: tuple(integer(count)) });
+  const pickle: Entry = { ...PICKLE, bytes: pickleOf(dict([text("weight"), view])) };
+  const data: Entry = { ...DATA, bytes: new Uint8Array(values.buffer), deflated: true };
+  await withFile(zipOf([pickle, data]), async (path) => {
+    using file = await TorchFile.open(path);
+    const parts = await Promise.all([
+      file.readFloat32Range("weight", 0, 100_000),
+      file.readFloat32Range("weight", 100_000, count - 100_000),
+    ]);
+    assert.equal(
+      Buffer.compare(Buffer.concat(parts.map((part) => new Uint8Array(part.buffer))), data.bytes),
+      0,
+    );
+  });
+  const read = async (path: string) => {
+    using file = await TorchFile.open(path);
+    await file.readFloat32("weight");
+  };
+  const huge = 2 ** 28;
+  const wide = tensor({ storage: storage("0", huge), shape: tuple(integer(huge)) });
+  const refused: [pickle: Part, data: Partial<Entry>, reason: RegExp][] = [
+    [view, { crc: 1 }, /"archive\/data\/0" is damaged/],
+    [wide, { unpacked: 4 * huge }, /"archive\/data\/0" has 1073741824 bytes, over 536870912/],
+  ];
+  for (const [view, change, reason] of refused) {
+    const pickle = { ...PICKLE, bytes: pickleOf(dict([text("weight"), view])) };
+    await assertRefused(zipOf([pickle, { ...data, ...change }]), read, reason);
   }
 });
