@@ -284,6 +284,10 @@ async function hearStops(
   let failures = 0;
   while (url !== null && !signal.aborted) {
     const begun = performance.now();
+    if (inHand.size === 0) {
+      await rest(pace.empty, signal);
+      continue;
+    }
     try {
       const ids = await takeStops(url, settings, signal);
       failures = 0;

@@ -426,6 +426,10 @@ Deno.test("what the platform says is to stop stops, and nothing is told of it", 
 Deno.test("what cannot be read of what is to stop is told once, and heard again after", () =>
   withPull(async (platform, jobs, { warnings }) => {
     platform.stop({}, 429);
+    const pings = platform.pings.length;
+    await platform.until(() => platform.pings.length > pings + 2);
+    // While there is nothing to stop, nobody asks.
+    assert.equal(platform.stopsLeft, 1);
     platform.stop("none");
     platform.stop({ jobsToStop: "one" });
     platform.stop(null, 404);
