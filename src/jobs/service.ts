@@ -20,8 +20,8 @@ export interface JobServiceOptions {
   readonly worker: () => WorkerHealth;
 }
 
-/** Milliseconds that one who cancels a job waits for its worker to let go of it. */
-const CANCEL_MS = 3000;
+/** Milliseconds that one who cancels a job waits for its worker to let go of it: RunPod's clients leave after three seconds. */
+const CANCEL_MS = 2000;
 
 /** Jobs of a queue and a store, within limits. */
 export class JobService implements Jobs {

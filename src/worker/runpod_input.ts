@@ -8,17 +8,18 @@ import { serverlessInput, serverlessRequest } from "./serverless_input.ts";
 const LONGEST = 7 * 24 * 3600_000;
 
 export function runpodRequest(jobs: Pick<Jobs, "model" | "limits">) {
-  const ms = z.int().min(1).max(LONGEST).optional();
+  // What may be left out may be null as well: clients that have a field for everything send it so.
+  const ms = z.int().min(1).max(LONGEST).nullish();
   return z.object({
     input: serverlessInput(jobs),
-    webhook: z.url({ protocol: /^https?$/ }).max(2048).optional().describe(
+    webhook: z.url({ protocol: /^https?$/ }).max(2048).nullish().describe(
       "Told when it has ended.",
     ),
     policy: z.object({
       executionTimeout: ms.describe("Milliseconds that it may take once it has begun."),
       ttl: ms.describe("Milliseconds until it has to have ended."),
-      lowPriority: z.boolean().optional().describe("Whether others come first."),
-    }).optional(),
+      lowPriority: z.boolean().nullish().describe("Whether others come first."),
+    }).nullish(),
   });
 }
 
@@ -26,19 +27,19 @@ export type RunpodRequest = z.infer<ReturnType<typeof runpodRequest>>;
 
 /** What is asked for of `jobs`, and how. */
 export function runpodSubmission(
-  { input, webhook, policy = {} }: RunpodRequest,
+  { input, webhook, policy }: RunpodRequest,
   { limits }: Pick<Jobs, "limits">,
 ): { readonly request: JobRequest; readonly options: JobOptions } {
-  const { executionTimeout = Infinity, ttl = Infinity, lowPriority = false } = policy;
+  const { executionTimeout, ttl, lowPriority } = policy ?? {};
   // When a job begins is not known yet: it may wait as long as any may.
-  const left = Math.min(ttl, limits.queueMs + executionTimeout);
+  const left = Math.min(ttl ?? Infinity, limits.queueMs + (executionTimeout ?? Infinity));
   return {
     request: serverlessRequest(input),
     options: {
       origin: "runpod",
       ...lowPriority && { priority: -1 },
       ...left !== Infinity && { deadline: Date.now() + left },
-      ...webhook !== undefined && { webhook: { url: webhook, events: ["completed"] } },
+      ...webhook && { webhook: { url: webhook, events: ["completed"] } },
     },
   };
 }
