@@ -222,7 +222,7 @@ const RunpodHealth = z.object({
   }),
 });
 
-/** This process is one worker; how often jobs were tried again nobody counts. */
+/** This process is one worker. */
 function health({ worker, slots, jobs }: Health): z.infer<typeof RunpodHealth> {
   const ready = worker === "ready";
   const running = slots.busy > 0;
@@ -232,7 +232,7 @@ function health({ worker, slots, jobs }: Health): z.infer<typeof RunpodHealth> {
       failed: jobs.failed,
       inProgress: jobs.running,
       inQueue: jobs.queued,
-      retried: 0,
+      retried: jobs.retried,
     },
     workers: {
       idle: Number(ready && !running),

@@ -76,6 +76,9 @@ export interface ServerOptions {
   readonly maxAttempts: number;
 }
 
+/** The folder of results within that of data. */
+const RESULTS = "results";
+
 /** How often to look for what need not be kept any more. */
 const SWEEP_MS = 60_000;
 
@@ -112,6 +115,7 @@ export class Server {
     using source = await ModelSource.open(engine.model, engine.pipeline);
     const model = { path: source.path, config: source.config, diffusion: source.diffusion };
     await makeFolder(data);
+    if (options.results === undefined) await makeFolder(join(data, RESULTS));
     const queue = parts.use(
       await openQueue(options.queue ?? join(data, "queue.sqlite"), {
         limit: options.queueLimit,
@@ -119,7 +123,7 @@ export class Server {
         maxAttempts: options.maxAttempts,
       }),
     );
-    const store = parts.use(await openStore(options.results ?? join(data, "results")));
+    const store = parts.use(await openStore(options.results ?? join(data, RESULTS)));
     const metrics = new Metrics();
     const worker = !options.worker ? null : new Worker({
       queue,
@@ -249,9 +253,10 @@ function serve(
   }
 }
 
+/** Makes a folder that is its owner's only, where there is none. */
 async function makeFolder(path: string): Promise<void> {
   try {
-    await Deno.mkdir(path, { recursive: true });
+    await Deno.mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw asWriteError(path, error);
   }

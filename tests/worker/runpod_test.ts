@@ -250,7 +250,7 @@ Deno.test("jobs and workers", async () => {
   assert.deepEqual((await get("health")).workers, { ...nobody, initializing: 1 });
   jobs.worker = "ready";
   assert.deepEqual((await get("health")).workers, { ...nobody, idle: 1, ready: 1 });
-  await post("run", STAR);
+  const { id } = await post("run", STAR);
   jobs.begin((await post("run", STAR)).id);
   assert.deepEqual(await get("health"), {
     jobs: { completed: 0, failed: 0, inProgress: 1, inQueue: 1, retried: 0 },
@@ -258,6 +258,9 @@ Deno.test("jobs and workers", async () => {
   });
   jobs.worker = "failed";
   assert.equal((await get("health")).workers.unhealthy, 1);
+  await post(`cancel/${id}`);
+  await post(`retry/${id}`);
+  assert.equal((await get("health")).jobs.retried, 1);
 });
 
 /** An endpoint of RunPod's client, at a server on loopback. */

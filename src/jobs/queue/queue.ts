@@ -88,8 +88,11 @@ export interface Delivery {
 /** What came of a try: done with, well or not; or to be tried again at a time. */
 export type Settlement = "delivered" | "dropped" | { readonly retryAt: number };
 
-/** Jobs by state, of those that are kept. */
-export type Counts = Readonly<Record<Job["state"], number>>;
+/**
+ * Jobs by state, of those that are kept; `retried`: how often any was queued once more, since somebody asked for it or its worker had
+ * died.
+ */
+export type Counts = Readonly<Record<Job["state"] | "retried", number>>;
 
 /**
  * A durable queue. Each job ends exactly once: with the worker that has its newest lease. All that is told to have been done is on

@@ -10,6 +10,7 @@ import {
   type Entry,
   expired,
   fingerprintOf,
+  isRetry,
   lost,
   queued,
   released,
@@ -136,9 +137,10 @@ export class SqliteQueue implements JobQueue {
   }
 
   counts(): Promise<Counts> {
-    return this.#read(() =>
-      Object.fromEntries(JOB_STATES.map((state) => [state, this.#count(state)])) as Counts
-    );
+    return this.#read(() => ({
+      ...Object.fromEntries(JOB_STATES.map((state) => [state, this.#count(state)])),
+      retried: this.#number("SELECT count FROM retried"),
+    } as Counts));
   }
 
   cancel(id: string): Promise<Job | null> {
@@ -340,6 +342,7 @@ export class SqliteQueue implements JobQueue {
       JSON.stringify(after),
       after.job.id,
     );
+    if (isRetry(before, after)) this.#run("UPDATE retried SET count = count + 1");
     for (const event of webhookEvents(before, after)) {
       this.#run(
         "INSERT INTO deliveries (id, event, job, attempts, due) VALUES (?, ?, ?, 0, ?)",

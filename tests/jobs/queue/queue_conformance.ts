@@ -223,7 +223,7 @@ export function testQueue(
   test("counts jobs by state", async (queue, { now }) => {
     assert.deepEqual(
       await queue.counts(),
-      Object.fromEntries(JOB_STATES.map((state) => [state, 0])),
+      Object.fromEntries([...JOB_STATES, "retried"].map((state) => [state, 0])),
     );
     for (const id of ["a", "b", "c", "d", "e"]) {
       await queue.add({ id, request: requestOf(id), createdAt: now() });
@@ -234,8 +234,26 @@ export function testQueue(
     await queue.cancel("e");
     assert.deepEqual(
       await queue.counts(),
-      { queued: 1, running: 1, succeeded: 1, failed: 1, canceled: 1 },
+      { queued: 1, running: 1, succeeded: 1, failed: 1, canceled: 1, retried: 0 },
     );
+  });
+
+  test("counts how often a job is queued once more", async (queue, { now, pass, open }) => {
+    const retried = async () => (await queue.counts()).retried;
+    await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
+    await queue.release((await queue.claim())!, []);
+    assert.equal(await retried(), 0); // Its worker gave it back.
+    await queue.claim();
+    pass(LEASE_OVER);
+    await queue.finish((await queue.claim())!, failure());
+    assert.equal(await retried(), 1); // Its worker had died.
+    await queue.retry("a");
+    await queue.retry("a");
+    assert.equal(await retried(), 2);
+    await queue.cancel("a");
+    await queue.retry("a");
+    await using other = await open();
+    assert.equal((await other.counts()).retried, 3);
   });
 
   test("a worker gets a job, says how far it is, and ends it", async (queue, { now, pass }) => {
@@ -635,7 +653,7 @@ export function testQueue(
       ...{ id: "a", request: requestOf("other"), createdAt: now(), idempotencyKey: "key-a" },
     });
     assert.deepEqual(await queue.counts(), {
-      ...{ queued: 2, running: 1, succeeded: 0, failed: 1, canceled: 0 },
+      ...{ queued: 2, running: 1, succeeded: 0, failed: 1, canceled: 0, retried: 0 },
     });
   });
 
