@@ -3,8 +3,9 @@ import type { DescribedModel } from "../pipeline/built_in.ts";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
 import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
-import { planJob } from "./pictures.ts";
-import { type JobEvent, type JobQueue, NotTaking } from "./queue/queue.ts";
+import { planJob, type PlannedJob } from "./pictures.ts";
+import { type JobEvent, type JobQueue, NotTaking, QueueFull } from "./queue/queue.ts";
+import { asSeconds } from "./queue/retry_after.ts";
 import type { ResultStore, StoredFile } from "./store/store.ts";
 
 /** How the worker of this process is; see {@linkcode Health}. */
@@ -44,15 +45,19 @@ export class JobService implements Jobs {
 
   async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
     if (this.options.worker().worker === "draining") throw new NotTaking();
-    this.#check(request);
+    const plan = this.#check(request);
     const createdAt = Date.now();
-    return await this.options.queue.add({
-      ...options,
-      id: options.id ?? crypto.randomUUID(),
-      request,
-      createdAt,
-      beginBy: createdAt + this.limits.queueMs,
-    });
+    try {
+      return await this.options.queue.add({
+        ...options,
+        id: options.id ?? crypto.randomUUID(),
+        request,
+        createdAt,
+        beginBy: createdAt + this.limits.queueMs,
+      });
+    } catch (error) {
+      throw error instanceof QueueFull && error.isGuess ? this.#better(error, plan) : error;
+    }
   }
 
   get(id: string): Promise<Job | null> {
@@ -147,8 +152,16 @@ export class JobService implements Jobs {
     return { ...this.options.worker(), jobs: await this.options.queue.counts() };
   }
 
+  /** What the queue could only guess, by how long steps took here: as if the jobs that run were like this one. */
+  #better(full: QueueFull, { pictures, steps }: PlannedJob): QueueFull {
+    const { stepMs, slots } = this.options.worker();
+    if (stepMs === null) return full;
+    const rounds = Math.ceil(pictures.length / Math.max(1, slots.all));
+    return new QueueFull(full.limit, asSeconds(stepMs * steps * rounds));
+  }
+
   /** @throws {UsageError} When the model cannot do what is asked for, or it is over a limit. */
-  #check(request: JobRequest): void {
+  #check(request: JobRequest): PlannedJob {
     const { prompts, negative = "", count } = request;
     const { promptLength, pictures, steps, pixels } = this.limits;
     const longest = Math.max(negative.length, ...prompts.map(({ length }) => length));
@@ -177,6 +190,7 @@ export class JobService implements Jobs {
         } is the most that this server makes.`,
       );
     }
+    return planned;
   }
 }
 

@@ -14,8 +14,11 @@ import type {
 export class QueueFull extends MdmError {
   override name = "QueueFull";
 
-  /** @param retryAfter Seconds after which there should be room. */
-  constructor(readonly limit: number, readonly retryAfter: number) {
+  /**
+   * @param retryAfter Seconds after which there should be room.
+   * @param isGuess Whether nothing was measured that these come from.
+   */
+  constructor(readonly limit: number, readonly retryAfter: number, readonly isGuess = false) {
     super(`The queue is full (${limit} jobs): try again in ${retryAfter} seconds.`);
   }
 }

@@ -97,12 +97,10 @@ export class RedisEntries {
     return Number(await this.#redis.get(`${this.#prefix}:retried`));
   }
 
-  /** When the last jobs came to a state that is an end. */
-  async lastEnds(state: JobState, count: number): Promise<number[]> {
-    const scores = await this.#redis.zrevrange(
-      ...[`${this.#prefix}:due:${state}`, 0, count - 1, "WITHSCORES"] as const,
-    );
-    return scores.filter((_, i) => i % 2 === 1).map(Number);
+  /** The last jobs that came to a state that is an end. */
+  async lastEnded(state: JobState, count: number): Promise<Kept[]> {
+    const ids = await this.#redis.zrevrange(`${this.#prefix}:due:${state}`, 0, count - 1);
+    return await Array.fromAsync(this.#readAll(ids));
   }
 
   /** The ids of jobs in a state with which something had to be done before a time; see `dueAt`. */

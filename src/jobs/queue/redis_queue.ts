@@ -30,7 +30,7 @@ import {
   type JobQueue,
   type Lease,
   type NewJob,
-  QueueFull,
+  type QueueFull,
   type Settlement,
   type Wanted,
 } from "./queue.ts";
@@ -46,7 +46,7 @@ import {
 } from "./redis_entries.ts";
 import { RedisLine } from "./redis_line.ts";
 import { DROP_DELIVERY, TAKE_DELIVERIES } from "./redis_scripts.ts";
-import { RECENT, retryAfter } from "./retry_after.ts";
+import { queueFull, RECENT } from "./retry_after.ts";
 
 /** What all keys begin with; the braces keep them together in a cluster. */
 const PREFIX = "{mdm}";
@@ -292,12 +292,10 @@ export class RedisQueue implements JobQueue {
   }
 
   async #full(): Promise<QueueFull> {
-    const ends = await Promise.all([
-      this.#entries.lastEnds("succeeded", RECENT),
-      this.#entries.lastEnds("failed", RECENT),
-    ]);
-    const last = ends.flat().sort((a, b) => b - a).slice(0, RECENT);
-    return new QueueFull(this.#options.limit, retryAfter(last, this.#now()));
+    const running = await Array.fromAsync(this.#entries.newestFirst(["running"]));
+    const ended = await this.#entries.lastEnded("succeeded", RECENT);
+    const entriesOf = (all: readonly Kept[]) => all.map(({ entry }) => entry);
+    return queueFull(this.#options.limit, entriesOf(running), entriesOf(ended), this.#now());
   }
 
   /** Takes from dead workers what they had, ends what has waited too long, and puts into the line what a dead process did not. */

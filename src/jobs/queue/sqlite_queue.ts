@@ -26,12 +26,12 @@ import {
   type JobQueue,
   type Lease,
   type NewJob,
-  QueueFull,
+  type QueueFull,
   type Settlement,
   type Wanted,
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
-import { RECENT, retryAfter } from "./retry_after.ts";
+import { queueFull, RECENT } from "./retry_after.ts";
 import { asFileError, openFile } from "./sqlite_file.ts";
 
 /** How often to look for what other processes have changed. */
@@ -276,11 +276,12 @@ export class SqliteQueue implements JobQueue {
   }
 
   #full(): QueueFull {
-    const ends = this.#statement(
-      `SELECT due FROM jobs WHERE state IN ('succeeded', 'failed') ORDER BY due DESC LIMIT ?`,
-    ).all(RECENT);
-    const seconds = retryAfter(ends.map(({ due }) => Number(due)), this.#now());
-    return new QueueFull(this.#options.limit, seconds);
+    const running = this.#entries("SELECT entry FROM jobs WHERE state = 'running'");
+    const ended = this.#entries(
+      "SELECT entry FROM jobs WHERE state = 'succeeded' ORDER BY due DESC LIMIT ?",
+      RECENT,
+    );
+    return queueFull(this.#options.limit, running, ended, this.#now());
   }
 
   /** Takes from dead workers what they had. */

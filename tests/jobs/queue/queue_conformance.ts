@@ -145,28 +145,35 @@ export function testQueue(
   test("as many wait as may, and the next one hears when to come again", async (queue, fixture) => {
     const { now, pass } = fixture;
     const add = (id: string) => queue.add({ id, request: requestOf(id), createdAt: now() });
-    const retryAfter = async () => {
+    const full = async () => {
       const error = await add("late").then(() => assert.fail("It was kept."), (error) => error);
       assert.ok(error instanceof QueueFull);
       assert.equal(error.limit, 2);
-      return error.retryAfter;
+      return [error.retryAfter, error.isGuess];
     };
     await add("a");
     await add("b");
-    assert.equal(await retryAfter(), 60); // Nothing has ended yet.
+    assert.deepEqual(await full(), [15, true]); // Nothing is known yet.
     await add("a"); // It is known.
-    for (const id of ["c", "d", "e"]) {
-      const lease = (await queue.claim())!;
-      await add(id);
-      pass(10_000);
-      await queue.finish(lease, done());
-    }
-    // Three have ended 0, 10 and 20 seconds ago.
-    assert.equal(await retryAfter(), 7);
-    pass(30_000);
-    assert.equal(await retryAfter(), 17);
+    const first = (await queue.claim())!;
+    await add("c");
+    assert.deepEqual(await full(), [15, true]);
+    const progress = { step: 1, steps: 3, etaMs: 4200, previews: [] };
+    await queue.heartbeat(first, { progress, files: [] });
+    assert.deepEqual(await full(), [5, false]); // By its own steps.
+    pass(6000);
+    await queue.finish(first, done());
+    assert.deepEqual(await full(), [6, false]); // As long as that one took.
+    const second = (await queue.claim())!;
+    await add("d");
+    pass(2000);
+    assert.deepEqual(await full(), [4, false]);
+    pass(8000);
+    assert.deepEqual(await full(), [1, false]);
+    await queue.finish(second, done());
+    assert.deepEqual(await full(), [8, false]); // The middle of 6 and 10 seconds.
     pass(3600_000);
-    assert.equal(await retryAfter(), 60);
+    assert.deepEqual(await full(), [15, true]);
     assert.equal(await queue.get("late"), null);
   }, { limit: 2 });
 
