@@ -160,6 +160,7 @@ export class Server {
         allow: options.allowHosts,
         bodyOf: webhookBody(service, { publicUrl, sign: (path) => addresses.sign(path) }),
         warn: console.error,
+        onTry: (result) => metrics.delivery(result),
       }),
     );
     const unlisten = queue.listen(({ job }) => job.webhook !== null && courier.wake());

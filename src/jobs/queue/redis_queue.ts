@@ -23,16 +23,16 @@ import {
 } from "./entry.ts";
 import { isEnded, type Job, JOB_STATES, type JobOutcome } from "../job.ts";
 import { type Listener, Listeners } from "./listeners.ts";
-import {
-  type Counts,
-  type Delivery,
-  type Heartbeat,
-  type JobQueue,
-  type Lease,
-  type NewJob,
-  type QueueFull,
-  type Settlement,
-  type Wanted,
+import type {
+  Counts,
+  Delivery,
+  Heartbeat,
+  JobQueue,
+  Lease,
+  NewJob,
+  QueueFull,
+  Settlement,
+  Wanted,
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
 import { hearChanges } from "./redis_changes.ts";
