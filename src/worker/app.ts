@@ -7,6 +7,7 @@ import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId, type RequestIdVariables } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import type { Jobs } from "../jobs/jobs.ts";
+import { withoutQueries } from "../without_queries.ts";
 import { tokenCheck } from "./auth.ts";
 import { errorsByOwner } from "./errors_by_owner.ts";
 import type { FrontEnd } from "./front_end.ts";
@@ -133,7 +134,9 @@ function logs(
     // As it was sent: what hono decodes may have line breaks in it.
     const request = `${c.req.method} ${new URL(c.req.url).pathname}`;
     if (c.error !== undefined && isDefect(c.error) && !c.req.raw.signal.aborted) {
-      logDefect(`${request} failed (request ${c.get("requestId")}): ${c.error.stack}`);
+      logDefect(
+        `${request} failed (request ${c.get("requestId")}): ${withoutQueries(`${c.error.stack}`)}`,
+      );
     }
     logRequest?.(`${request} ${c.res.status} ${Math.round(performance.now() - start)} ms`);
   };

@@ -1,6 +1,7 @@
 /** What RunPod's platform and a worker in its container say to each other, as RunPod's own worker does. */
 import { setTimeout as pause } from "node:timers/promises";
 import { MdmError, UsageError } from "../errors.ts";
+import { withoutQueries } from "../without_queries.ts";
 import { readStops, readTasks, type TakenTasks } from "./runpod_answers.ts";
 
 /** What a container on RunPod is told by its environment. */
@@ -65,7 +66,7 @@ export function runpodSettings(
   const address = (name: typeof RUNPOD_VARIABLES[number], variable: string) => {
     const value = read(name)?.replaceAll(variable, worker);
     if (value === undefined || /^https?:/.test(value) && URL.canParse(value)) return value ?? null;
-    throw new UsageError(`${name} must be an address, not "${value}".`);
+    throw new UsageError(`${name} must be an address, not "${withoutQueries(value)}".`);
   };
   const outputUrl = address("RUNPOD_WEBHOOK_POST_OUTPUT", "$RUNPOD_POD_ID");
   if (outputUrl === null) {

@@ -3,6 +3,7 @@ import { MdmError, UsageError } from "../errors.ts";
 import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { QueueFull } from "../jobs/queue/queue.ts";
+import { reasonOf } from "../without_queries.ts";
 import { JOB_ID } from "./find_job.ts";
 import { asHttpError, invalid } from "./http_error.ts";
 import type { RunpodTask } from "./runpod_answers.ts";
@@ -140,7 +141,7 @@ async function takeUntilStopped(
       if (tasks.length === 0) await rest(pace.empty - (performance.now() - begun), signal);
     } catch (error) {
       if (signal.aborted) return;
-      warn(`Cannot take jobs from RunPod: ${sentence(error)}`);
+      warn(`Cannot take jobs from RunPod: ${reasonOf(error)}`);
       await rest(Math.min(pace.failure * 2 ** failures++, pace.longest), signal);
     }
   }
@@ -170,14 +171,14 @@ async function work(
   const { over, warn } = options;
   const signal = AbortSignal.any([over, stop]);
   const report = await outcome(task, jobs, options, signal).catch((error): RunpodReport => {
-    if (!(error instanceof MdmError)) warn(`${nameOf(task)} failed: ${sentence(error)}`);
+    if (!(error instanceof MdmError)) warn(`${nameOf(task)} failed: ${reasonOf(error)}`);
     return { error: asHttpError(error).message };
   });
   if (report !== null && !signal.aborted) await tellEnd(task, report, options, signal);
   // Of one that was to stop nothing is told, as RunPod's worker does.
   if (stop.aborted && JOB_ID.test(task.id)) {
     await jobs.cancel(task.id).catch((error) => {
-      warn(`${nameOf(task)} cannot be stopped: ${sentence(error)}`);
+      warn(`${nameOf(task)} cannot be stopped: ${reasonOf(error)}`);
     });
   }
 }
@@ -300,7 +301,7 @@ async function hearStops(
     } catch (error) {
       if (signal.aborted) return;
       // Once is enough: a platform that has no such channel says so every time.
-      if (failures === 0) warn(`Cannot hear from RunPod which jobs to stop: ${sentence(error)}`);
+      if (failures === 0) warn(`Cannot hear from RunPod which jobs to stop: ${reasonOf(error)}`);
       await rest(Math.min(pace.failure * 2 ** failures++, pace.longest), signal);
     }
   }
@@ -314,7 +315,7 @@ async function pingUntil(
   if (settings.pingUrl === null) return;
   while (!signal.aborted) {
     await ping(settings, [...inHand.keys()], signal).catch((error) => {
-      if (!signal.aborted) warn(`Cannot ping RunPod: ${sentence(error)}`);
+      if (!signal.aborted) warn(`Cannot ping RunPod: ${reasonOf(error)}`);
     });
     await rest(settings.pingMs, signal);
   }
@@ -323,8 +324,4 @@ async function pingUntil(
 /** How a job is called in warnings: its id is the platform's, and may be anything. */
 function nameOf({ id }: RunpodTask): string {
   return `Job ${JOB_ID.test(id) ? id : JSON.stringify(id.slice(0, 128))} of RunPod`;
-}
-
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -26,6 +26,7 @@ import { runpod } from "./runpod.ts";
 import type { RunpodSettings } from "./runpod_platform.ts";
 import { pullRunpodJobs } from "./runpod_pull.ts";
 import { type SignedAddresses, signedAddresses } from "./signed_address.ts";
+import { keepQueriesOutOfSpans } from "./telemetry.ts";
 import { webhookBody } from "./webhook_body.ts";
 
 /** Where and how HTTP is spoken. */
@@ -111,6 +112,7 @@ export class Server {
    */
   static async start(options: ServerOptions, events: ServerEvents = {}): Promise<Server> {
     const { engine, limits, data, leaseMs } = options;
+    keepQueriesOutOfSpans();
     await using parts = new AsyncDisposableStack();
     using source = await ModelSource.open(engine.model, engine.pipeline);
     const model = { path: source.path, config: source.config, diffusion: source.diffusion };

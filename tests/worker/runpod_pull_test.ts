@@ -479,6 +479,25 @@ Deno.test("told that time is over, it leaves what it has to be given to another 
     assert.equal((await jobs.get("one"))!.state, "running");
   }));
 
+Deno.test("a platform that is not there is told of without the keys in its address", async () => {
+  const platform = new Platform();
+  const variables = platform.env();
+  await platform[Symbol.asyncDispose]();
+  const stop = new AbortController();
+  const warning = Promise.withResolvers<string>();
+  const done = pullRunpodJobs(new FakeJobs(), {
+    settings: runpodSettings((name) => variables[name])!,
+    signal: stop.signal,
+    over: stop.signal,
+    warn: warning.resolve,
+  });
+  const said = await warning.promise;
+  assert.match(said, /^Cannot (take jobs from|ping) RunPod: .*http:/);
+  assert.doesNotMatch(said, /gpu|\?/);
+  stop.abort();
+  await done;
+});
+
 Deno.test("an environment that is not RunPod's, or that cannot be used", () => {
   const read = (env: Record<string, string>) => runpodSettings((name) => env[name]);
   assert.equal(read({}), null);
@@ -497,6 +516,10 @@ Deno.test("an environment that is not RunPod's, or that cannot be used", () => {
   fails(
     { ...output, RUNPOD_WEBHOOK_GET_JOB: "file:///x" },
     `RUNPOD_WEBHOOK_GET_JOB must be an address, not "file:///x".`,
+  );
+  fails(
+    { ...output, RUNPOD_WEBHOOK_GET_JOB: "ws://a/b?key=c" },
+    `RUNPOD_WEBHOOK_GET_JOB must be an address, not "ws://a/b".`,
   );
   fails(
     { ...job, ...output, RUNPOD_PING_INTERVAL: "soon" },

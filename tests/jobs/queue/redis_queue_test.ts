@@ -4,7 +4,7 @@ import { Queue, Worker } from "bullmq";
 import { MdmError } from "../../../src/errors.ts";
 import { canceled, queued } from "../../../src/jobs/queue/entry.ts";
 import type { Delivery, NewJob } from "../../../src/jobs/queue/queue.ts";
-import { connect } from "../../../src/jobs/queue/redis_connection.ts";
+import { asRedisError, connect } from "../../../src/jobs/queue/redis_connection.ts";
 import { RedisEntries } from "../../../src/jobs/queue/redis_entries.ts";
 import { RedisQueue } from "../../../src/jobs/queue/redis_queue.ts";
 import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "./queue_conformance.ts";
@@ -208,6 +208,18 @@ Deno.test("a server that does not answer, or wants something else, is said to be
     "right",
   );
 });
+
+Deno.test("what Redis says of a command is told without what was in it", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    const error = await redis.call("AUTH", "user", "password").catch((error) => error);
+    assert.match(Deno.inspect(error), /password/);
+    assert.doesNotMatch(Deno.inspect(asRedisError(url, error)), /password'|"password"/);
+    const odd = await redis.call("GET").catch((error) => error);
+    assert.equal(asRedisError(url, odd), odd);
+    assert.ok(odd instanceof Error && !("command" in odd));
+    redis.disconnect();
+  }));
 
 Deno.test("a server with TLS is used where its certificate is trusted", async () => {
   const folder = await Deno.makeTempDir();
