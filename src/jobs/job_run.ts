@@ -8,6 +8,7 @@ import {
 } from "./checkpoint.ts";
 import type { PictureEnd, PictureNews } from "./engine/engine.ts";
 import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
+import { etaMs, type JobPace } from "./eta.ts";
 import { DEADLINE_PASSED, jobError, JobFailed } from "./job_error.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import type { Moderator } from "./outgoing/moderation.ts";
@@ -23,6 +24,8 @@ import type { ResultStore } from "./store/store.ts";
 
 /** What makes pictures: an `Engine`. */
 export interface PictureMaker {
+  /** Milliseconds that a step took of late; null: none was made. */
+  readonly stepMs: number | null;
   make(
     task: Omit<PictureTask, "id">,
     options: { readonly signal: AbortSignal; readonly onNews: (news: PictureNews) => void },
@@ -72,6 +75,7 @@ export class JobRun {
   #pictures: PictureState[] = [];
   /** Of each picture. */
   #steps = 0;
+  #firstSteps: JobPace["first"] = null;
   #notedAt = 0;
   #heardAt = Date.now();
   /** Files that are kept, one after the other. */
@@ -176,6 +180,7 @@ export class JobRun {
       picture.beganAt = Date.now();
     }
     picture.step = news.step;
+    if (this.#stepsHere > 0) this.#firstSteps ??= { at: Date.now(), done: this.#stepsHere };
     if (Date.now() - this.#notedAt >= NOTE_MS) this.#tellSoon();
   }
 
@@ -317,19 +322,24 @@ export class JobRun {
   }
 
   get #progress(): JobProgress {
-    const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
     const step = sum(this.#pictures.map((picture) => picture.step));
     const steps = this.#steps * this.#pictures.length;
-    const began = this.#begunAt;
-    const here = step - sum(this.#pictures.map(({ first }) => first));
-    return {
-      step,
-      steps,
-      etaMs: began === null || here === 0
-        ? null
-        : Math.round((Date.now() - began) / here * (steps - step)),
-      previews: [...this.#previews.values()],
+    const pace: JobPace = {
+      beganAt: this.#begunAt,
+      done: this.#stepsHere,
+      left: steps - step,
+      first: this.#firstSteps,
+      together:
+        this.#pictures.filter(({ beganAt, timings }) => beganAt !== null && timings === null)
+          .length,
+      stepMs: this.options.maker.stepMs,
     };
+    return { step, steps, etaMs: etaMs(pace, Date.now()), previews: [...this.#previews.values()] };
+  }
+
+  /** Steps of all pictures that were made here. */
+  get #stepsHere(): number {
+    return sum(this.#pictures.map(({ first, step }) => step - first));
   }
 
   /** When the first picture got a slot. */
@@ -375,14 +385,13 @@ export class JobRun {
     const began = this.#begunAt;
     if (began === null) return null;
     const parts = this.#pictures.flatMap(({ timings }) => timings ?? []);
-    const sum = (part: keyof PictureTimings) =>
-      parts.reduce((all, timings) => all + timings[part], 0);
+    const total = (part: keyof PictureTimings) => sum(parts.map((timings) => timings[part]));
     return {
       queueMs: began - this.job.createdAt,
-      textMs: sum("textMs"),
+      textMs: total("textMs"),
       stepsMs: Date.now() - began,
-      encodeMs: sum("encodeMs"),
-      gpuSeconds: sum("gpuMs") / 1000,
+      encodeMs: total("encodeMs"),
+      gpuSeconds: total("gpuMs") / 1000,
     };
   }
 
@@ -413,6 +422,10 @@ export class JobRun {
     }
     return timers;
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
 }
 
 const NOTHING: PictureTimings = { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 };

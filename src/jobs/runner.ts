@@ -34,7 +34,13 @@ export class Runner {
       this.#isSaving
         ? { kind: "saved", id: "", saved: task.saved ?? null }
         : await maker.make(task, ways);
-    this.#runOptions = { ...options, maker: { make } };
+    const own: PictureMaker = {
+      make,
+      get stepMs() {
+        return maker.stepMs;
+      },
+    };
+    this.#runOptions = { ...options, maker: own };
     // A job that waits, or a picture that has left its slot.
     this.#unlisten = queue.listen(({ change, job }) =>
       (job.state === "queued" || change === "file") && this.wake()

@@ -9,8 +9,9 @@ import {
 } from "./job.ts";
 import type { Health, JobFilter, Jobs, Limits, ModelCard, ModelVersion } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
-import { planJob } from "./pictures.ts";
-import { type JobEvent, type JobQueue, NotTaking } from "./queue/queue.ts";
+import { planJob, type PlannedJob } from "./pictures.ts";
+import { type JobEvent, type JobQueue, NotTaking, QueueFull } from "./queue/queue.ts";
+import { asSeconds } from "./queue/retry_after.ts";
 import type { ResultStore, StoredFile } from "./store/store.ts";
 
 /** How the worker of this process is; see {@linkcode Health}. */
@@ -29,8 +30,8 @@ export interface JobServiceOptions {
   readonly worker: () => WorkerHealth;
 }
 
-/** Milliseconds that one who cancels a job waits for its worker to let go of it. */
-const CANCEL_MS = 3000;
+/** Milliseconds that one who cancels a job waits for its worker to let go of it: RunPod's clients leave after three seconds. */
+const CANCEL_MS = 2000;
 
 /** Jobs of a queue and a store, within limits. */
 export class JobService implements Jobs {
@@ -62,15 +63,19 @@ export class JobService implements Jobs {
   async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
     if (this.options.worker().worker === "draining") throw new NotTaking();
     const request = { ...this.defaults, ...asked };
-    this.#check(request);
+    const plan = this.#check(request);
     const createdAt = Date.now();
-    return await this.options.queue.add({
-      ...options,
-      id: options.id ?? crypto.randomUUID(),
-      request,
-      createdAt,
-      beginBy: createdAt + this.limits.queueMs,
-    });
+    try {
+      return await this.options.queue.add({
+        ...options,
+        id: options.id ?? crypto.randomUUID(),
+        request,
+        createdAt,
+        beginBy: createdAt + this.limits.queueMs,
+      });
+    } catch (error) {
+      throw error instanceof QueueFull && error.isGuess ? this.#better(error, plan) : error;
+    }
   }
 
   get(id: string): Promise<Job | null> {
@@ -165,8 +170,16 @@ export class JobService implements Jobs {
     return { ...this.options.worker(), jobs: await this.options.queue.counts() };
   }
 
+  /** What the queue could only guess, by how long steps took here: as if the jobs that run were like this one. */
+  #better(full: QueueFull, { pictures, steps }: PlannedJob): QueueFull {
+    const { stepMs, slots } = this.options.worker();
+    if (stepMs === null) return full;
+    const rounds = Math.ceil(pictures.length / Math.max(1, slots.all));
+    return new QueueFull(full.limit, asSeconds(stepMs * steps * rounds));
+  }
+
   /** @throws {UsageError} When the model cannot do what is asked for, or it is over a limit. */
-  #check(request: JobRequest): void {
+  #check(request: JobRequest): PlannedJob {
     const { prompts, negative = "", count } = request;
     const { promptLength, pictures, steps, pixels } = this.limits;
     const longest = Math.max(negative.length, ...prompts.map(({ length }) => length));
@@ -195,6 +208,7 @@ export class JobService implements Jobs {
         } is the most that this server makes.`,
       );
     }
+    return planned;
   }
 }
 

@@ -30,6 +30,7 @@ export class Worker {
       if (news.kind === "step") this.#remember(news.ms);
       options.onNews?.(news);
     };
+    const stepMs = () => this.#stepMs;
     this.#runner = new Runner({
       ...options,
       maker: {
@@ -37,6 +38,9 @@ export class Worker {
         save: () => engine.save(),
         get slots() {
           return engine.state.kind === "ready" ? engine.state.slots : 0;
+        },
+        get stepMs() {
+          return stepMs();
         },
       },
     });
@@ -52,7 +56,7 @@ export class Worker {
       worker: this.#isDraining || state.kind === "closed" ? "draining" : state.kind,
       reason: "reason" in state ? state.reason : null,
       slots: { all: this.options.engine.slots, busy },
-      stepMs: this.#steps.length === 0 ? null : median(this.#steps),
+      stepMs: this.#stepMs,
     };
   }
 
@@ -61,6 +65,10 @@ export class Worker {
     this.#isDraining = true;
     await this.#runner.drain(graceMs);
     await this.#engine[Symbol.asyncDispose]();
+  }
+
+  get #stepMs(): number | null {
+    return this.#steps.length === 0 ? null : median(this.#steps);
   }
 
   #remember(ms: number): void {

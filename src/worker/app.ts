@@ -8,6 +8,7 @@ import { matchedRoutes } from "hono/route";
 import { requestId, type RequestIdVariables } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import type { Jobs } from "../jobs/jobs.ts";
+import { withoutQueries } from "../without_queries.ts";
 import { tokenCheck } from "./auth.ts";
 import { errorsByOwner } from "./errors_by_owner.ts";
 import type { FrontEnd } from "./front_end.ts";
@@ -145,7 +146,9 @@ function logs(
     await next();
     const request = `${c.req.method} ${loggedPath(c.req.path)}`;
     if (c.error !== undefined && isDefect(c.error) && !c.req.raw.signal.aborted) {
-      logDefect(`${request} failed (request ${c.get("requestId")}): ${c.error.stack}`);
+      logDefect(
+        `${request} failed (request ${c.get("requestId")}): ${withoutQueries(`${c.error.stack}`)}`,
+      );
     }
     logRequest?.(`${request} ${c.res.status} ${Math.round(performance.now() - start)} ms`);
   };

@@ -120,7 +120,7 @@ export class Metrics {
     this.#deliveries.inc({ result });
   }
 
-  /** A part of the start ("weights", "compile") took so many milliseconds. */
+  /** A part of the start ("device", "weights") took so many milliseconds. */
   coldStart(part: string, ms: number): void {
     this.#coldStart.set({ part }, ms / 1000);
   }

@@ -1,8 +1,9 @@
 /**
- * The HTTP API of RunPod's serverless endpoints. RunPod takes any input and tells later that the worker refused it, and its client
- * throws at every status but 200: so a wrong request and a job that is not there are answered as a job that failed.
+ * The HTTP API of RunPod's serverless endpoints. What is wrong in a request is an error 400 with a sentence, which all of RunPod's
+ * clients throw; a job that is not there is one that failed, for those that stream it go on asking otherwise.
  */
 import { createRoute, z } from "@hono/zod-openapi";
+import type { Job } from "../jobs/job.ts";
 import type { Health } from "../jobs/jobs.ts";
 import { JOB_ID } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
@@ -22,26 +23,30 @@ import { RunpodStreams } from "./runpod_stream.ts";
 /** Milliseconds that a synchronous request waits unless it says. */
 const DEFAULT_WAIT = 90_000;
 
-/** Milliseconds that a request for a stream waits for something new. */
-const STREAM_WAIT = 10_000;
+/** Milliseconds that a request for a stream waits for something new: RunPod's client for Python leaves after ten seconds. */
+const STREAM_WAIT = 5000;
+
+const WAIT = "Give the milliseconds to wait: a number from 0 on.";
 
 export const runpod: FrontEnd = ({ jobs }) => {
   const app = newFrontEnd();
   app.onError((error, c) => {
     const { status, message, headers } = asHttpError(error);
-    const wrong = status === 400 || status === 415 || status === 422;
-    return wrong
-      ? c.json({ status: "FAILED", error: message }, 200)
-      : c.json({ error: message }, status, headers);
+    const isWrong = status === 415 || status === 422;
+    return c.json({ error: message }, isWrong ? 400 : status, headers);
   });
 
   const body = { ...json(runpodRequest(jobs), "What to make"), required: true };
   const endpoint = z.object({ endpoint: z.string() });
   const byId = endpoint.extend({ id: z.string() });
   const query = z.object({
-    wait: z.coerce.number().min(0).optional().describe("Milliseconds to wait for its end."),
+    wait: z.coerce.number({ error: WAIT }).min(0, WAIT).optional().describe(
+      "Milliseconds to wait for its end.",
+    ),
   });
-  const job = { 200: json(z.union([RunpodJob, Refusal]), "The job") };
+  const job = { 200: json(RunpodJob, "The job") };
+  const full = { 429: json(Refusal, "The queue is full: `Retry-After` says when to try again") };
+  const refused = { 400: json(Refusal, "Something asked for cannot be") };
   const held = (wait = DEFAULT_WAIT) => Math.min(wait, jobs.limits.waitMs);
   const streams = new RunpodStreams(jobs);
   /** What cannot be an id never reaches the queue. */
@@ -54,7 +59,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
       method: "post",
       path: "/v2/{endpoint}/run",
       request: { params: endpoint, body },
-      responses: job,
+      responses: { ...job, ...refused, ...full },
     }),
     async (c) => {
       const { request, options } = runpodSubmission(c.req.valid("json"), jobs);
@@ -68,7 +73,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
       method: "post",
       path: "/v2/{endpoint}/runsync",
       request: { params: endpoint, query, body },
-      responses: job,
+      responses: { ...job, ...refused, ...full },
     }),
     async (c) => {
       const { request, options } = runpodSubmission(c.req.valid("json"), jobs);
@@ -102,7 +107,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
         method,
         path: "/v2/{endpoint}/status-sync/{id}",
         request: { params: byId, query },
-        responses: job,
+        responses: { ...job, ...refused },
       }),
       async (c) => {
         const { id } = c.req.valid("param");
@@ -127,7 +132,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
           (id) => streams.next(id, held(STREAM_WAIT), c.req.raw.signal),
         );
         if (next === null) return c.json({ ...missing(id), stream: [] }, 200);
-        return c.json({ id, status: runpodState(next.job), stream: [...next.chunks] }, 200);
+        return c.json({ id, ...streamEnd(next.job), stream: [...next.chunks] }, 200);
       },
     );
   }
@@ -187,8 +192,8 @@ export const runpod: FrontEnd = ({ jobs }) => {
   return app;
 };
 
-/** What a wrong request gets: no job was made. */
-const Refusal = z.object({ status: z.literal("FAILED"), error: z.string() });
+/** What a request gets that cannot be: no job was made. */
+const Refusal = z.object({ error: z.string() });
 
 const Stream = z.object({
   id: z.string(),
@@ -217,7 +222,7 @@ const RunpodHealth = z.object({
   }),
 });
 
-/** This process is one worker; how often jobs were tried again nobody counts. */
+/** This process is one worker. */
 function health({ worker, slots, jobs }: Health): z.infer<typeof RunpodHealth> {
   const ready = worker === "ready";
   const running = slots.busy > 0;
@@ -227,7 +232,7 @@ function health({ worker, slots, jobs }: Health): z.infer<typeof RunpodHealth> {
       failed: jobs.failed,
       inProgress: jobs.running,
       inQueue: jobs.queued,
-      retried: 0,
+      retried: jobs.retried,
     },
     workers: {
       idle: Number(ready && !running),
@@ -238,6 +243,12 @@ function health({ worker, slots, jobs }: Health): z.infer<typeof RunpodHealth> {
       unhealthy: Number(worker === "failed"),
     },
   };
+}
+
+/** RunPod's client for Python would ask for ever for what is new in a job that is CANCELLED. */
+function streamEnd(job: Job): Pick<RunpodJob, "status" | "error"> {
+  const status = runpodState(job);
+  return status === "CANCELLED" ? { status: "FAILED", error: "The job was canceled." } : { status };
 }
 
 function missing(id: string): RunpodJob {

@@ -1,7 +1,8 @@
 /** What RunPod's platform and a worker in its container say to each other, as RunPod's own worker does. */
 import { setTimeout as pause } from "node:timers/promises";
-import { z } from "zod";
 import { MdmError, UsageError } from "../errors.ts";
+import { withoutQueries } from "../without_queries.ts";
+import { readStops, readTasks, type TakenTasks } from "./runpod_answers.ts";
 
 /** What a container on RunPod is told by its environment. */
 export interface RunpodSettings {
@@ -28,12 +29,6 @@ export const RUNPOD_VARIABLES = [
   "RUNPOD_POD_ID",
 ] as const;
 
-/** One job as the platform gives it. */
-export interface RunpodTask {
-  readonly id: string;
-  readonly input?: unknown;
-}
-
 /** What is told of a job: its output or why there is none, or how far it is. */
 export type RunpodReport =
   | { readonly output: unknown }
@@ -42,12 +37,18 @@ export type RunpodReport =
 
 const DEFAULT_PING_MS = 10_000;
 
-/** Milliseconds that the platform holds a request for jobs at most. */
+/** Milliseconds that the platform holds a request for jobs, or for what is to stop, at most. */
 const TAKE_TIMEOUT = 90_000;
 const POST_TIMEOUT = 60_000;
 
 /** Bytes of what the platform gives at once. */
-const MAX_TASKS = 32 << 20;
+const MOST_BYTES = 32 << 20;
+
+/** Bytes of a report from which on a connection that ends without an answer may mean that it was too many. */
+const LARGE = 1 << 20;
+
+/** What the address where jobs are taken has in it, instead of which others have another word. */
+const TAKE = "/job-take/";
 
 /** Tries of a result. */
 const ATTEMPTS = 3;
@@ -65,7 +66,7 @@ export function runpodSettings(
   const address = (name: typeof RUNPOD_VARIABLES[number], variable: string) => {
     const value = read(name)?.replaceAll(variable, worker);
     if (value === undefined || /^https?:/.test(value) && URL.canParse(value)) return value ?? null;
-    throw new UsageError(`${name} must be an address, not "${value}".`);
+    throw new UsageError(`${name} must be an address, not "${withoutQueries(value)}".`);
   };
   const outputUrl = address("RUNPOD_WEBHOOK_POST_OUTPUT", "$RUNPOD_POD_ID");
   if (outputUrl === null) {
@@ -95,27 +96,41 @@ export async function takeTasks(
   { jobUrl, key }: RunpodSettings,
   { count, busy }: { readonly count: number; readonly busy: boolean },
   signal: AbortSignal,
-): Promise<readonly RunpodTask[] | "later"> {
+): Promise<TakenTasks | "later"> {
   const url = new URL(jobUrl);
-  if (count > 1 && url.pathname.includes("/job-take/")) {
-    url.pathname = url.pathname.replace("/job-take/", "/job-take-batch/");
+  if (count > 1 && url.pathname.includes(TAKE)) {
+    url.pathname = url.pathname.replace(TAKE, "/job-take-batch/");
     url.searchParams.append("batch_size", String(count));
   }
   url.searchParams.append("job_in_progress", busy ? "1" : "0");
   const response = await request(url, { key, signal, timeout: TAKE_TIMEOUT });
-  if (!response.ok || response.status === 204) {
-    await response.body?.cancel();
-    // 400: the platform is about to stop this container.
-    if (response.status === 204 || response.status === 400) return [];
-    if (response.status === 429) return "later";
-    throw new MdmError(`RunPod answered ${response.status} when it was asked for jobs.`);
-  }
-  const size = Number(response.headers.get("content-length"));
-  if (size > MAX_TASKS) {
-    await response.body?.cancel();
-    throw new MdmError(`RunPod sent jobs of ${size} bytes, over ${MAX_TASKS}.`);
-  }
-  return tasks(await response.text());
+  // 400: the platform is about to stop this container.
+  const text = await answerOf(response, "jobs", [204, 400]);
+  return text === "later" ? "later" : readTasks(text);
+}
+
+/** Where the platform says which jobs are to stop: beside where it gives them. Null: it does not. */
+export function stopUrl({ jobUrl }: RunpodSettings): URL | null {
+  if (!jobUrl.pathname.includes(TAKE)) return null;
+  const url = new URL(jobUrl);
+  url.pathname = url.pathname.replace(TAKE, "/job-stop/");
+  return url;
+}
+
+/**
+ * Asks which jobs are to stop, since somebody canceled them or their time is over; the platform may hold the request until there is
+ * one.
+ *
+ * @returns Their ids; "later" where it was asked too often.
+ */
+export async function takeStops(
+  url: URL,
+  { key }: RunpodSettings,
+  signal: AbortSignal,
+): Promise<readonly string[] | "later"> {
+  const response = await request(url, { key, signal, timeout: TAKE_TIMEOUT });
+  const text = await answerOf(response, "jobs to stop", [204]);
+  return text === "later" ? "later" : readStops(text);
 }
 
 /** How something is told of a job. */
@@ -127,25 +142,27 @@ interface PostOptions {
   readonly signal: AbortSignal;
 }
 
-/** Tells how a job goes or ended, in three tries; false where that was not heard. */
+/** What came of telling: the platform will not have it, or nobody knows whether it has. */
+export type Told = "heard" | "refused" | "unheard";
+
+/** Tells how a job goes or ended, in three tries. */
 export async function postReport(
   { outputUrl, key }: RunpodSettings,
   id: string,
   report: RunpodReport,
   options: PostOptions,
-): Promise<boolean> {
+): Promise<Told> {
   return await post(outputUrl, id, report, { ...options, key });
 }
 
-/** Gives a part of a job's output, where the platform wants it; false where that was not heard. */
+/** Gives a part of a job's output, where the platform wants it. */
 export async function postChunk(
   { streamUrl, key }: RunpodSettings,
   id: string,
   chunk: { readonly output: unknown },
   options: Omit<PostOptions, "streamed">,
-): Promise<boolean> {
-  return streamUrl === null ||
-    await post(streamUrl, id, chunk, { ...options, key, streamed: false });
+): Promise<void> {
+  if (streamUrl !== null) await post(streamUrl, id, chunk, { ...options, key, streamed: false });
 }
 
 /** Says that this worker is alive and what it has in hand. */
@@ -167,22 +184,51 @@ async function post(
   id: string,
   content: RunpodReport,
   { key, streamed, retryMs, signal }: PostOptions & { readonly key: string },
-): Promise<boolean> {
-  const url = new URL(template.replaceAll("$ID", encodeURIComponent(id)));
+): Promise<Told> {
+  const name = encodeURIComponent(id);
+  const url = new URL(template.replaceAll("$ID", name));
   url.searchParams.append("isStream", String(streamed));
   const body = JSON.stringify(content);
   // The type that RunPod's worker says, though it is JSON.
-  const headers = { "Content-Type": "application/x-www-form-urlencoded", "X-Request-ID": id };
+  const headers = { "Content-Type": "application/x-www-form-urlencoded", "X-Request-ID": name };
+  let answered = false;
   for (let attempt = 1; attempt <= ATTEMPTS && !signal.aborted; attempt++) {
     const response = await request(url, { key, signal, timeout: POST_TIMEOUT, headers, body })
       .catch(() => null);
     await response?.body?.cancel();
-    if (response?.ok) return true;
-    const again = response === null || response.status >= 500 || response.status === 429;
-    if (!again) return false;
+    if (response?.ok) return "heard";
+    if (response !== null && !isPassing(response.status)) return "refused";
+    answered ||= response !== null;
     if (attempt < ATTEMPTS) await rest(attempt * retryMs, signal);
   }
-  return false;
+  return answered || signal.aborted || body.length < LARGE ? "unheard" : "refused";
+}
+
+/** Whether the same request may get another answer later. */
+function isPassing(status: number): boolean {
+  return status >= 500 || status === 429 || status === 408;
+}
+
+/** The text of an answer; "" where its status means that there is nothing, "later" where it was asked too often. */
+async function answerOf(
+  { ok, status, body }: Response,
+  what: string,
+  nothing: readonly number[],
+): Promise<string | "later"> {
+  if (!ok || nothing.includes(status)) {
+    await body?.cancel();
+    if (nothing.includes(status)) return "";
+    if (status === 429) return "later";
+    throw new MdmError(`RunPod answered ${status} when it was asked for ${what}.`);
+  }
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const part of body ?? []) {
+    size += part.length;
+    if (size > MOST_BYTES) throw new MdmError(`RunPod sent ${what} of over ${MOST_BYTES} bytes.`);
+    parts.push(part);
+  }
+  return await new Blob(parts).text();
 }
 
 function request(
@@ -207,20 +253,4 @@ function request(
 /** Waits, or not any more once told so. */
 export async function rest(ms: number, signal: AbortSignal): Promise<void> {
   await pause(Math.max(0, ms), undefined, { signal }).catch(() => {});
-}
-
-const Task = z.object({ id: z.string().regex(/^[\w.:-]{1,256}$/), input: z.unknown().optional() });
-const Tasks = z.union([Task.transform((task) => [task]), z.array(Task)]);
-
-function tasks(text: string): readonly RunpodTask[] {
-  if (text === "") return [];
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new MdmError("RunPod sent jobs that are not JSON.");
-  }
-  const { success, data } = Tasks.safeParse(json);
-  if (success) return data;
-  throw new MdmError("RunPod sent a job without an id.");
 }

@@ -4,7 +4,10 @@ import { MdmError, UsageError } from "../errors.ts";
 import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { QueueFull } from "../jobs/queue/queue.ts";
+import { reasonOf } from "../without_queries.ts";
+import { JOB_ID } from "./find_job.ts";
 import { asHttpError, invalid } from "./http_error.ts";
+import type { RunpodTask } from "./runpod_answers.ts";
 import { runpodFile, runpodOutput, runpodProgress } from "./runpod_job.ts";
 import {
   ping,
@@ -13,7 +16,8 @@ import {
   rest,
   type RunpodReport,
   type RunpodSettings,
-  type RunpodTask,
+  stopUrl,
+  takeStops,
   takeTasks,
 } from "./runpod_platform.ts";
 import { serverlessInput, serverlessRequest } from "./serverless_input.ts";
@@ -56,17 +60,30 @@ export interface RunpodPullOptions {
   readonly pace?: RunpodPace;
 }
 
+/** A job that was taken from the platform. */
+interface Held {
+  /** Aborted: the platform does not want it any more. */
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+/** Those that were taken, by the platform's ids. */
+type InHand = Map<string, Held>;
+
 /** Works for RunPod until told to stop; as many jobs at a time as there are free slots. */
 export async function pullRunpodJobs(jobs: Jobs, options: RunpodPullOptions): Promise<void> {
-  const inHand = new Map<string, Promise<void>>();
+  const inHand: InHand = new Map();
   const ended = new AbortController();
-  const pings = pingUntil(ended.signal, inHand, options);
+  const beside = Promise.all([
+    pingUntil(ended.signal, inHand, options),
+    hearStops(ended.signal, inHand, options),
+  ]);
   try {
     await takeUntilStopped(jobs, inHand, options);
-    await Promise.all(inHand.values());
+    await Promise.all(inHand.values().map(({ done }) => done));
   } finally {
     ended.abort();
-    await pings;
+    await beside;
   }
 }
 
@@ -97,7 +114,7 @@ export async function runTestInput(
 
 async function takeUntilStopped(
   jobs: Jobs,
-  inHand: Map<string, Promise<void>>,
+  inHand: InHand,
   options: RunpodPullOptions,
 ): Promise<void> {
   const { settings, signal, warn, pace = PACE } = options;
@@ -107,17 +124,25 @@ async function takeUntilStopped(
     try {
       const count = await freeSlots(jobs, inHand.size);
       if (count === 0) {
-        await Promise.race([rest(pace.empty, signal), ...inHand.values()]);
+        const done = inHand.values().map(({ done }) => done);
+        await Promise.race([rest(pace.empty, signal), ...done]);
         continue;
       }
       const taken = await takeTasks(settings, { count, busy: inHand.size > 0 }, signal);
       failures = 0;
-      if (taken === "later") await rest(pace.tooMany, signal);
-      else if (taken.length === 0) await rest(pace.empty - (performance.now() - begun), signal);
-      else taken.forEach((task) => hold(task));
+      if (taken === "later") {
+        await rest(pace.tooMany, signal);
+        continue;
+      }
+      const { tasks, nameless } = taken;
+      tasks.forEach((task) => hold(task));
+      if (nameless > 0) {
+        warn(`RunPod sent ${nameless} of ${nameless + tasks.length} jobs without an id.`);
+      }
+      if (tasks.length === 0) await rest(pace.empty - (performance.now() - begun), signal);
     } catch (error) {
       if (signal.aborted) return;
-      warn(`Cannot take jobs from RunPod: ${sentence(error)}`);
+      warn(`Cannot take jobs from RunPod: ${reasonOf(error)}`);
       await rest(Math.min(pace.failure * 2 ** failures++, pace.longest), signal);
     }
   }
@@ -125,8 +150,9 @@ async function takeUntilStopped(
   function hold(task: RunpodTask): void {
     // The platform repeats itself where it was not sure that it was heard.
     if (inHand.has(task.id)) return;
-    const done = work(task, jobs, options).finally(() => inHand.delete(task.id));
-    inHand.set(task.id, done);
+    const stop = new AbortController();
+    const done = work(task, jobs, options, stop.signal).finally(() => inHand.delete(task.id));
+    inHand.set(task.id, { stop, done });
   }
 }
 
@@ -137,29 +163,57 @@ async function freeSlots(jobs: Jobs, inHand: number): Promise<number> {
 }
 
 /** All that is done for one job. It throws nothing. */
-async function work(task: RunpodTask, jobs: Jobs, options: RunpodPullOptions): Promise<void> {
-  const { settings, over: signal, warn, pace = PACE } = options;
-  const report = await outcome(task, jobs, options).catch((error): RunpodReport => {
-    if (!(error instanceof MdmError)) warn(`Job ${task.id} of RunPod failed: ${sentence(error)}`);
+async function work(
+  task: RunpodTask,
+  jobs: Jobs,
+  options: RunpodPullOptions,
+  stop: AbortSignal,
+): Promise<void> {
+  const { over, warn } = options;
+  const signal = AbortSignal.any([over, stop]);
+  const report = await outcome(task, jobs, options, signal).catch((error): RunpodReport => {
+    if (!(error instanceof MdmError)) warn(`${nameOf(task)} failed: ${reasonOf(error)}`);
     return { error: asHttpError(error).message };
   });
-  if (report === null || signal.aborted) return;
-  const how = { streamed: settings.streamUrl !== null, retryMs: pace.retry, signal };
-  if (!await postReport(settings, task.id, report, how)) {
-    warn(`RunPod did not take the result of job ${task.id}.`);
+  if (report !== null && !signal.aborted) await tellEnd(task, report, options, signal);
+  // Of one that was to stop nothing is told, as RunPod's worker does.
+  if (stop.aborted && JOB_ID.test(task.id)) {
+    await jobs.cancel(task.id).catch((error) => {
+      warn(`${nameOf(task)} cannot be stopped: ${reasonOf(error)}`);
+    });
   }
 }
 
-/** Follows a job to its end; null where it was left. */
+/** Tells how a job ended: where the platform does not take its result, at least that. */
+async function tellEnd(
+  task: RunpodTask,
+  report: RunpodReport,
+  { settings, warn, pace = PACE }: RunpodPullOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const how = { streamed: settings.streamUrl !== null, retryMs: pace.retry, signal };
+  let told = await postReport(settings, task.id, report, how);
+  if (told === "refused" && "output" in report) {
+    const { length } = JSON.stringify(report);
+    warn(`RunPod refused the result of ${length} bytes. ${nameOf(task)} is told to have failed.`);
+    const error =
+      `RunPod did not take the result of ${length} bytes: ask for fewer or smaller pictures, or have the worker keep results in S3 (--results s3://...).`;
+    told = await postReport(settings, task.id, { error }, how);
+  }
+  if (told !== "heard" && !signal.aborted) warn(`${nameOf(task)}: RunPod did not take its result.`);
+}
+
+/** Follows a job to its end; null where it was left, or is to stop. */
 async function outcome(
   task: RunpodTask,
   jobs: Jobs,
-  { settings, over, pace = PACE }: RunpodPullOptions,
+  { settings, pace = PACE }: RunpodPullOptions,
+  signal: AbortSignal,
 ): Promise<RunpodReport | null> {
-  const { id } = await submit(task, jobs, over);
-  const how = { streamed: false, retryMs: pace.retry, signal: over };
+  const { id } = await submit(task, jobs, signal);
+  const how = { streamed: false, retryMs: pace.retry, signal };
   let reported = -Infinity;
-  for await (const { change, job, file } of jobs.events(id, over)) {
+  for await (const { change, job, file } of jobs.events(id, signal)) {
     if (isEnded(job)) return await result(job, jobs);
     if (file !== undefined) {
       const output = await runpodFile(jobs, id, file);
@@ -175,7 +229,12 @@ async function outcome(
 }
 
 /** Queues a job under its own id, so that one that comes again is not made twice. */
-async function submit(task: RunpodTask, jobs: Jobs, over: AbortSignal): Promise<Job> {
+async function submit(task: RunpodTask, jobs: Jobs, signal: AbortSignal): Promise<Job> {
+  if (!JOB_ID.test(task.id)) {
+    throw new UsageError(
+      `The job's id has to be 1 to 128 letters (a to z), digits, "-" and "_": give it another one.`,
+    );
+  }
   const request = requestOf(task.input, jobs, task.id);
   for (;;) {
     try {
@@ -184,8 +243,8 @@ async function submit(task: RunpodTask, jobs: Jobs, over: AbortSignal): Promise<
       const again = job.state === "failed" || job.state === "canceled";
       return again ? await jobs.retry(job.id) ?? job : job;
     } catch (error) {
-      if (!(error instanceof QueueFull) || over.aborted) throw error;
-      await rest(error.retryAfter * 1000, over);
+      if (!(error instanceof QueueFull) || signal.aborted) throw error;
+      await rest(error.retryAfter * 1000, signal);
     }
   }
 }
@@ -218,6 +277,38 @@ function testTask(json: string, jobs: Jobs): { readonly request: JobRequest } {
   );
 }
 
+/** Stops those in hand that the platform says are to stop, until told that there are none any more. */
+async function hearStops(
+  signal: AbortSignal,
+  inHand: InHand,
+  { settings, warn, pace = PACE }: RunpodPullOptions,
+): Promise<void> {
+  const url = stopUrl(settings);
+  let failures = 0;
+  while (url !== null && !signal.aborted) {
+    const begun = performance.now();
+    if (inHand.size === 0) {
+      await rest(pace.empty, signal);
+      continue;
+    }
+    try {
+      const ids = await takeStops(url, settings, signal);
+      failures = 0;
+      if (ids === "later") {
+        await rest(pace.tooMany, signal);
+        continue;
+      }
+      for (const id of ids) inHand.get(id)?.stop.abort();
+      await rest(pace.empty - (performance.now() - begun), signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      // Once is enough: a platform that has no such channel says so every time.
+      if (failures === 0) warn(`Cannot hear from RunPod which jobs to stop: ${reasonOf(error)}`);
+      await rest(Math.min(pace.failure * 2 ** failures++, pace.longest), signal);
+    }
+  }
+}
+
 async function pingUntil(
   signal: AbortSignal,
   inHand: ReadonlyMap<string, unknown>,
@@ -226,12 +317,13 @@ async function pingUntil(
   if (settings.pingUrl === null) return;
   while (!signal.aborted) {
     await ping(settings, [...inHand.keys()], signal).catch((error) => {
-      if (!signal.aborted) warn(`Cannot ping RunPod: ${sentence(error)}`);
+      if (!signal.aborted) warn(`Cannot ping RunPod: ${reasonOf(error)}`);
     });
     await rest(settings.pingMs, signal);
   }
 }
 
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** How a job is called in warnings: its id is the platform's, and may be anything. */
+function nameOf({ id }: RunpodTask): string {
+  return `Job ${JOB_ID.test(id) ? id : JSON.stringify(id.slice(0, 128))} of RunPod`;
 }

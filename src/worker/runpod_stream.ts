@@ -6,9 +6,14 @@ import { type RunpodFile, runpodFile } from "./runpod_job.ts";
 /** Streams that are remembered; the oldest are forgotten, and begin again. */
 const STREAMS = 1000;
 
+/** Milliseconds after which who asks for a job that has ended is somebody else, who gets it from the start. */
+const LATER_MS = 30_000;
+
 /** What was given of one job. */
 interface Given {
   files: number;
+  /** When the end was given; null: not yet. */
+  endedAt: number | null;
   /** Previews have one name for all steps: another size is another preview. */
   readonly previews: Map<string, number>;
 }
@@ -17,7 +22,10 @@ export interface Chunk {
   readonly output: RunpodFile & { readonly preview: boolean };
 }
 
-/** Remembers what was given. Clients that stream the same job share its chunks, as on RunPod. */
+/**
+ * Remembers what was given. Clients that stream the same job share its chunks, as on RunPod. RunPod's client for Python goes on asking
+ * until a job that has ended has nothing new.
+ */
 export class RunpodStreams {
   readonly #given = new Map<string, Given>();
 
@@ -29,14 +37,17 @@ export class RunpodStreams {
     ms: number,
     signal: AbortSignal,
   ): Promise<{ readonly job: Job; readonly chunks: readonly Chunk[] } | null> {
-    const given = this.#given.get(id) ?? { files: 0, previews: new Map() };
+    const given = this.#givenOf(id);
     this.#remember(id, given);
     let last: Job | null = null;
     const over = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
     for await (const { job } of this.jobs.events(id, over)) {
       last = job;
       const fresh = takeFresh(job, given);
-      if (isEnded(job)) this.#given.delete(id);
+      if (isEnded(job)) {
+        given.endedAt = performance.now();
+        if (fresh.length === 0) this.#given.delete(id);
+      }
       if (fresh.length > 0 || isEnded(job)) {
         return { job, chunks: await this.#chunks(id, fresh) };
       }
@@ -53,6 +64,13 @@ export class RunpodStreams {
       return output && { output: { ...output, preview } };
     });
     return (await Promise.all(all)).filter((chunk) => chunk !== null);
+  }
+
+  #givenOf(id: string): Given {
+    const given = this.#given.get(id);
+    const isOver = given === undefined ||
+      given.endedAt !== null && performance.now() - given.endedAt > LATER_MS;
+    return isOver ? { files: 0, endedAt: null, previews: new Map() } : given;
   }
 
   #remember(id: string, given: Given): void {

@@ -34,6 +34,7 @@ import { runpod } from "./runpod.ts";
 import type { RunpodSettings } from "./runpod_platform.ts";
 import { pullRunpodJobs } from "./runpod_pull.ts";
 import { type SignedAddresses, signedAddresses } from "./signed_address.ts";
+import { keepQueriesOutOfSpans } from "./telemetry.ts";
 import { webhookBody } from "./webhook_body.ts";
 
 /** Where and how HTTP is spoken. */
@@ -88,6 +89,9 @@ export interface ServerOptions {
   readonly maxAttempts: number;
 }
 
+/** The folder of results within that of data. */
+const RESULTS = "results";
+
 /** How often to look for what need not be kept any more. */
 const SWEEP_MS = 60_000;
 
@@ -123,11 +127,13 @@ export class Server {
    */
   static async start(options: ServerOptions, events: ServerEvents = {}): Promise<Server> {
     const { engine, limits, defaults = {}, data, leaseMs } = options;
+    keepQueriesOutOfSpans();
     await using parts = new AsyncDisposableStack();
     using source = await ModelSource.open(engine.model, engine.pipeline);
     const model = { path: source.path, config: source.config, diffusion: source.diffusion };
     checkDefaults(defaults, model);
     await makeFolder(data);
+    if (options.results === undefined) await makeFolder(join(data, RESULTS));
     const queue = parts.use(
       await openQueue(options.queue ?? join(data, "queue.sqlite"), {
         limit: options.queueLimit,
@@ -135,7 +141,7 @@ export class Server {
         maxAttempts: options.maxAttempts,
       }),
     );
-    const store = parts.use(await openStore(options.results ?? join(data, "results")));
+    const store = parts.use(await openStore(options.results ?? join(data, RESULTS)));
     const metrics = new Metrics();
     const worker = !options.worker ? null : new Worker({
       queue,
@@ -175,6 +181,7 @@ export class Server {
         allow: options.allowHosts,
         bodyOf: webhookBody(service, { publicUrl, sign: (path) => addresses.sign(path) }),
         warn: console.error,
+        onTry: (result) => metrics.delivery(result),
       }),
     );
     const unlisten = queue.listen(({ job }) => job.webhook !== null && courier.wake());
@@ -288,9 +295,10 @@ function checkDefaults(
   planJob({ ...said, ...defaults }, model);
 }
 
+/** Makes a folder that is its owner's only, where there is none. */
 async function makeFolder(path: string): Promise<void> {
   try {
-    await Deno.mkdir(path, { recursive: true });
+    await Deno.mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw asWriteError(path, error);
   }

@@ -93,6 +93,7 @@ export class Ask {
 export class PlayedMaker implements StoppableMaker {
   readonly asks: Ask[] = [];
   slots = 2;
+  stepMs: number | null = null;
   #changed = Promise.withResolvers<void>();
 
   async make(

@@ -323,6 +323,21 @@ Deno.test("progress only grows, and how long it takes is told from the first ste
   assert.ok(steps.includes(0) && steps.includes(2 * STEPS - 1), String(steps));
 });
 
+Deno.test("how long a job takes is known from its begin, where steps were measured before", async () => {
+  await using place = await JobPlace.open();
+  place.maker.stepMs = 1000;
+  await place.add({ count: 2 });
+  const end = (await place.take()).run();
+  const asks = await place.maker.asked(2);
+  const told = Promise.withResolvers<JobProgress>();
+  const unlisten = place.queue.listen(({ job }) => told.resolve(job.progress));
+  for (const ask of asks) ask.began();
+  assert.ok([STEPS * 1000, 2 * STEPS * 1000].includes((await told.promise).etaMs!));
+  unlisten();
+  for (const ask of asks) ask.end(made());
+  assert.equal(await end, "succeeded");
+});
+
 Deno.test("previews are named by their steps, and the newest of each level is told", async () => {
   await using place = await JobPlace.open();
   await place.add({ preview: true });

@@ -3,8 +3,8 @@ import { UsageError } from "../../src/errors.ts";
 import type { Job, JobFile, JobRequest } from "../../src/jobs/job.ts";
 import type { Limits } from "../../src/jobs/jobs.ts";
 import { modelCard } from "../../src/jobs/model_card.ts";
-import { type JobEvent, NotTaking } from "../../src/jobs/queue/queue.ts";
-import { JobService, type WorkerHealth } from "../../src/jobs/service.ts";
+import { type JobEvent, NotTaking, QueueFull } from "../../src/jobs/queue/queue.ts";
+import { JobService, type JobServiceOptions, type WorkerHealth } from "../../src/jobs/service.ts";
 import { JobPlace, MODEL, queueWith, requestOf } from "./job_place.ts";
 
 const LIMITS: Limits = {
@@ -25,7 +25,7 @@ const READY: WorkerHealth = {
 };
 
 function serviceOf(
-  { queue, store }: Pick<JobPlace, "queue" | "store">,
+  { queue, store }: Pick<JobServiceOptions, "queue" | "store">,
   worker: WorkerHealth = READY,
 ): JobService {
   const card = modelCard(MODEL);
@@ -148,6 +148,24 @@ Deno.test("a server that is stopping takes no jobs", async () => {
   const service = serviceOf(place, { ...READY, worker: "draining" });
   await assert.rejects(service.submit(requestOf()), NotTaking);
   assert.deepEqual(await service.list(), []);
+});
+
+Deno.test("a full queue that knows of no job says when to come again by how long steps take", async () => {
+  await using place = await JobPlace.open();
+  const guess = new QueueFull(1, 15, true);
+  const refusing = (error: Error, worker: Partial<WorkerHealth>) => {
+    const queue = queueWith(place.queue, { add: () => Promise.reject(error) });
+    const service = serviceOf({ store: place.store, queue }, { ...READY, ...worker });
+    return (job: Partial<JobRequest>) =>
+      service.submit(requestOf(job)).then(() => null, (error) => error);
+  };
+  const slots = { all: 2, busy: 0 };
+  const known = refusing(guess, { stepMs: 500, slots });
+  assert.deepEqual(await known({ steps: 20 }), new QueueFull(1, 10));
+  assert.deepEqual(await known({ steps: 20, count: 3 }), new QueueFull(1, 20));
+  assert.equal(await refusing(guess, { stepMs: null })({}), guess);
+  const measured = new QueueFull(1, 3);
+  assert.equal(await refusing(measured, { stepMs: 500 })({}), measured);
 });
 
 Deno.test("events begin with the job as it is and end with its end, in order", async () => {

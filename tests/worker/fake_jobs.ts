@@ -74,6 +74,7 @@ export class FakeJobs implements Jobs {
   readonly #finishAtOnce: boolean;
   #submitted: PromiseWithResolvers<Job> = Promise.withResolvers();
   #numbered = 0;
+  #retried = 0;
 
   constructor(options: FakeOptions = {}) {
     this.model = options.model ?? MODEL;
@@ -168,6 +169,7 @@ export class FakeJobs implements Jobs {
     const { state } = this.#jobs.get(id) ?? {};
     if (state === "failed" || state === "canceled") {
       const again = { startedAt: null, finishedAt: null, files: [], error: null, timings: null };
+      this.#retried++;
       this.#change("state", id, { ...again, state: "queued" });
     }
     return this.get(id);
@@ -254,6 +256,7 @@ export class FakeJobs implements Jobs {
         succeeded: count("succeeded"),
         failed: count("failed"),
         canceled: count("canceled"),
+        retried: this.#retried,
       },
       stepMs: 40,
     });

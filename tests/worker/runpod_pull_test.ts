@@ -25,6 +25,9 @@ class Platform implements AsyncDisposable {
   readonly pings: (string | null)[] = [];
   readonly #answers: ((signal: AbortSignal) => Response | Promise<Response>)[] = [];
   readonly #refusals: number[] = [];
+  readonly #stops: Response[] = [];
+  /** Bytes of a post at most: larger ones are refused. */
+  mostBytes = Infinity;
   readonly #posts: Post[] = [];
   #changed = Promise.withResolvers<void>();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -59,6 +62,16 @@ class Platform implements AsyncDisposable {
         headers: { "content-type": "application/json" },
       })
     );
+  }
+
+  /** The next request for jobs to stop gets this. */
+  stop(answer: unknown, status = 200): void {
+    this.#stops.push(new Response(JSON.stringify(answer), { status }));
+  }
+
+  /** How many answers to requests for jobs to stop are left. */
+  get stopsLeft(): number {
+    return this.#stops.length;
   }
 
   /** The next posts get these statuses. */
@@ -99,6 +112,8 @@ class Platform implements AsyncDisposable {
     this.#expect(query.get("gpu"), "H100", "the address's own query");
     const answer = what === "job-take" || what === "job-take-batch"
       ? await this.#take(request, query, what)
+      : what === "job-stop"
+      ? this.#stops.shift() ?? new Response(null, { status: 204 })
       : what === "ping"
       ? this.#ping(request, query)
       : await this.#post(request, query, { what: what!, id: id! });
@@ -134,8 +149,9 @@ class Platform implements AsyncDisposable {
     this.#expect(request.headers.get("x-request-id"), id, "the request's id");
     const type = "application/x-www-form-urlencoded";
     this.#expect(request.headers.get("content-type"), type, "the type");
-    const body = await request.json();
-    const status = this.#refusals.shift() ?? 200;
+    const text = await request.text();
+    const body = JSON.parse(text);
+    const status = text.length > this.mostBytes ? 400 : this.#refusals.shift() ?? 200;
     const to = what === "job-done" ? "output" : "stream";
     if (what !== "job-done") this.#expect(what, "job-stream", "the address");
     if (status === 200) this.#posts.push({ to, id, isStream: query.get("isStream"), body });
@@ -286,7 +302,6 @@ Deno.test("what cannot be made is answered with a sentence", () =>
       /^"input\.prompt" has to be text/,
     );
     assert.match(String((await error("two", undefined))["error"]), /^"input" is missing/);
-    assert.match(String((await error("a.b", STAR))["error"]), /"id" must be/);
     jobs.submit = () => Promise.reject(new TypeError("undefined is no function"));
     assert.match(String((await error("three", STAR))["error"]), /^The server failed/);
     assert.deepEqual(warnings, ["Job three of RunPod failed: undefined is no function"]);
@@ -334,14 +349,104 @@ Deno.test("a result that was not heard is told again, and given up after three t
     platform.refuse(500, 502, 503);
     platform.give({ id: "two", input: STAR });
     await platform.until(() => warnings.length > 0);
-    platform.refuse(404);
-    platform.give({ id: "three", input: STAR });
-    await platform.until(() => warnings.length > 1);
-    assert.deepEqual(warnings, [
-      "RunPod did not take the result of job two.",
-      "RunPod did not take the result of job three.",
-    ]);
+    assert.deepEqual(warnings, ["Job two of RunPod: RunPod did not take its result."]);
+    assert.deepEqual(platform.posts("two"), []);
   }, { finishAtOnce: true }));
+
+Deno.test("a result that the platform refuses is followed by a word that says so", () =>
+  withPull(async (platform, _, { warnings }) => {
+    platform.mostBytes = 300;
+    platform.give({ id: "one", input: { ...STAR, num_outputs: 4 } });
+    const { body, ...post } = await platform.result("one");
+    assert.deepEqual(post, { to: "output", id: "one", isStream: "false" });
+    assert.match(String(body["error"]), /^RunPod did not take the result of \d{4} bytes: ask /);
+    platform.mostBytes = Infinity;
+    for (const status of [400, 413, 404]) {
+      platform.refuse(status);
+      platform.give({ id: `of-${status}`, input: STAR });
+      assert.deepEqual(Object.keys((await platform.result(`of-${status}`)).body), ["error"]);
+    }
+    const said = warnings.length;
+    platform.refuse(404, 404);
+    platform.give({ id: "two", input: STAR });
+    await platform.until(() => warnings.length === said + 2);
+    assert.match(
+      warnings.at(-2)!,
+      /^RunPod refused the result of \d+ bytes. Job two of RunPod is /,
+    );
+    assert.equal(warnings.at(-1), "Job two of RunPod: RunPod did not take its result.");
+    // There is nothing shorter to be said than an error.
+    platform.refuse(400);
+    platform.give({ id: "three", input: { prompt: "" } });
+    await platform.until(() => warnings.length === said + 3);
+  }, { finishAtOnce: true, env: { RUNPOD_WEBHOOK_POST_STREAM: undefined as never } }));
+
+Deno.test("what is odd in a batch costs itself only", () =>
+  withPull(async (platform, _, { warnings }) => {
+    const odd = ["job-b/2 weird?id", "a.b", "é", "x".repeat(200)];
+    const nameless = [{ input: STAR }, { id: "", input: STAR }, { id: null }, { id: {} }, null];
+    platform.give([
+      { id: "one", input: STAR },
+      ...odd.map((id) => ({ id, input: STAR })),
+      ...nameless,
+      ...["..", "\ud800", "x".repeat(2000), 7].map((id) => ({ id, input: STAR })),
+      "no job",
+      { id: "two", input: STAR },
+    ]);
+    for (const id of ["one", "two", "7"]) {
+      assert.ok("output" in (await platform.result(id)).body);
+    }
+    for (const id of odd) {
+      const { body } = await platform.result(encodeURIComponent(id));
+      assert.match(String(body["error"]), /^The job's id has to be 1 to 128 letters /);
+    }
+    assert.deepEqual(warnings, ["RunPod sent 9 of 16 jobs without an id."]);
+  }, { finishAtOnce: true }));
+
+Deno.test("what the platform says is to stop stops, and nothing is told of it", () =>
+  withPull(async (platform, jobs, { warnings }) => {
+    const ids = ["one", "two", "three"];
+    for (const id of ids) {
+      await submitted(jobs, () => platform.give({ id, input: STAR }));
+    }
+    jobs.begin("one");
+    jobs.begin("two");
+    platform.stop({ jobsToStop: ["one", "none", 5, "three"] });
+    await platform.until(() => platform.pings.at(-1) === "two");
+    for (const id of ["one", "three"]) assert.equal((await jobs.get(id))!.state, "canceled", id);
+    await jobs.picture("two");
+    jobs.finish("two");
+    assert.ok("output" in (await platform.result("two")).body);
+    assert.deepEqual([...platform.posts("one"), ...platform.posts("three")], []);
+    // Somebody wants it after all.
+    platform.give({ id: "one", input: STAR });
+    await platform.until(() => platform.pings.at(-1) === "one");
+    await jobs.make("one");
+    assert.ok("output" in (await platform.result("one")).body);
+    assert.deepEqual(warnings, []);
+  }, { env: { RUNPOD_WEBHOOK_POST_STREAM: undefined as never } }));
+
+Deno.test("what cannot be read of what is to stop is told once, and heard again after", () =>
+  withPull(async (platform, jobs, { warnings }) => {
+    platform.stop({}, 429);
+    const pings = platform.pings.length;
+    await platform.until(() => platform.pings.length > pings + 2);
+    // While there is nothing to stop, nobody asks.
+    assert.equal(platform.stopsLeft, 1);
+    platform.stop("none");
+    platform.stop({ jobsToStop: "one" });
+    platform.stop(null, 404);
+    await submitted(jobs, () => platform.give({ id: "one", input: STAR }));
+    await platform.until(() => platform.stopsLeft === 0);
+    assert.equal((await jobs.get("one"))!.state, "queued");
+    platform.stop({});
+    platform.stop({ jobsToStop: ["one"] });
+    await platform.until(() => platform.pings.at(-1) === null);
+    assert.equal((await jobs.get("one"))!.state, "canceled");
+    assert.deepEqual(warnings, [
+      "Cannot hear from RunPod which jobs to stop: RunPod sent something else than a list of jobs to stop.",
+    ]);
+  }));
 
 Deno.test("a full queue is waited for", () =>
   withPull(async (platform, jobs) => {
@@ -377,6 +482,25 @@ Deno.test("told that time is over, it leaves what it has to be given to another 
     assert.equal((await jobs.get("one"))!.state, "running");
   }));
 
+Deno.test("a platform that is not there is told of without the keys in its address", async () => {
+  const platform = new Platform();
+  const variables = platform.env();
+  await platform[Symbol.asyncDispose]();
+  const stop = new AbortController();
+  const warning = Promise.withResolvers<string>();
+  const done = pullRunpodJobs(new FakeJobs(), {
+    settings: runpodSettings((name) => variables[name])!,
+    signal: stop.signal,
+    over: stop.signal,
+    warn: warning.resolve,
+  });
+  const said = await warning.promise;
+  assert.match(said, /^Cannot (take jobs from|ping) RunPod: .*http:/);
+  assert.doesNotMatch(said, /gpu|\?/);
+  stop.abort();
+  await done;
+});
+
 Deno.test("an environment that is not RunPod's, or that cannot be used", () => {
   const read = (env: Record<string, string>) => runpodSettings((name) => env[name]);
   assert.equal(read({}), null);
@@ -395,6 +519,10 @@ Deno.test("an environment that is not RunPod's, or that cannot be used", () => {
   fails(
     { ...output, RUNPOD_WEBHOOK_GET_JOB: "file:///x" },
     `RUNPOD_WEBHOOK_GET_JOB must be an address, not "file:///x".`,
+  );
+  fails(
+    { ...output, RUNPOD_WEBHOOK_GET_JOB: "ws://a/b?key=c" },
+    `RUNPOD_WEBHOOK_GET_JOB must be an address, not "ws://a/b".`,
   );
   fails(
     { ...job, ...output, RUNPOD_PING_INTERVAL: "soon" },

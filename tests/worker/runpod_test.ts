@@ -114,11 +114,11 @@ Deno.test("the policy of a job", async () => {
   assert.deepEqual(await of({ executionTimeout: 5000, ttl: 3000 }), { priority: 0, left: 3 });
 });
 
-Deno.test("a wrong request is a job that failed", async () => {
-  const { jobs, post } = start();
-  const wrong = async (body: unknown) => {
-    const { status, error, ...rest } = await post("run", body);
-    assert.deepEqual([status, rest], ["FAILED", {}]);
+Deno.test("a wrong request is an error", async () => {
+  const { jobs, post, app } = start();
+  const wrong = async (body: unknown, path = "run") => {
+    const { error, ...rest } = await post(path, body, 400);
+    assert.deepEqual(rest, {});
     return error;
   };
   assert.match(await wrong({}), /^"input" is missing/);
@@ -133,9 +133,30 @@ Deno.test("a wrong request is a job that failed", async () => {
     await wrong({ ...STAR, policy: { ttl: -1 } }),
     /^"policy\.ttl" has to be at least 1/,
   );
-  assert.equal((await post("runsync?wait=soon", STAR)).status, "FAILED");
-  assert.equal((await post("runsync?wait=-1", STAR)).status, "FAILED");
+  for (const wait of ["soon", "-1", "Infinity", "1&wait=2"]) {
+    const sentence = `"wait": Give the milliseconds to wait: a number from 0 on.`;
+    assert.equal(await wrong(STAR, `runsync?wait=${wait}`), sentence);
+    const answer = await app.request(`/v2/mdm/status-sync/none?wait=${wait}`);
+    assert.deepEqual([answer.status, await answer.json()], [400, { error: sentence }]);
+  }
+  const text = await app.request("/v2/mdm/run", { method: "POST", body: "prompt" });
+  assert.equal(text.status, 400);
+  assert.match((await text.json()).error, /Content-Type/);
   assert.deepEqual(await jobs.list(), []);
+});
+
+Deno.test("null is what is not there", async () => {
+  const { jobs, post } = start();
+  const { id } = await post("run", {
+    ...STAR,
+    webhook: null,
+    policy: { executionTimeout: null, ttl: null, lowPriority: null },
+    s3Config: null,
+  });
+  const { webhook, deadline, priority } = (await jobs.get(id))!;
+  assert.deepEqual([webhook, deadline, priority], [null, null, 0]);
+  assert.equal((await post("run", { ...STAR, policy: null })).status, "IN_QUEUE");
+  assert.match((await post("run", { input: null }, 400)).error, /^"input" is missing/);
 });
 
 Deno.test("a full queue says when to come again", async () => {
@@ -213,8 +234,9 @@ Deno.test("a stream gives each preview and picture once, then the end", async ()
   jobs.finish(id);
   assert.deepEqual(await last, { id, status: "COMPLETED", stream: [] });
   assert.equal(jobs.listeners, 0);
-  // Who comes later gets it from the start.
+  // Who comes later gets it from the start, and then nothing new.
   assert.equal((await get(`stream/${id}`)).stream.length, 2);
+  assert.equal((await get(`stream/${id}`)).stream.length, 0);
 
   function shape({ output }: { output: Record<string, unknown> }) {
     return [output["preview"], output["level"], output["width"]];
@@ -234,7 +256,7 @@ Deno.test("jobs and workers", async () => {
   assert.deepEqual((await get("health")).workers, { ...nobody, initializing: 1 });
   jobs.worker = "ready";
   assert.deepEqual((await get("health")).workers, { ...nobody, idle: 1, ready: 1 });
-  await post("run", STAR);
+  const { id } = await post("run", STAR);
   jobs.begin((await post("run", STAR)).id);
   assert.deepEqual(await get("health"), {
     jobs: { completed: 0, failed: 0, inProgress: 1, inQueue: 1, retried: 0 },
@@ -242,6 +264,9 @@ Deno.test("jobs and workers", async () => {
   });
   jobs.worker = "failed";
   assert.equal((await get("health")).workers.unhealthy, 1);
+  await post(`cancel/${id}`);
+  await post(`retry/${id}`);
+  assert.equal((await get("health")).jobs.retried, 1);
 });
 
 /** An endpoint of RunPod's client, at a server on loopback. */
@@ -301,13 +326,13 @@ Deno.test("RunPod's client streams a job, and ends where there is none", () =>
     for await (const chunk of endpoint.stream("none")) assert.fail(String(chunk));
   }));
 
-Deno.test("RunPod's client hears what is wrong as a job that failed", () =>
-  withClient(async (endpoint) => {
-    const { status, error, succeeded } = await endpoint.runSync({
-      input: {},
-    }) as unknown as Record<string, unknown>;
-    assert.deepEqual([status, succeeded], ["FAILED", false]);
-    assert.match(String(error), /^"input\.prompt" is missing/);
+Deno.test("RunPod's client hears what is wrong", () =>
+  withClient(async (endpoint, jobs) => {
+    const isRefusal = ({ response }: { response: { status: number; data: { error: string } } }) =>
+      response.status === 400 && /^"input\.prompt" /.test(response.data.error);
+    await assert.rejects(endpoint.runSync({ input: {} }), isRefusal);
+    await assert.rejects(endpoint.run({ input: { prompt: 3 } }), isRefusal);
+    assert.deepEqual(await jobs.list(), []);
     assert.equal((await endpoint.status("none")).status, "FAILED");
   }));
 

@@ -28,8 +28,14 @@ export class ServeProcess implements AsyncDisposable {
   }
 
   static start(...args: string[]): ServeProcess {
+    return ServeProcess.startWith({}, ...args);
+  }
+
+  /** Starts it with more variables in its environment. */
+  static startWith(env: Record<string, string>, ...args: string[]): ServeProcess {
     const command = new Deno.Command(Deno.execPath(), {
       args: ["run", ...PERMISSIONS, MAIN, ...args],
+      env,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

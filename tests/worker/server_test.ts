@@ -110,6 +110,21 @@ Deno.test("a server without a worker keeps jobs, and says that it makes none", (
     });
   }));
 
+Deno.test("what a server keeps is its owner's only", () =>
+  inFolder(async (folder) => {
+    const data = `${folder}/data`;
+    await serving(options(data), async (_, { jobs }) => {
+      await jobs.submit(requestOf());
+      const modeOf = (name: string) => Deno.statSync(`${data}/${name}`).mode! & 0o777;
+      for (const name of [".", "results"]) assert.equal(modeOf(name), 0o700, name);
+      const files = Array.from(Deno.readDirSync(data)).filter(({ isFile }) => isFile);
+      const names = files.map(({ name }) => name).sort();
+      const kept = ["queue.sqlite", "queue.sqlite-shm", "queue.sqlite-wal", "webhook-secret"];
+      assert.deepEqual(names, kept);
+      for (const name of names) assert.equal(modeOf(name), 0o600, name);
+    });
+  }));
+
 Deno.test("a server with a worker makes what another process has taken, and ends what it began", () =>
   inFolder(async (data) => {
     let id = "";

@@ -3,6 +3,7 @@
 import { asReadError } from "../../checkpoint/file.ts";
 import { MdmError, UsageError } from "../../errors.ts";
 import { asWriteError } from "../../media/write.ts";
+import { keepPrivate, PRIVATE } from "../private_file.ts";
 
 const PREFIX = "whsec_";
 
@@ -41,7 +42,10 @@ async function readSecret(path: string): Promise<string | null> {
     throw asReadError(path, error);
   }
   const secret = text.trim();
-  if (isSecret(secret)) return secret;
+  if (isSecret(secret)) {
+    await keepPrivate(path);
+    return secret;
+  }
   throw new MdmError(
     `The file "${path}" has no secret of webhooks in it: remove it, and a new one is made.`,
   );
@@ -51,7 +55,7 @@ async function makeSecret(path: string): Promise<string> {
   const secret = PREFIX + crypto.getRandomValues(new Uint8Array(OURS)).toBase64();
   const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {
-    await Deno.writeTextFile(temporary, `${secret}\n`, { createNew: true, mode: 0o600 });
+    await Deno.writeTextFile(temporary, `${secret}\n`, { createNew: true, mode: PRIVATE });
     // Unlike renaming, this fails where another process was quicker, and then its secret is the one.
     await Deno.link(temporary, path);
     return secret;

@@ -65,6 +65,8 @@ export interface CourierOptions {
   readonly allow: readonly string[];
   /** Is told what did not work. */
   readonly warn: (message: string) => void;
+  /** Is told of every try: "failed", it is tried again; "dropped", it is not. */
+  readonly onTry?: (result: "delivered" | "failed" | "dropped") => void;
   /** Milliseconds after which the queue is asked what is due by now. */
   readonly pollMs?: number;
   /** Milliseconds that a try may take. */
@@ -96,7 +98,8 @@ export class Courier implements AsyncDisposable {
   #stopping = false;
 
   constructor(options: CourierOptions) {
-    this.#options = { pollMs: 2_000, timeoutMs: 15_000, graceMs: 5_000, ...options };
+    const defaults = { pollMs: 2_000, timeoutMs: 15_000, graceMs: 5_000, onTry: () => {} };
+    this.#options = { ...defaults, ...options };
     this.#running = this.#run();
   }
 
@@ -165,6 +168,7 @@ export class Courier implements AsyncDisposable {
   async #deliver(held: Held): Promise<void> {
     const { delivery } = held;
     const settlement = await this.#try(delivery);
+    this.#options.onTry(typeof settlement === "string" ? settlement : "failed");
     try {
       await this.#options.queue.settleDelivery(delivery.id, settlement);
     } catch (error) {

@@ -182,6 +182,12 @@ export function retried(entry: Entry, now: number): Entry {
   };
 }
 
+/** Whether it is queued once more since somebody wants it or its worker has died, not since that gave it back. */
+export function isRetry({ job: before }: Entry, { job: after }: Entry): boolean {
+  return after.state === "queued" &&
+    (isEnded(before) || before.state === "running" && before.attempts === after.attempts);
+}
+
 /** When something has to be done with it though nobody asks: it expires, its lease ends, it may be forgotten. */
 export function dueAt({ job, leaseUntil }: Entry): number | null {
   if (isEnded(job)) return job.finishedAt;

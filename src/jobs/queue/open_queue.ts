@@ -1,3 +1,4 @@
+import { MdmError } from "../../errors.ts";
 import type { JobQueue } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
 
@@ -10,6 +11,12 @@ export async function openQueue(address: string, options: QueueOptions): Promise
   if (/^rediss?:\/\//i.test(address)) {
     const { RedisQueue } = await import("./redis_queue.ts");
     return await RedisQueue.open(address, options);
+  }
+  const [, scheme] = /^([a-z][a-z0-9+.-]*):\/\//i.exec(address) ?? [];
+  if (scheme !== undefined) {
+    throw new MdmError(
+      `Cannot keep a queue at an address that begins with "${scheme}://": give redis://, rediss:// or the path of a file.`,
+    );
   }
   const { SqliteQueue } = await import("./sqlite_queue.ts");
   return await SqliteQueue.open(address, options);

@@ -14,8 +14,11 @@ import type {
 export class QueueFull extends MdmError {
   override name = "QueueFull";
 
-  /** @param retryAfter Seconds after which there should be room. */
-  constructor(readonly limit: number, readonly retryAfter: number) {
+  /**
+   * @param retryAfter Seconds after which there should be room.
+   * @param isGuess Whether nothing was measured that these come from.
+   */
+  constructor(readonly limit: number, readonly retryAfter: number, readonly isGuess = false) {
     super(`The queue is full (${limit} jobs): try again in ${retryAfter} seconds.`);
   }
 }
@@ -88,8 +91,11 @@ export interface Delivery {
 /** What came of a try: done with, well or not; or to be tried again at a time. */
 export type Settlement = "delivered" | "dropped" | { readonly retryAt: number };
 
-/** Jobs by state, of those that are kept. */
-export type Counts = Readonly<Record<Job["state"], number>>;
+/**
+ * Jobs by state, of those that are kept; `retried`: how often any was queued once more, since somebody asked for it or its worker had
+ * died.
+ */
+export type Counts = Readonly<Record<Job["state"] | "retried", number>>;
 
 /**
  * A durable queue. Each job ends exactly once: with the worker that has its newest lease. All that is told to have been done is on

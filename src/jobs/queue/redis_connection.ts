@@ -49,6 +49,8 @@ export async function disconnect(redis: Redis): Promise<void> {
 /** Turns what Redis or the network says into a sentence for the user, without the password in the address. */
 export function asRedisError(url: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error;
+  // What was asked for is in it, to log in as well: with the password.
+  if ("command" in error) delete error.command;
   const said = `${error.name} ${error.message}`;
   const reason = REASONS.find(([pattern]) => pattern.test(said))?.[1];
   return reason === undefined

@@ -1,9 +1,9 @@
 /** Entries of jobs in Redis. */
 import type { Redis } from "ioredis";
-import { completed, dueAt, type Entry, webhookEvents } from "./entry.ts";
+import { completed, dueAt, type Entry, isRetry, webhookEvents } from "./entry.ts";
 import { JOB_STATES, type JobState } from "../job.ts";
 import type { Delivery } from "./queue.ts";
-import { SAVE } from "./redis_scripts.ts";
+import { MISSING, SAVE, TAKE_REMOVED } from "./redis_scripts.ts";
 
 /** An entry as it was read. */
 export interface Kept {
@@ -32,10 +32,16 @@ interface Step {
   readonly limit: number;
   readonly now: number;
   readonly deliveries: readonly { readonly id: string; readonly text: string }[];
+  readonly isRetry?: boolean;
+  /** Milliseconds that others have to hear what it was last, where it is forgotten; absent: nobody listens any more. */
+  readonly heardMs?: number;
 }
 
 /** How many entries are read at once. */
 const CHUNK = 100;
+
+/** How long the end of a job can be heard of that is forgotten with it. */
+const HEARD_MS = 60_000;
 
 /** Keeps entries; each is changed only by one who knows how it was. */
 export class RedisEntries {
@@ -98,12 +104,15 @@ export class RedisEntries {
     return await this.#redis.zcard(`${this.#prefix}:jobs:${state}`);
   }
 
-  /** When the last jobs came to a state that is an end. */
-  async lastEnds(state: JobState, count: number): Promise<number[]> {
-    const scores = await this.#redis.zrevrange(
-      ...[`${this.#prefix}:due:${state}`, 0, count - 1, "WITHSCORES"] as const,
-    );
-    return scores.filter((_, i) => i % 2 === 1).map(Number);
+  /** How often jobs were queued once more. */
+  async retried(): Promise<number> {
+    return Number(await this.#redis.get(`${this.#prefix}:retried`));
+  }
+
+  /** The last jobs that came to a state that is an end. */
+  async lastEnded(state: JobState, count: number): Promise<Kept[]> {
+    const ids = await this.#redis.zrevrange(`${this.#prefix}:due:${state}`, 0, count - 1);
+    return await Array.fromAsync(this.#readAll(ids));
   }
 
   /** The ids of jobs in a state with which something had to be done before a time; see `dueAt`. */
@@ -116,9 +125,20 @@ export class RedisEntries {
     return await this.#redis.smembers(`${this.#prefix}:unplaced`);
   }
 
-  /** Notes that a place is in the line, or need not be. */
+  /** Notes that a place is in the line. */
   async placed(place: string): Promise<void> {
+    await this.#redis.smove(`${this.#prefix}:unplaced`, `${this.#prefix}:placed`, place);
+  }
+
+  /** Notes that a place need not be in the line. */
+  async notPlaced(place: string): Promise<void> {
     await this.#redis.srem(`${this.#prefix}:unplaced`, place);
+    await this.#redis.srem(`${this.#prefix}:placed`, place);
+  }
+
+  /** Places that should be in the line, which is kept under a key, and are not. */
+  async missing(line: string): Promise<string[]> {
+    return await this.#redis.eval(MISSING, 1, this.#prefix, line) as string[];
   }
 
   /** Writes what has become of a job, and its webhooks. */
@@ -143,15 +163,26 @@ export class RedisEntries {
       ...stepOf(after),
       ...from !== undefined && { from },
       ...{ to, due, limit, now, deliveries },
+      isRetry: before !== null && isRetry(before.entry, entry),
     });
     return saved === "done" ? after : saved;
   }
 
-  /** Forgets a job, unless it has changed. */
-  async forget(kept: Kept): Promise<boolean> {
+  /**
+   * Forgets a job, unless it has changed.
+   *
+   * @param hasJustEnded Whether others have yet to hear how it ended; its id is among `takeRemoved` then.
+   */
+  async forget(kept: Kept, hasJustEnded = false): Promise<boolean> {
     const from = kept.entry.job.state;
     const step = { ...stepOf(kept), from, due: 0, limit: 0, now: 0, deliveries: [] };
-    return await this.#step(kept, null, step) === "done";
+    const heard = hasJustEnded ? { heardMs: HEARD_MS } : {};
+    return await this.#step(kept, null, { ...step, ...heard }) === "done";
+  }
+
+  /** The ids of jobs that were forgotten as soon as they had ended, each once. */
+  async takeRemoved(): Promise<string[]> {
+    return await this.#redis.eval(TAKE_REMOVED, 1, this.#prefix) as string[];
   }
 
   async #step(

@@ -39,6 +39,11 @@ export class RedisLine {
     this.#queue.on("error", ignore);
   }
 
+  /** What BullMQ's keys begin with; a place's own is this, ":" and its name. */
+  get key(): string {
+    return this.#queue.qualifiedName;
+  }
+
   /** Puts a place behind those with its priority, or before them: there they are in the order of their names. */
   async join(name: string, priority: number, front: boolean): Promise<void> {
     const place = rank(priority);

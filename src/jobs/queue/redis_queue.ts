@@ -24,16 +24,16 @@ import {
 } from "./entry.ts";
 import { isEnded, type Job, JOB_STATES, type JobOutcome } from "../job.ts";
 import { type Listener, Listeners } from "./listeners.ts";
-import {
-  type Counts,
-  type Delivery,
-  type Heartbeat,
-  type JobQueue,
-  type Lease,
-  type NewJob,
+import type {
+  Counts,
+  Delivery,
+  Heartbeat,
+  JobQueue,
+  Lease,
+  NewJob,
   QueueFull,
-  type Settlement,
-  type Wanted,
+  Settlement,
+  Wanted,
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
 import { hearChanges } from "./redis_changes.ts";
@@ -47,10 +47,12 @@ import {
 } from "./redis_entries.ts";
 import { RedisLine } from "./redis_line.ts";
 import { DROP_DELIVERY, TAKE_DELIVERIES } from "./redis_scripts.ts";
-import { RECENT, retryAfter } from "./retry_after.ts";
+import { queueFull, RECENT } from "./retry_after.ts";
 
 /** What all keys begin with; the braces keep them together in a cluster. */
 const PREFIX = "{mdm}";
+/** How often to look for what was taken out of the line by others' means. */
+const LOOK_MS = 1000;
 /** How long a webhook that was taken is left to the one who took it. */
 const DELIVERY_MS = 60_000;
 
@@ -65,6 +67,7 @@ export class RedisQueue implements JobQueue {
   readonly #listeners = new Listeners();
   /** Ends hearing of changes, which goes on while somebody listens. */
   #stopHearing = () => Promise.resolve();
+  #lookTimer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(redis: Redis, url: string, options: QueueOptions) {
     this.#redis = redis;
@@ -98,18 +101,23 @@ export class RedisQueue implements JobQueue {
           await this.#place(saved);
           return entry.job;
         }
-        if (!await this.#expire()) throw await this.#full();
+        if (!await this.#expire() && !await this.#dropRemoved()) throw await this.#full();
       }
     });
   }
 
   get(id: string): Promise<Job | null> {
-    return this.#ask(async () => (await this.#entries.read(id))?.entry.job ?? null);
+    return this.#ask(async () => {
+      const job = (await this.#entries.read(id))?.entry.job ?? null;
+      if (job?.state !== "queued" || !await this.#dropRemoved()) return job;
+      return (await this.#entries.read(id))?.entry.job ?? null;
+    });
   }
 
   list(filter: Parameters<JobQueue["list"]>[0] = {}): Promise<Job[]> {
     const { states = JOB_STATES, origin, limit = Infinity, before } = filter;
     return this.#ask(async () => {
+      await this.#dropRemoved();
       const jobs: Job[] = [];
       for await (const { entry: { job } } of this.#entries.newestFirst(states, before)) {
         if (jobs.length >= limit) break;
@@ -128,8 +136,10 @@ export class RedisQueue implements JobQueue {
 
   counts(): Promise<Counts> {
     return this.#ask(async () => {
+      await this.#dropRemoved();
       const counts = await Promise.all(JOB_STATES.map((state) => this.#entries.count(state)));
-      return Object.fromEntries(JOB_STATES.map((state, i) => [state, counts[i]])) as Counts;
+      const byState = Object.fromEntries(JOB_STATES.map((state, i) => [state, counts[i]]));
+      return { ...byState, retried: await this.#entries.retried() } as Counts;
     });
   }
 
@@ -210,12 +220,16 @@ export class RedisQueue implements JobQueue {
   listen(listener: Listener): () => void {
     if (this.#listeners.size === 0) {
       this.#stopHearing = hearChanges(this.#redis, PREFIX, this.#listeners);
+      // Nobody tells of what was removed, and it may be that nobody takes jobs either.
+      this.#lookTimer = setInterval(() => void this.#dropRemoved().catch(() => {}), LOOK_MS);
     }
     const own: Listener = (event) => listener(event); // The same function may listen twice.
     this.#listeners.add(own);
     return () => {
       this.#listeners.remove(own);
-      if (this.#listeners.size === 0) void this.#stopHearing();
+      if (this.#listeners.size > 0) return;
+      clearInterval(this.#lookTimer);
+      void this.#stopHearing();
     };
   }
 
@@ -245,7 +259,7 @@ export class RedisQueue implements JobQueue {
 
   forget(endedBefore: number): Promise<string[]> {
     return this.#ask(async () => {
-      const forgotten: string[] = [];
+      const forgotten = await this.#entries.takeRemoved();
       for (const state of JOB_STATES.filter((state) => isEnded({ state }))) {
         for (const id of await this.#entries.dueBefore(state, endedBefore)) {
           if (await this.#remove(id)) forgotten.push(id);
@@ -256,6 +270,7 @@ export class RedisQueue implements JobQueue {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#lookTimer);
     await this.#stopHearing();
     await this.#line.close();
     await disconnect(this.#redis);
@@ -278,12 +293,10 @@ export class RedisQueue implements JobQueue {
   }
 
   async #full(): Promise<QueueFull> {
-    const ends = await Promise.all([
-      this.#entries.lastEnds("succeeded", RECENT),
-      this.#entries.lastEnds("failed", RECENT),
-    ]);
-    const last = ends.flat().sort((a, b) => b - a).slice(0, RECENT);
-    return new QueueFull(this.#options.limit, retryAfter(last, this.#now()));
+    const running = await Array.fromAsync(this.#entries.newestFirst(["running"]));
+    const ended = await this.#entries.lastEnded("succeeded", RECENT);
+    const entriesOf = (all: readonly Kept[]) => all.map(({ entry }) => entry);
+    return queueFull(this.#options.limit, entriesOf(running), entriesOf(ended), this.#now());
   }
 
   /** Takes from dead workers what they had, ends what has waited too long, and puts into the line what a dead process did not. */
@@ -299,8 +312,31 @@ export class RedisQueue implements JobQueue {
     for (const place of await this.#entries.unplaced()) {
       const kept = await this.#entries.read(ownerOf(place));
       if (kept !== null && isWaitingAt(kept, place)) await this.#place(kept);
-      else await this.#entries.placed(place);
+      else await this.#entries.notPlaced(place);
     }
+    await this.#dropRemoved();
+  }
+
+  /**
+   * Cancels and forgets jobs whose places somebody has removed by BullMQ's own means, such as Bull Board: they would wait for ever.
+   *
+   * @returns Whether there was any.
+   */
+  async #dropRemoved(): Promise<boolean> {
+    let any = false;
+    for (const place of await this.#entries.missing(this.#line.key)) {
+      const kept = await this.#entries.read(ownerOf(place));
+      if (kept === null || !isWaitingAt(kept, place)) {
+        await this.#entries.notPlaced(place);
+        continue;
+      }
+      const now = this.#now();
+      const saved = await this.#entries.save(kept, canceled(kept.entry, now), { now });
+      if (typeof saved === "string") continue; // Somebody was quicker.
+      await this.#entries.forget(saved, true);
+      any = true;
+    }
+    return any;
   }
 
   /** Whether there was any. */

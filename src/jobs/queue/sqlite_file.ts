@@ -1,6 +1,7 @@
 /** The SQLite file that a queue is: its tables, and opening it. */
 import { DatabaseSync } from "node:sqlite";
 import { MdmError } from "../../errors.ts";
+import { keepPrivate, PRIVATE } from "../private_file.ts";
 
 /** "mdmq": says in the file's header whose it is. */
 const APPLICATION = 0x6d646d71;
@@ -45,8 +46,14 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `;
 
+/** How often jobs were queued once more: version 1 has not always had it. */
+const RETRIED = [
+  "CREATE TABLE IF NOT EXISTS retried (count INTEGER NOT NULL) STRICT",
+  "INSERT INTO retried SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM retried)",
+];
+
 /**
- * Opens the file of a queue, or makes it. Its connection waits for others that write.
+ * Opens the file of a queue, or makes it, for its owner only. Its connection waits for others that write.
  *
  * @throws {MdmError} When it cannot be opened, is no queue's, or is damaged.
  */
@@ -54,9 +61,11 @@ export async function openFile(path: string): Promise<DatabaseSync> {
   if (path === "" || path === ":memory:") {
     throw new MdmError(`Cannot keep a queue in "${path}": give the path of a file.`);
   }
+  await makePrivate(path);
   const database = open(path);
   try {
     await prepare(database, path);
+    for (const name of [path, `${path}-wal`, `${path}-shm`]) await keepPrivate(name);
     return database;
   } catch (error) {
     database.close();
@@ -91,6 +100,12 @@ function codeOf(error: unknown): number {
   return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
 }
 
+/** SQLite makes the files beside it with its mode. What cannot be made is told of where it is opened. */
+async function makePrivate(path: string): Promise<void> {
+  const options = { write: true, createNew: true, mode: PRIVATE };
+  await Deno.open(path, options).then((file) => file.close(), () => {});
+}
+
 function open(path: string): DatabaseSync {
   try {
     return new DatabaseSync(path, { timeout: BUSY_MS });
@@ -111,6 +126,7 @@ async function prepare(database: DatabaseSync, path: string): Promise<void> {
   // One process makes the tables; `exec` is for several statements, but does not say what went wrong.
   read("BEGIN IMMEDIATE");
   if (isEmpty()) database.exec(SCHEMA);
+  RETRIED.forEach(read);
   read("COMMIT");
   checkOwner();
   if (read("PRAGMA quick_check(1)") !== "ok") {

@@ -11,6 +11,7 @@ import {
   type Entry,
   expired,
   fingerprintOf,
+  isRetry,
   lost,
   queued,
   released,
@@ -19,19 +20,19 @@ import {
 } from "./entry.ts";
 import { isEnded, type Job, JOB_STATES, type JobOutcome, type JobRequest } from "../job.ts";
 import { type Listener, Listeners } from "./listeners.ts";
-import {
-  type Counts,
-  type Delivery,
-  type Heartbeat,
-  type JobQueue,
-  type Lease,
-  type NewJob,
+import type {
+  Counts,
+  Delivery,
+  Heartbeat,
+  JobQueue,
+  Lease,
+  NewJob,
   QueueFull,
-  type Settlement,
-  type Wanted,
+  Settlement,
+  Wanted,
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
-import { RECENT, retryAfter } from "./retry_after.ts";
+import { queueFull, RECENT } from "./retry_after.ts";
 import { asFileError, openFile } from "./sqlite_file.ts";
 
 /** How often to look for what other processes have changed. */
@@ -139,9 +140,10 @@ export class SqliteQueue implements JobQueue {
   }
 
   counts(): Promise<Counts> {
-    return this.#read(() =>
-      Object.fromEntries(JOB_STATES.map((state) => [state, this.#count(state)])) as Counts
-    );
+    return this.#read(() => ({
+      ...Object.fromEntries(JOB_STATES.map((state) => [state, this.#count(state)])),
+      retried: this.#number("SELECT count FROM retried"),
+    } as Counts));
   }
 
   cancel(id: string): Promise<Job | null> {
@@ -279,11 +281,12 @@ export class SqliteQueue implements JobQueue {
   }
 
   #full(): QueueFull {
-    const ends = this.#statement(
-      `SELECT due FROM jobs WHERE state IN ('succeeded', 'failed') ORDER BY due DESC LIMIT ?`,
-    ).all(RECENT);
-    const seconds = retryAfter(ends.map(({ due }) => Number(due)), this.#now());
-    return new QueueFull(this.#options.limit, seconds);
+    const running = this.#entries("SELECT entry FROM jobs WHERE state = 'running'");
+    const ended = this.#entries(
+      "SELECT entry FROM jobs WHERE state = 'succeeded' ORDER BY due DESC LIMIT ?",
+      RECENT,
+    );
+    return queueFull(this.#options.limit, running, ended, this.#now());
   }
 
   /** Takes from dead workers what they had. */
@@ -345,6 +348,7 @@ export class SqliteQueue implements JobQueue {
       JSON.stringify(after),
       after.job.id,
     );
+    if (isRetry(before, after)) this.#run("UPDATE retried SET count = count + 1");
     for (const event of webhookEvents(before, after)) {
       this.#run(
         "INSERT INTO deliveries (id, event, job, attempts, due) VALUES (?, ?, ?, 0, ?)",

@@ -1,5 +1,6 @@
 import { AwsClient } from "aws4fetch";
 import { MdmError, UsageError } from "../../errors.ts";
+import { reasonOf } from "../../without_queries.ts";
 import { storedPath } from "./names.ts";
 import type { ResultStore } from "./store.ts";
 
@@ -73,7 +74,7 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
       request.headers.set("accept-encoding", "identity");
       return await send(request);
     }).catch((error) => {
-      throw new MdmError(`Cannot ${what} at ${bucket}: ${error.message}. Check the address.`);
+      throw new MdmError(`Cannot ${what} at ${bucket}: ${reasonOf(error)}. Check the address.`);
     });
     if (response.ok) return response;
     const code = /<Code>(\w+)<\/Code>/.exec(await response.text())?.[1] ?? "no reason";

@@ -18,6 +18,9 @@ Deno.test("a secret is made once, and only its owner may read it", () =>
     assert.equal(await loadSecret(`${folder}/secret`), secret);
     assert.equal(await Deno.readTextFile(`${folder}/secret`), `${secret}\n`);
     assert.equal((await Deno.stat(`${folder}/secret`)).mode! & 0o777, 0o600);
+    await Deno.chmod(`${folder}/secret`, 0o644);
+    assert.equal(await loadSecret(`${folder}/secret`), secret);
+    assert.equal((await Deno.stat(`${folder}/secret`)).mode! & 0o777, 0o600);
     assert.notEqual(await loadSecret(`${folder}/other`), secret);
   }));
 

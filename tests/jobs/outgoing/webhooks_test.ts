@@ -168,8 +168,15 @@ Deno.test("what a receiver answers decides what comes next", () =>
       const statuses = [...delivered, ...dropped, ...retried];
       outbox.add(...statuses.map((status) => delivery(url(`/${status}`), { id: String(status) })));
       const start = Date.now();
-      await using _courier = courier();
+      const told: string[] = [];
+      await using _courier = courier({ onTry: (result) => told.push(result) });
       await outbox.untilSettled(statuses.length);
+      const times = (wanted: string) => told.filter((result) => result === wanted).length;
+      assert.deepEqual(["delivered", "dropped", "failed"].map(times), [
+        delivered.length,
+        dropped.length,
+        retried.length,
+      ]);
       const settled = new Map(outbox.settled);
       for (const status of delivered) assert.equal(settled.get(`${status}`), "delivered");
       for (const status of dropped) assert.equal(settled.get(`${status}`), "dropped");

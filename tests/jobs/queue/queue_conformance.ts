@@ -145,28 +145,35 @@ export function testQueue(
   test("as many wait as may, and the next one hears when to come again", async (queue, fixture) => {
     const { now, pass } = fixture;
     const add = (id: string) => queue.add({ id, request: requestOf(id), createdAt: now() });
-    const retryAfter = async () => {
+    const full = async () => {
       const error = await add("late").then(() => assert.fail("It was kept."), (error) => error);
       assert.ok(error instanceof QueueFull);
       assert.equal(error.limit, 2);
-      return error.retryAfter;
+      return [error.retryAfter, error.isGuess];
     };
     await add("a");
     await add("b");
-    assert.equal(await retryAfter(), 60); // Nothing has ended yet.
+    assert.deepEqual(await full(), [15, true]); // Nothing is known yet.
     await add("a"); // It is known.
-    for (const id of ["c", "d", "e"]) {
-      const lease = (await queue.claim())!;
-      await add(id);
-      pass(10_000);
-      await queue.finish(lease, done());
-    }
-    // Three have ended 0, 10 and 20 seconds ago.
-    assert.equal(await retryAfter(), 7);
-    pass(30_000);
-    assert.equal(await retryAfter(), 17);
+    const first = (await queue.claim())!;
+    await add("c");
+    assert.deepEqual(await full(), [15, true]);
+    const progress = { step: 1, steps: 3, etaMs: 4200, previews: [] };
+    await queue.heartbeat(first, { progress, files: [] });
+    assert.deepEqual(await full(), [5, false]); // By its own steps.
+    pass(6000);
+    await queue.finish(first, done());
+    assert.deepEqual(await full(), [6, false]); // As long as that one took.
+    const second = (await queue.claim())!;
+    await add("d");
+    pass(2000);
+    assert.deepEqual(await full(), [4, false]);
+    pass(8000);
+    assert.deepEqual(await full(), [1, false]);
+    await queue.finish(second, done());
+    assert.deepEqual(await full(), [8, false]); // The middle of 6 and 10 seconds.
     pass(3600_000);
-    assert.equal(await retryAfter(), 60);
+    assert.deepEqual(await full(), [15, true]);
     assert.equal(await queue.get("late"), null);
   }, { limit: 2 });
 
@@ -229,7 +236,7 @@ export function testQueue(
   test("counts jobs by state", async (queue, { now }) => {
     assert.deepEqual(
       await queue.counts(),
-      Object.fromEntries(JOB_STATES.map((state) => [state, 0])),
+      Object.fromEntries([...JOB_STATES, "retried"].map((state) => [state, 0])),
     );
     for (const id of ["a", "b", "c", "d", "e"]) {
       await queue.add({ id, request: requestOf(id), createdAt: now() });
@@ -240,8 +247,26 @@ export function testQueue(
     await queue.cancel("e");
     assert.deepEqual(
       await queue.counts(),
-      { queued: 1, running: 1, succeeded: 1, failed: 1, canceled: 1 },
+      { queued: 1, running: 1, succeeded: 1, failed: 1, canceled: 1, retried: 0 },
     );
+  });
+
+  test("counts how often a job is queued once more", async (queue, { now, pass, open }) => {
+    const retried = async () => (await queue.counts()).retried;
+    await queue.add({ id: "a", request: requestOf("a"), createdAt: now() });
+    await queue.release((await queue.claim())!, []);
+    assert.equal(await retried(), 0); // Its worker gave it back.
+    await queue.claim();
+    pass(LEASE_OVER);
+    await queue.finish((await queue.claim())!, failure());
+    assert.equal(await retried(), 1); // Its worker had died.
+    await queue.retry("a");
+    await queue.retry("a");
+    assert.equal(await retried(), 2);
+    await queue.cancel("a");
+    await queue.retry("a");
+    await using other = await open();
+    assert.equal((await other.counts()).retried, 3);
   });
 
   test("a worker gets a job, says how far it is, and ends it", async (queue, { now, pass }) => {
@@ -665,7 +690,7 @@ export function testQueue(
       ...{ id: "a", request: requestOf("other"), createdAt: now(), idempotencyKey: "key-a" },
     });
     assert.deepEqual(await queue.counts(), {
-      ...{ queued: 2, running: 1, succeeded: 0, failed: 1, canceled: 0 },
+      ...{ queued: 2, running: 1, succeeded: 0, failed: 1, canceled: 0, retried: 0 },
     });
   });
 

@@ -1,10 +1,10 @@
 /** The queue on Redis: what is special to it. */
 import assert from "node:assert/strict";
-import { Worker } from "bullmq";
+import { Queue, Worker } from "bullmq";
 import { MdmError } from "../../../src/errors.ts";
 import { canceled, queued } from "../../../src/jobs/queue/entry.ts";
-import type { NewJob } from "../../../src/jobs/queue/queue.ts";
-import { connect } from "../../../src/jobs/queue/redis_connection.ts";
+import type { Delivery, NewJob } from "../../../src/jobs/queue/queue.ts";
+import { asRedisError, connect } from "../../../src/jobs/queue/redis_connection.ts";
 import { RedisEntries } from "../../../src/jobs/queue/redis_entries.ts";
 import { RedisQueue } from "../../../src/jobs/queue/redis_queue.ts";
 import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "./queue_conformance.ts";
@@ -94,6 +94,74 @@ Deno.test("a place that was left behind is no job", () =>
     redis.disconnect();
   }));
 
+/** The line, as Bull Board sees it. */
+function boardOf(port: number): Queue {
+  return new Queue("line", { connection: { port }, prefix: "{mdm}" });
+}
+
+/** Removes the place of a job, as Bull Board does. */
+async function removeOf(board: Queue, id: string): Promise<void> {
+  const places = await board.getJobs();
+  await places.find((place) => place.id!.includes(`-${id}.`))!.remove();
+}
+
+Deno.test("a job whose place is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 3 });
+    await using other = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    const heard: string[] = [];
+    const stop = other.listen(({ job }) => heard.push(`${job.id} ${job.state}`));
+    const webhook = { url: "https://example.com/hook", events: ["completed"] } as const;
+    for (const id of ["a", "b", "c"]) await queue.add({ ...JOB, id, webhook });
+    await until(() => heard.length === 3);
+    await removeOf(board, "b");
+    // Nobody looks at the queue, but those who listen.
+    await until(() => heard.includes("b canceled"));
+    assert.equal(await queue.get("b"), null);
+    assert.deepEqual((await queue.list()).map(({ id }) => id), ["c", "a"]);
+    assert.equal((await queue.counts()).queued, 2);
+    const [{ job, event }] = await queue.takeDeliveries(9) as [Delivery];
+    assert.deepEqual([job.id, job.state, event], ["b", "canceled", "completed"]);
+    // There is room, also for the same id.
+    await queue.add({ ...JOB, id: "b", idempotencyKey: "key" });
+    await until(() => heard.length === 5);
+    assert.deepEqual(await queue.forget(0), []);
+    const claimed = [await queue.claim(), await queue.claim(), await queue.claim()];
+    assert.deepEqual(claimed.map((lease) => lease?.job.id), ["a", "c", "b"]);
+    assert.deepEqual((await queue.counts()).running, 3);
+    stop();
+    await board.close();
+  }));
+
+Deno.test("what is seen of a queue does not have what was removed in Bull Board", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 1 });
+    const board = boardOf(port);
+    const added = async (id: string, remove: () => Promise<unknown>) => {
+      await queue.add({ ...JOB, id });
+      await remove();
+    };
+    await added("a", () => removeOf(board, "a"));
+    assert.equal(await queue.get("a"), null);
+    await added("b", () => board.drain());
+    assert.deepEqual(await queue.list(), []);
+    await added("c", () => board.obliterate());
+    assert.equal((await queue.counts()).queued, 0);
+    await added("d", () => board.clean(0, 10, "prioritized"));
+    await queue.add({ ...JOB, id: "e" }); // The only one that may wait.
+    const lease = (await queue.claim())!;
+    assert.equal(lease.job.id, "e");
+    await queue.release(lease, ["checkpoint"]);
+    await removeOf(board, "e");
+    assert.equal(await queue.claim(), null);
+    assert.equal(await queue.get("e"), null);
+    // Their files are still to be removed, once.
+    assert.deepEqual((await queue.forget(0)).sort(), ["a", "b", "c", "d", "e"]);
+    assert.deepEqual(await queue.forget(0), []);
+    await board.close();
+  }));
+
 Deno.test("a server that is started again has all jobs, and is found again", () =>
   withRedis(
     async ({ url, restart }) => {
@@ -140,6 +208,18 @@ Deno.test("a server that does not answer, or wants something else, is said to be
     "right",
   );
 });
+
+Deno.test("what Redis says of a command is told without what was in it", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    const error = await redis.call("AUTH", "user", "password").catch((error) => error);
+    assert.match(Deno.inspect(error), /password/);
+    assert.doesNotMatch(Deno.inspect(asRedisError(url, error)), /password'|"password"/);
+    const odd = await redis.call("GET").catch((error) => error);
+    assert.equal(asRedisError(url, odd), odd);
+    assert.ok(odd instanceof Error && !("command" in odd));
+    redis.disconnect();
+  }));
 
 Deno.test("a server with TLS is used where its certificate is trusted", async () => {
   const folder = await Deno.makeTempDir();

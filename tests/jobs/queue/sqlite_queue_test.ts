@@ -109,6 +109,30 @@ Deno.test("a queue that is damaged is refused", () =>
     await refuses(path, "it is damaged. Move it away and start anew.");
   }));
 
+Deno.test("a queue from before how often jobs were tried again was counted", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/jobs.db`;
+    await (await SqliteQueue.open(path, OPTIONS))[Symbol.asyncDispose]();
+    const database = new DatabaseSync(path);
+    database.exec("DROP TABLE retried");
+    database.close();
+    await using queue = await SqliteQueue.open(path, OPTIONS);
+    assert.equal((await queue.counts()).retried, 0);
+  }));
+
+Deno.test("a queue is its owner's only, also one that others could read", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/jobs.db`;
+    const files = [path, `${path}-wal`, `${path}-shm`];
+    const modes = () => files.map((file) => Deno.statSync(file).mode! & 0o777);
+    await using queue = await SqliteQueue.open(path, OPTIONS);
+    await queue.counts();
+    assert.deepEqual(modes(), [0o600, 0o600, 0o600]);
+    for (const file of files) await Deno.chmod(file, 0o644);
+    await using _other = await SqliteQueue.open(path, OPTIONS);
+    assert.deepEqual(modes(), [0o600, 0o600, 0o600]);
+  }));
+
 Deno.test("a path that can be no file is refused", () =>
   inFolder(async (folder) => {
     const reason = "it cannot be opened. Check that its folder exists and may be written to.";

@@ -131,6 +131,18 @@ Deno.test("a store that refuses is not asked again", () =>
     assert.equal(server.files.size, 0);
   }));
 
+Deno.test("a store that is not there is told of without the query of the request", async () => {
+  const server = startS3Server();
+  const address = server.address("bucket/prefix");
+  await server[Symbol.asyncDispose]();
+  await using store = openS3Store(address, KEYS);
+  await assert.rejects(store.remove("job"), (error: Error) => {
+    assert.match(error.message, /^Cannot list the files of job job at http:.*http:/);
+    assert.doesNotMatch(error.message, /list-type|\?/);
+    return true;
+  });
+});
+
 Deno.test("paths are refused as ids and names", () =>
   withStore(async (store, { log }) => {
     await assert.rejects(store.put("..", "a", text("x"), "image/png"), UsageError);
