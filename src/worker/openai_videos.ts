@@ -3,14 +3,18 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "../jobs/job.ts";
 import type { Jobs, ModelCard } from "../jobs/jobs.ts";
 import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
-import { fileHeaders, findFile, findJob } from "./find_job.ts";
+import { findJob } from "./find_job.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { OpenAiError } from "./openai_error.ts";
 import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_fields.ts";
+import { FileHeaders, fileResponses, sendFile } from "./send_file.ts";
 
 /** Jobs that a list is taken from. */
 const LISTED = 1000;
+
+/** MP4 is what this protocol makes; videos that came by another one may be of other types. */
+const VIDEO_TYPES = ["video/mp4", "image/gif", "image/webp", "image/png"];
 
 const VideoJson = z.object({
   id: z.string(),
@@ -142,12 +146,13 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
       summary: "Fetch a video",
       request: {
         params: Id,
+        headers: FileHeaders,
         query: z.object({
           variant: z.literal("video", { error: `There is no variant but "video".` }).optional(),
         }),
       },
       responses: {
-        200: { description: "The file.", content: { "video/mp4": { schema: z.string() } } },
+        ...fileResponses(VIDEO_TYPES),
         ...FAILED,
       },
     }),
@@ -158,8 +163,7 @@ export function videos(app: OpenAPIHono, jobs: Jobs): void {
         const why = isEnded(job) ? "was not made" : "is not ready yet";
         throw new HttpError(400, `The video ${why}.`, { code: "video_not_ready" });
       }
-      const { file, content } = await findFile(jobs, job, result.name);
-      return c.body(content.body, 200, fileHeaders(job, file, content));
+      return await sendFile(c, jobs, job, result.name);
     },
   );
 

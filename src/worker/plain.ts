@@ -3,16 +3,20 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { isEnded, type Job, type JobOptions, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
-import { fileHeaders, findFile, findJob } from "./find_job.ts";
+import { findJob } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { jobRequest, optionFields } from "./input.ts";
 import { streamJob } from "./job_events.ts";
 import { fileJson, JobJson, jobJson } from "./job_json.ts";
 import { newFrontEnd } from "./new_front_end.ts";
 import { PlainError, plainError } from "./plain_error.ts";
+import { FileHeaders, fileResponses, sendFile } from "./send_file.ts";
 
 /** Jobs of a list at most. */
 const LIST_LIMIT = 1000;
+
+/** Of results and previews. */
+const FILE_TYPES = ["image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4"];
 
 const JOB = { content: { "application/json": { schema: JobJson } } };
 const Id = z.object({ id: z.string() });
@@ -155,24 +159,12 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       path: "/jobs/{id}/files/{name}",
       tags: ["Jobs"],
       summary: "Fetch a result or a preview",
-      request: { params: Id.extend({ name: z.string() }) },
-      responses: {
-        200: {
-          description: "The file.",
-          content: { "image/*": { schema: z.string() }, "video/mp4": { schema: z.string() } },
-        },
-        ...errors(404),
-      },
+      request: { params: Id.extend({ name: z.string() }), headers: FileHeaders },
+      responses: { ...fileResponses(FILE_TYPES), ...errors(404, 412, 416) },
     }),
     async (c) => {
       const { id, name } = c.req.valid("param");
-      const job = await findJob(jobs, id);
-      const { file, content } = await findFile(jobs, job, name);
-      return c.body(content.body, 200, {
-        ...fileHeaders(job, file, content),
-        // Under one name there is ever the same.
-        "Cache-Control": "private, max-age=31536000, immutable",
-      });
+      return await sendFile(c, jobs, await findJob(jobs, id), name);
     },
   );
 
@@ -242,9 +234,11 @@ function errors(...statuses: readonly (keyof typeof ERRORS)[]) {
 const ERRORS = {
   400: "The body is no JSON.",
   404: "There is no such job or file.",
+  412: "The file is not the one that `If-Match` names.",
   409: "The id or the idempotency key belongs to another request.",
   413: "The body is too large.",
   415: "The body is of another type than JSON.",
+  416: "The file ends before the part that was asked for.",
   422: "Something asked for cannot be.",
   429: "The queue is full: `Retry-After` says when to try again.",
 } as const;
