@@ -65,7 +65,14 @@ export function createApp(options: AppOptions): App {
   if (origins.length > 0) {
     app.use(cors({
       origin: [...origins],
-      exposeHeaders: ["Location", "Retry-After", "X-Request-Id"],
+      exposeHeaders: [
+        "Accept-Ranges",
+        "Content-Range",
+        "ETag",
+        "Location",
+        "Retry-After",
+        "X-Request-Id",
+      ],
       maxAge: 600,
     }));
   }
@@ -92,10 +99,13 @@ export function createApp(options: AppOptions): App {
   }));
 
   for (const frontEnd of frontEnds) app.route("/", frontEnd);
-  app.get(
-    "/openapi.json",
-    (c) => c.json(openApiDocument(app, base(c.req.raw), token === null ? null : open)),
-  );
+  const document = openApiDocument(app, {
+    open: token === null ? null : open,
+    namesHosts: allowedHosts !== undefined,
+  });
+  app.get("/openapi.json", (c) => {
+    return c.body(document(base(c.req.raw)), 200, { "Content-Type": "application/json" });
+  });
   return app;
 }
 
@@ -139,10 +149,21 @@ function logs(
   };
 }
 
-/** hono drops the body of what GET gives without ending it: a stream would go on. */
+/**
+ * hono drops the body of what GET gives without ending it: a stream would go on. Deno would say of what has no body that GET gives none
+ * either: so its length is said, and of events, which have none, that there is a stream.
+ */
 async function headHasNoBody(c: Context, next: () => Promise<void>): Promise<void> {
   await next();
-  if (c.req.method !== "HEAD" || c.res.body === null) return;
-  await c.res.body.cancel();
-  c.res = new Response(null, c.res);
+  const { res } = c;
+  if (c.req.method !== "HEAD" || res.body === null) return;
+  const isStream = res.headers.get("Content-Type")?.startsWith("text/event-stream") === true;
+  if (isStream || res.headers.has("Content-Length")) {
+    await res.body.cancel();
+    c.res = new Response(isStream ? new Blob().stream() : null, res);
+  } else {
+    const { byteLength } = await res.arrayBuffer();
+    c.res = new Response(null, res);
+    c.res.headers.set("Content-Length", String(byteLength));
+  }
 }
