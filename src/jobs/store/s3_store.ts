@@ -124,10 +124,7 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
         NO_SUCH_KEY,
         NO_SUCH_PART,
       );
-      if (status === NO_SUCH_KEY || status === NO_SUCH_PART) {
-        await body?.cancel();
-        return null;
-      }
+      if (status === NO_SUCH_KEY || status === NO_SUCH_PART) return null;
       const { bytes, part } = lengthsOf(headers);
       const isWanted = range === undefined || part === range.last - range.first + 1;
       if (bytes !== null && isWanted) return { body: body ?? new Blob().stream(), bytes };
