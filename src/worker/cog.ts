@@ -9,6 +9,7 @@ import type { Health, Jobs } from "../jobs/jobs.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
 import { findJob } from "./find_job.ts";
 import { asHttpError, HttpError } from "./http_error.ts";
+import { EVENT_STREAM } from "./job_events.ts";
 import { json, newFrontEnd } from "./new_front_end.ts";
 import {
   Prediction,
@@ -236,7 +237,7 @@ function predictions(
       responses: {
         200: {
           description: "All that happened to it and happens until its end",
-          content: { "text/event-stream": { schema: z.string() } },
+          content: EVENT_STREAM,
         },
       },
     }),

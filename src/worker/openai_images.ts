@@ -8,7 +8,7 @@ import { fileAddress, fileBase64, inOrder } from "./file_address.ts";
 import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
-import { streamJob } from "./job_events.ts";
+import { EVENT_STREAM, streamJob } from "./job_events.ts";
 import { failure, OpenAiError, openAiError } from "./openai_error.ts";
 import { checkModel, extraFields, modelFields, seconds, sizeOf } from "./openai_fields.ts";
 
@@ -41,7 +41,7 @@ export function images(app: OpenAPIHono, { jobs, publicUrl, sign }: FrontEndOpti
           description: "The pictures.",
           content: {
             "application/json": { schema: ImagesJson },
-            "text/event-stream": { schema: z.string() },
+            ...EVENT_STREAM,
           },
         },
         default: {

@@ -6,7 +6,7 @@ import type { JobEvent } from "../jobs/queue/queue.ts";
 import { findJob } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { jobRequest, optionFields } from "./input.ts";
-import { streamJob } from "./job_events.ts";
+import { EVENT_STREAM, streamJob } from "./job_events.ts";
 import { fileJson, JobJson, jobJson } from "./job_json.ts";
 import { newFrontEnd } from "./new_front_end.ts";
 import { PlainError, plainError } from "./plain_error.ts";
@@ -19,6 +19,9 @@ const LIST_LIMIT = 1000;
 const FILE_TYPES = ["image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4"];
 
 const JOB = { content: { "application/json": { schema: JobJson } } };
+/** What `JOB_ID` is, up to a hundred times. */
+const JOB_IDS = /^[\w-]{1,128}(,[\w-]{1,128}){0,99}$/;
+
 const Id = z.object({ id: z.string() });
 
 /** `/jobs` and what is below. */
@@ -77,6 +80,9 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       request: {
         query: z.object({
           limit: z.coerce.number().int().min(1).max(LIST_LIMIT).default(20),
+          ids: z.string().regex(JOB_IDS).optional().describe(
+            "Up to a hundred ids, with commas: those of these jobs that there are, instead of the newest.",
+          ),
         }),
       },
       responses: {
@@ -88,7 +94,12 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       },
     }),
     async (c) => {
-      const listed = await jobs.list({ limit: c.req.valid("query").limit });
+      const { ids, limit } = c.req.valid("query");
+      const listed = ids === undefined
+        ? await jobs.list({ limit })
+        : (await Promise.all(ids.split(",").map((id) => jobs.get(id)))).filter((job) =>
+          job !== null
+        );
       return c.json({ jobs: await Promise.all(listed.map((job) => json(job, c))) }, 200);
     },
   );
@@ -132,7 +143,7 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
         "when the job has ended, which is the last. The data of each is the job. Whoever reads slowly misses what newer events say anyway.",
       request: { params: Id },
       responses: {
-        200: { description: "Events.", content: { "text/event-stream": { schema: z.string() } } },
+        200: { description: "Events.", content: EVENT_STREAM },
         ...errors(404),
       },
     }),
@@ -201,7 +212,12 @@ function jobBody(jobs: Parameters<typeof optionFields>[0]) {
   }).refine(({ prompt, prompts }) => (prompt === undefined) !== (prompts === undefined), {
     path: ["prompt"],
     error: `Give either "prompt" or "prompts".`,
-  }).openapi("JobRequest");
+  }).openapi("JobRequest", { oneOf: [given("prompt", "string"), given("prompts", "array")] });
+}
+
+/** Says in a schema that a field is there, and is not null, which would be as if it were not. */
+function given(name: string, type: "string" | "array") {
+  return { required: [name], properties: { [name]: { type } } };
 }
 
 function jobOf({ prompt, prompts, n, ...body }: Body, key: string | undefined) {
