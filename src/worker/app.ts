@@ -50,7 +50,8 @@ export function createApp(options: AppOptions): App {
   const { jobs, token, addresses, publicUrl = null, allowedHosts, cors: origins = [] } = options;
   const base = (request: Request) => publicUrl ?? new URL(request.url).origin;
   const sign = (path: string) => token === null ? path : addresses.sign(path);
-  const frontEnds = options.frontEnds.map((frontEnd) => frontEnd({ jobs, publicUrl: base, sign }));
+  const given = { jobs, publicUrl: base, needsToken: token !== null, sign };
+  const frontEnds = options.frontEnds.map((frontEnd) => frontEnd(given));
   const answerError = errorsByOwner(frontEnds);
   const app: App = new OpenAPIHono();
   app.onError(answerError);

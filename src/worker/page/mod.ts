@@ -16,6 +16,7 @@ import page from "./page.js" with { type: "text" };
 import sentences from "./sentences.js" with { type: "text" };
 import settings from "./settings.js" with { type: "text" };
 import stage from "./stage.js" with { type: "text" };
+import storage from "./storage.js" with { type: "text" };
 import tile from "./tile.js" with { type: "text" };
 import token from "./token.js" with { type: "text" };
 
@@ -50,12 +51,16 @@ const FILES = {
   "/page/sentences.js": file(SCRIPT, sentences),
   "/page/settings.js": file(SCRIPT, settings),
   "/page/stage.js": file(SCRIPT, stage),
+  "/page/storage.js": file(SCRIPT, storage),
   "/page/tile.js": file(SCRIPT, tile),
   "/page/token.js": file(SCRIPT, token),
 };
 
+/** Where the page learns how the server is: with 200 whatever it is, for browsers write other answers into their consoles. */
+const STATE_PATH = "/page/state";
+
 /** Paths that have to be answered without a token. */
-export const PAGE_PATHS: readonly string[] = Object.keys(FILES);
+export const PAGE_PATHS: readonly string[] = [...Object.keys(FILES), STATE_PATH];
 
 const ModelJson = z.object({
   name: z.string(),
@@ -78,9 +83,14 @@ const ModelJson = z.object({
 }).openapi("Model");
 
 /** `/`, the files that it needs, and `/model`. */
-export const pageFrontEnd: FrontEnd = ({ jobs }) => {
+export const pageFrontEnd: FrontEnd = ({ jobs, needsToken }) => {
   const app = new OpenAPIHono();
   for (const [path, file] of Object.entries(FILES)) app.get(path, (c) => sendContent(c, file));
+  app.get(STATE_PATH, async (c) => {
+    const { worker, reason } = await jobs.health();
+    const ready = worker === "ready" || worker === "none";
+    return c.json({ ready, reason, needsToken }, 200, { "Cache-Control": "no-store" });
+  });
   app.openapi(
     createRoute({
       method: "get",
