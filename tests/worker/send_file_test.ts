@@ -1,9 +1,12 @@
+/// <reference lib="dom" />
 /** What of RFC 9110 routes that send files keep to: parts, tags, and HEAD. */
 import assert from "node:assert/strict";
 import type { JobRequest } from "../../src/jobs/job.ts";
+import { encodeAnimation } from "../../src/media/animation.ts";
 import { openai } from "../../src/worker/openai.ts";
 import { pageFrontEnd } from "../../src/worker/page/mod.ts";
 import { plain } from "../../src/worker/plain.ts";
+import { startChromium } from "./browser.ts";
 import { FakeJobs, MODEL } from "./fake_jobs.ts";
 import { ADDRESSES, type App, appOf, listening } from "./server.ts";
 
@@ -18,12 +21,12 @@ const VIDEOS = { ...MODEL, makes: "videos", frames: 2 } as const;
 const CONTENT = new TextEncoder().encode("0123456789");
 
 /** A server with a job that has ended, and routes that send a file of ten bytes. */
-async function start(options: Parameters<typeof appOf>[2] = {}) {
+async function start(options: Parameters<typeof appOf>[2] = {}, content = CONTENT) {
   const jobs = new FakeJobs({ model: VIDEOS });
   const app = appOf(jobs, [plain, openai, pageFrontEnd], options);
   const { id } = await jobs.submit(REQUEST, { id: "made" });
   jobs.begin(id);
-  await jobs.picture(id, CONTENT);
+  await jobs.picture(id, content);
   jobs.finish(id);
   return { jobs, app, files: [`/jobs/${id}/files/0.mp4`, `/v1/videos/${id}/content`] };
 }
@@ -297,4 +300,33 @@ Deno.test("a preview that a newer one has followed is still there", async () => 
   for (const name of ["preview-0-3-16x16.png", "preview-1-1-16x16.png", "preview-0-1-8x8.png"]) {
     assert.equal((await ask(name))[0], 404, name);
   }
+});
+
+Deno.test("in a tab of its own a browser plays a video and shows a picture", async () => {
+  const frame = { width: 32, height: 32, data: new Uint8Array(32 * 32 * 4).fill(128) };
+  const { app, jobs, files } = await start(
+    {},
+    await encodeAnimation([frame, frame], "mp4", { fps: 8 }),
+  );
+  const { id } = await jobs.submit({ ...REQUEST, format: "png" });
+  await jobs.make(id);
+  await listening(app, async (url) => {
+    await using stack = new AsyncDisposableStack();
+    const browser = stack.adopt(await startChromium(), (opened) => opened.close());
+    const page = await browser.newPage();
+    const wrong: string[] = [];
+    page.on("console", (message) => wrong.push(message.text()));
+    for (const path of [...files, `/jobs/${id}/files/0.png`]) {
+      await page.goto(url + path);
+      await page.waitForFunction(() => {
+        const [medium] = document.querySelectorAll<HTMLVideoElement | HTMLImageElement>(
+          "video, img",
+        );
+        return medium instanceof HTMLVideoElement
+          ? medium.videoWidth === 32
+          : medium?.naturalWidth === 32;
+      });
+    }
+    assert.deepEqual(wrong, []);
+  });
 });
