@@ -151,8 +151,8 @@ function logs(
 }
 
 /**
- * hono drops the body of what GET gives without ending it: a stream would go on. Deno would say of what has no body that GET gives none
- * either: so its length is said, and of events, which have none, that there is a stream.
+ * hono drops the body of what GET gives without ending it: a stream would go on. Deno would say that GET gives nothing either, so the
+ * length is said; events have none.
  */
 async function headHasNoBody(c: Context, next: () => Promise<void>): Promise<void> {
   await next();
@@ -161,7 +161,7 @@ async function headHasNoBody(c: Context, next: () => Promise<void>): Promise<voi
   const isStream = res.headers.get("Content-Type")?.startsWith("text/event-stream") === true;
   if (isStream || res.headers.has("Content-Length")) {
     await res.body.cancel();
-    c.res = new Response(isStream ? new Blob().stream() : null, res);
+    c.res = new Response(null, res);
   } else {
     const { byteLength } = await res.arrayBuffer();
     c.res = new Response(null, res);
