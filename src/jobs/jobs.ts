@@ -1,7 +1,7 @@
 /** What front ends can do with jobs: the one core behind all protocols. */
 import type { Job, JobOptions, JobRequest, RequestDefaults } from "./job.ts";
 import type { Counts, JobEvent } from "./queue/queue.ts";
-import type { StoredFile } from "./store/store.ts";
+import type { ByteRange, StoredFile } from "./store/store.ts";
 
 /** What clients are told of the model. */
 export interface ModelCard {
@@ -91,8 +91,8 @@ export interface Jobs {
   events(id: string, signal: AbortSignal): AsyncIterableIterator<JobEvent>;
   /** The job once it has ended, or as it is after so many milliseconds. */
   wait(id: string, ms: number, signal?: AbortSignal): Promise<Job | null>;
-  /** A file of a job. */
-  read(id: string, name: string): Promise<StoredFile | null>;
+  /** A file of a job, or a part of it. */
+  read(id: string, name: string, range?: ByteRange): Promise<StoredFile | null>;
   /** An address of a file that needs no token of ours; null where the store has none. */
   link(id: string, name: string): Promise<string | null>;
   health(): Promise<Health>;

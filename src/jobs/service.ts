@@ -12,7 +12,7 @@ import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob, type PlannedJob } from "./pictures.ts";
 import { type JobEvent, type JobQueue, NotTaking, QueueFull } from "./queue/queue.ts";
 import { asSeconds } from "./queue/retry_after.ts";
-import type { ResultStore, StoredFile } from "./store/store.ts";
+import type { ByteRange, ResultStore, StoredFile } from "./store/store.ts";
 
 /** How the worker of this process is; see {@linkcode Health}. */
 export type WorkerHealth = Omit<Health, "jobs">;
@@ -158,8 +158,8 @@ export class JobService implements Jobs {
     return last;
   }
 
-  async read(id: string, name: string): Promise<StoredFile | null> {
-    return await this.options.store.get(id, name);
+  async read(id: string, name: string, range?: ByteRange): Promise<StoredFile | null> {
+    return await this.options.store.get(id, name, range);
   }
 
   async link(id: string, name: string): Promise<string | null> {

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import type { EventEmitter } from "node:events";
 import process from "node:process";
 import { MdmError } from "../errors.ts";
+import { findBox } from "./mp4_boxes.ts";
 import type { Picture } from "./picture.ts";
 import { evenSize, toYuv420 } from "./yuv.ts";
 
@@ -47,7 +48,9 @@ export async function encodeMp4(
     encoder.finalize();
     const mp4 = encoder.FS.readFile(FILE);
     encoder.FS.unlink(FILE);
-    return complete(mp4);
+    const bytes = Buffer.from(mp4);
+    clearTimes(bytes);
+    return new Uint8Array(indexFirst(describeColour(bytes)));
   } finally {
     encoder.delete();
   }
@@ -69,37 +72,54 @@ async function loadEncoder() {
   return encoder;
 }
 
-/** Boxes within each other, down to what describes the pictures (ISO/IEC 14496-12). */
+/** Boxes with the times of creation and of change, 4 bytes each. */
+const TIMED = ["moov/mvhd", "moov/trak/tkhd", "moov/trak/mdia/mdhd"];
+
+/** What describes the pictures, and the boxes around it. */
 const DESCRIPTION = ["moov", "trak", "mdia", "minf", "stbl", "stsd", "avc1"];
-const SIZE_AND_TYPE = 8;
-/** In "stsd", version and count come before the boxes. */
-const VERSION_AND_COUNT = 8;
-/** Boxes with the times of creation and of change, 4 bytes each, after version and flags. */
-const TIMED: ReadonlySet<string> = new Set(["mvhd", "tkhd", "mdhd"]);
+
+/** Where in the file pieces of the pictures' data are: their count, then 4 bytes each. */
+const PLACES = "moov/trak/mdia/minf/stbl/stco";
+
+/** Size, type, version and flags. */
+const FULL_HEADER = 12;
 
 /** A "colr" box: sRGB's primaries and curve, BT.601's matrix (ITU-T H.273), the limited range. */
 const COLOUR = Buffer.from("\0\0\0\x13colrnclx\0\x01\0\x0d\0\x06\0", "latin1");
 
-/**
- * Completes what the encoder wrote: takes the times out, so that the same frames give the same
- * bytes, and adds how colours were stored, which players would guess by the size.
- */
-function complete(mp4: Uint8Array): Uint8Array<ArrayBuffer> {
-  const bytes = Buffer.from(mp4);
-  let [at, end] = [0, bytes.length];
-  for (const wanted of DESCRIPTION) {
-    let found: number | undefined;
-    for (; at < end; at += bytes.readUInt32BE(at)) {
-      const type = bytes.toString("latin1", at + 4, at + SIZE_AND_TYPE);
-      if (TIMED.has(type)) bytes.fill(0, at + 12, at + 20);
-      if (type === wanted) found = at;
-    }
-    if (found === undefined) throw new Error(`The encoder wrote an MP4 without "${wanted}"`);
-    const size = bytes.readUInt32BE(found);
-    bytes.writeUInt32BE(size + COLOUR.length, found);
-    at = found + SIZE_AND_TYPE + (wanted === "stsd" ? VERSION_AND_COUNT : 0);
-    end = found + size;
+/** Takes the times out, so that the same frames give the same bytes. */
+function clearTimes(mp4: Buffer): void {
+  for (const path of TIMED) {
+    const { start } = findBox(mp4, path);
+    mp4.fill(0, start + FULL_HEADER, start + FULL_HEADER + 8);
+  }
+}
+
+/** Adds how colours were stored, which players would guess by the size. */
+function describeColour(mp4: Buffer): Buffer {
+  const around = DESCRIPTION.map((_, depth) =>
+    findBox(mp4, DESCRIPTION.slice(0, depth + 1).join("/"))
+  );
+  for (const { start } of around) {
+    mp4.writeUInt32BE(mp4.readUInt32BE(start) + COLOUR.length, start);
   }
   // Nothing points behind this place: the pictures' data comes first.
-  return new Uint8Array(Buffer.concat([bytes.subarray(0, end), COLOUR, bytes.subarray(end)]));
+  const { end } = around.at(-1)!;
+  return Buffer.concat([mp4.subarray(0, end), COLOUR, mp4.subarray(end)]);
+}
+
+/**
+ * Puts the index before the pictures' data, so that players can begin before they have all of it,
+ * and leaves out the room that the encoder kept free.
+ */
+function indexFirst(mp4: Buffer): Buffer {
+  const data = findBox(mp4, "mdat");
+  const parts = [findBox(mp4, "ftyp"), findBox(mp4, "moov"), data];
+  const before = parts.slice(0, 2).reduce((sum, { start, end }) => sum + end - start, 0);
+  let at = findBox(mp4, PLACES).start + FULL_HEADER;
+  for (let left = mp4.readUInt32BE(at); left > 0; left--) {
+    at += 4;
+    mp4.writeUInt32BE(mp4.readUInt32BE(at) + before - data.start, at);
+  }
+  return Buffer.concat(parts.map(({ start, end }) => mp4.subarray(start, end)));
 }

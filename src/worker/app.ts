@@ -54,7 +54,13 @@ export function createApp(options: AppOptions): App {
   const { jobs, token, addresses, publicUrl = null, allowedHosts, cors: origins = [] } = options;
   const base = (request: Request) => publicUrl ?? new URL(request.url).origin;
   const sign = (path: string) => token === null ? path : addresses.sign(path);
-  const shared = { jobs, publicUrl: base, sign, strictSizes: options.strictSizes ?? false };
+  const shared = {
+    jobs,
+    publicUrl: base,
+    needsToken: token !== null,
+    sign,
+    strictSizes: options.strictSizes ?? false,
+  };
   const frontEnds = options.frontEnds.map((frontEnd) => frontEnd(shared));
   const answerError = errorsByOwner(frontEnds);
   const app: App = new OpenAPIHono();
@@ -70,7 +76,14 @@ export function createApp(options: AppOptions): App {
   if (origins.length > 0) {
     app.use(cors({
       origin: [...origins],
-      exposeHeaders: ["Location", "Retry-After", "X-Request-Id"],
+      exposeHeaders: [
+        "Accept-Ranges",
+        "Content-Range",
+        "ETag",
+        "Location",
+        "Retry-After",
+        "X-Request-Id",
+      ],
       maxAge: 600,
     }));
   }
@@ -106,10 +119,13 @@ export function createApp(options: AppOptions): App {
   );
 
   for (const frontEnd of frontEnds) app.route("/", frontEnd);
-  app.get(
-    "/openapi.json",
-    (c) => c.json(openApiDocument(app, base(c.req.raw), token === null ? null : open)),
-  );
+  const document = openApiDocument(app, {
+    open: token === null ? null : open,
+    namesHosts: allowedHosts !== undefined,
+  });
+  app.get("/openapi.json", (c) => {
+    return c.body(document(base(c.req.raw)), 200, { "Content-Type": "application/json" });
+  });
   return app;
 }
 
@@ -162,10 +178,21 @@ function loggedPath(path: string): string {
   return path.replace(/signature.*/is, "signature...").replace(/[^!-~]/gu, encodeURIComponent);
 }
 
-/** hono drops the body of what GET gives without ending it: a stream would go on. */
+/**
+ * hono drops the body of what GET gives without ending it: a stream would go on. That GET gives nothing either would be said then, so the
+ * length is; events have none.
+ */
 async function headHasNoBody(c: Context, next: () => Promise<void>): Promise<void> {
   await next();
-  if (c.req.method !== "HEAD" || c.res.body === null) return;
-  await c.res.body.cancel();
-  c.res = new Response(null, c.res);
+  const { res } = c;
+  if (c.req.method !== "HEAD" || res.body === null) return;
+  const isStream = res.headers.get("Content-Type")?.startsWith("text/event-stream") === true;
+  if (isStream || res.headers.has("Content-Length")) {
+    await res.body.cancel();
+    c.res = new Response(null, res);
+  } else {
+    const { byteLength } = await res.arrayBuffer();
+    c.res = new Response(null, res);
+    c.res.headers.set("Content-Length", String(byteLength));
+  }
 }

@@ -11,6 +11,7 @@ import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
 import { httpAddress, openFields } from "./fields.ts";
 import { findJob, JOB_ID } from "./find_job.ts";
 import { asHttpError, HttpError } from "./http_error.ts";
+import { EVENT_STREAM } from "./job_events.ts";
 import { json, newFrontEnd } from "./new_front_end.ts";
 import {
   Prediction,
@@ -53,8 +54,6 @@ const ERRORS = {
   429: "The queue is full: try again after as many seconds as Retry-After says",
   503: "The server takes no more predictions",
 } as const;
-
-const EVENTS = { "text/event-stream": { schema: z.string() } };
 
 const FieldErrors = z.array(
   z.object({
@@ -139,10 +138,13 @@ export function predictions(
     Object.fromEntries(statuses.map((status) => [status, json(dialect.error, ERRORS[status])]));
   const body = { body: { ...json(schema, "What to predict"), required: true } };
   const created = {
-    200: { description: "Its events, for who accepts them", content: EVENTS },
+    200: { description: "Its events, for who accepts them", content: EVENT_STREAM },
     [dialect.ended]: {
       description: "The prediction, which has ended",
-      content: { "application/json": { schema: Prediction }, ...dialect.ended === 200 && EVENTS },
+      content: {
+        "application/json": { schema: Prediction },
+        ...dialect.ended === 200 && EVENT_STREAM,
+      },
     },
     202: json(Prediction, "The prediction, which has not ended"),
     ...errors(400, 409, 413, 415, 422, 429, 503),
@@ -320,7 +322,7 @@ export function predictions(
         200: {
           description:
             "All that happened to it and happens until its end: `output`, `logs`, and `error` or `done`",
-          content: EVENTS,
+          content: EVENT_STREAM,
         },
         204: { description: "The client has heard its end" },
         ...errors(404, 422),

@@ -7,6 +7,8 @@ export interface FrontEndOptions {
   readonly jobs: Jobs;
   /** Where clients reach this server, without a slash at the end; of a request where it is not configured: its own origin. */
   publicUrl(request: Request): string;
+  /** Whether clients need the token. */
+  readonly needsToken: boolean;
   /** A path of this server with what opens it for a while to whoever has no token; see `SignedAddresses`. */
   sign(path: string): string;
   /** Whether another size than the model's own is refused; else what asks for one gets the model's own, and is told so. */

@@ -1,8 +1,17 @@
 /** What becomes of a job, as server-sent events. */
+import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
+
+/** The content of an answer that is events, for the description of a route: its schema is that of each of them. */
+export const EVENT_STREAM = {
+  "text/event-stream": {
+    schema: z.object({ event: z.string(), data: z.string(), id: z.string().optional() })
+      .openapi("ServerSentEvent"),
+  },
+};
 
 /** Proxies close connections on which nothing is said for so long, and longer. */
 const KEEP_ALIVE_MS = 15_000;

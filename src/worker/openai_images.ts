@@ -8,7 +8,7 @@ import { fileAddress, fileBase64, inOrder } from "./file_address.ts";
 import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
-import { streamJob } from "./job_events.ts";
+import { EVENT_STREAM, streamJob } from "./job_events.ts";
 import { failure, OpenAiError, openAiError } from "./openai_error.ts";
 import { fields } from "./fields.ts";
 import {
@@ -54,7 +54,7 @@ export function images(app: OpenAPIHono, options: FrontEndOptions): void {
           description: "The pictures.",
           content: {
             "application/json": { schema: ImagesJson },
-            "text/event-stream": { schema: z.string() },
+            ...EVENT_STREAM,
           },
         },
         default: {

@@ -5,7 +5,7 @@ import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { ModelCard } from "../jobs/jobs.ts";
 import { DEFAULT_FPS } from "../media/animation.ts";
 import { fields, wholeNumber, written } from "./fields.ts";
-import { fileHeaders, findFile, findJob } from "./find_job.ts";
+import { findJob } from "./find_job.ts";
 import type { FrontEndOptions } from "./front_end.ts";
 import { HttpError, notFound } from "./http_error.ts";
 import { jobRequest, optionFields } from "./input.ts";
@@ -21,9 +21,13 @@ import {
 import { placeFor } from "./openai_refusals.ts";
 import { fpsFor, lasts, nearestSeconds, secondsOf } from "./openai_seconds.ts";
 import { sizeFields, sizeOf } from "./openai_size.ts";
+import { FileHeaders, fileResponses, sendFile } from "./send_file.ts";
 
 /** Jobs that a list is taken from. */
 const LISTED = 1000;
+
+/** MP4 is what this protocol makes; videos that came by another one may be of other types. */
+const VIDEO_TYPES = ["video/mp4", "image/gif", "image/webp", "image/png"];
 
 const VideoJson = z.object({
   id: z.string(),
@@ -176,6 +180,7 @@ export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
       summary: "Fetch a video",
       request: {
         params: Id,
+        headers: FileHeaders,
         query: z.object({
           variant: z.literal("video", {
             error: `Thumbnails and spritesheets are not made: leave it out, or give "video".`,
@@ -183,7 +188,7 @@ export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
         }),
       },
       responses: {
-        200: { description: "The file.", content: { "video/mp4": { schema: z.string() } } },
+        ...fileResponses(VIDEO_TYPES),
         ...FAILED,
       },
     }),
@@ -194,8 +199,7 @@ export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
         const why = isEnded(job) ? "was not made" : "is not ready yet";
         throw new HttpError(400, `The video ${why}.`, { code: "video_not_ready" });
       }
-      const { file, content } = await findFile(jobs, job, result.name);
-      return c.body(content.body, 200, fileHeaders(job, file, content));
+      return await sendFile(c, jobs, job, result.name);
     },
   );
 

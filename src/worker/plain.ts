@@ -4,19 +4,26 @@ import type { Context } from "hono";
 import { isEnded, type Job, type JobOptions, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
 import { fields, httpAddress, wholeNumber, written } from "./fields.ts";
-import { fileHeaders, findFile, findJob } from "./find_job.ts";
+import { findJob } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { jobRequest, type Offer, optionFields } from "./input.ts";
-import { streamJob } from "./job_events.ts";
+import { EVENT_STREAM, streamJob } from "./job_events.ts";
 import { fileJson, JobJson, jobJson } from "./job_json.ts";
 import { newFrontEnd } from "./new_front_end.ts";
 import { PlainError, plainError } from "./plain_error.ts";
+import { FileHeaders, fileResponses, sendFile } from "./send_file.ts";
 import { hasToBe } from "./sentences.ts";
 
 /** Jobs of a list at most. */
 const LIST_LIMIT = 1000;
 
+/** Of results and previews. */
+const FILE_TYPES = ["image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4"];
+
 const JOB = { content: { "application/json": { schema: JobJson } } };
+/** What `JOB_ID` is, up to a hundred times. */
+const JOB_IDS = /^[\w-]{1,128}(,[\w-]{1,128}){0,99}$/;
+
 const Id = z.object({ id: z.string() });
 
 /** `/jobs` and what is below. */
@@ -75,6 +82,9 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       request: {
         query: z.object({
           limit: written(wholeNumber(1, LIST_LIMIT)).default(20),
+          ids: z.string().regex(JOB_IDS).optional().describe(
+            "Up to a hundred ids, with commas: those of these jobs that there are, instead of the newest.",
+          ),
         }),
       },
       responses: {
@@ -86,7 +96,12 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       },
     }),
     async (c) => {
-      const listed = await jobs.list({ limit: c.req.valid("query").limit });
+      const { ids, limit } = c.req.valid("query");
+      const listed = ids === undefined
+        ? await jobs.list({ limit })
+        : (await Promise.all(ids.split(",").map((id) => jobs.get(id)))).filter((job) =>
+          job !== null
+        );
       return c.json({ jobs: await Promise.all(listed.map((job) => json(job, c))) }, 200);
     },
   );
@@ -130,7 +145,7 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
         "when the job has ended, which is the last. The data of each is the job. Whoever reads slowly misses what newer events say anyway.",
       request: { params: Id },
       responses: {
-        200: { description: "Events.", content: { "text/event-stream": { schema: z.string() } } },
+        200: { description: "Events.", content: EVENT_STREAM },
         ...errors(404),
       },
     }),
@@ -157,24 +172,12 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       path: "/jobs/{id}/files/{name}",
       tags: ["Jobs"],
       summary: "Fetch a result or a preview",
-      request: { params: Id.extend({ name: z.string() }) },
-      responses: {
-        200: {
-          description: "The file.",
-          content: { "image/*": { schema: z.string() }, "video/mp4": { schema: z.string() } },
-        },
-        ...errors(404),
-      },
+      request: { params: Id.extend({ name: z.string() }), headers: FileHeaders },
+      responses: { ...fileResponses(FILE_TYPES), ...errors(404, 412, 416) },
     }),
     async (c) => {
       const { id, name } = c.req.valid("param");
-      const job = await findJob(jobs, id);
-      const { file, content } = await findFile(jobs, job, name);
-      return c.body(content.body, 200, {
-        ...fileHeaders(job, file, content),
-        // Under one name there is ever the same.
-        "Cache-Control": "private, max-age=31536000, immutable",
-      });
+      return await sendFile(c, jobs, await findJob(jobs, id), name);
     },
   );
 
@@ -211,7 +214,12 @@ function jobBody(offer: Offer) {
   }).refine(({ prompt, prompts }) => (prompt === undefined) !== (prompts === undefined), {
     path: ["prompt"],
     error: `Give either "prompt" or "prompts".`,
-  }).openapi("JobRequest");
+  }).openapi("JobRequest", { oneOf: [given("prompt", "string"), given("prompts", "array")] });
+}
+
+/** Says in a schema that a field is there, and is not null, which would be as if it were not. */
+function given(name: string, type: "string" | "array") {
+  return { required: [name], properties: { [name]: { type } } };
 }
 
 function time() {
@@ -250,9 +258,11 @@ function errors(...statuses: readonly (keyof typeof ERRORS)[]) {
 const ERRORS = {
   400: "The body is no JSON.",
   404: "There is no such job or file.",
+  412: "The file is not the one that `If-Match` names.",
   409: "The id or the idempotency key belongs to another request.",
   413: "The body is too large.",
   415: "The body is of another type than JSON.",
+  416: "The file ends before the part that was asked for.",
   422: "Something asked for cannot be.",
   429: "The queue is full: `Retry-After` says when to try again.",
 } as const;

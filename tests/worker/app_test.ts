@@ -321,3 +321,65 @@ Deno.test("the document describes what is mounted, and what needs the token", as
   const { properties } = document.components.schemas.JobRequest;
   assert.equal(properties.n.maximum, 16, "limits are the server's own");
 });
+
+Deno.test("the document is written once, for whatever address it is asked at", async () => {
+  const app = appOf(new FakeJobs(), ALL);
+  const { getOpenAPI31Document } = app;
+  let written = 0;
+  app.getOpenAPI31Document = (...options) => {
+    written++;
+    return getOpenAPI31Document.apply(app, options);
+  };
+  const servers = async (origin: string) =>
+    (await (await app.request(`${origin}/openapi.json`)).json()).servers;
+  for (const url of ["http://localhost:8000", "https://mdm.example", "http://[::1]"]) {
+    assert.deepEqual(await servers(url), [{ url }]);
+  }
+  assert.equal(written, 1);
+});
+
+Deno.test("the document says what may be answered before a route is asked", async () => {
+  const documentOf = async (options: Parameters<typeof appOf>[2]) => {
+    const headers = { Authorization: `Bearer ${TOKEN}` };
+    const response = await appOf(new FakeJobs(), ALL, options).request("/openapi.json", {
+      headers,
+    });
+    return (await response.json()).paths;
+  };
+  const statuses = (operation: { responses: object }) => Object.keys(operation.responses);
+  const open = await documentOf({});
+  assert.deepEqual(
+    statuses(open["/jobs"].post),
+    ["201", "202", "400", "403", "409", "413", "415", "422", "429", "503"],
+  );
+  assert.deepEqual(statuses(open["/jobs/{id}"].get), ["200", "400", "404", "422", "503"]);
+  assert.deepEqual(
+    statuses(open["/jobs/{id}/files/{name}"].get),
+    ["200", "206", "304", "400", "404", "412", "416", "422", "503"],
+  );
+  assert.deepEqual(statuses(open["/livez"].get), ["200", "400", "503"]);
+  assert.deepEqual(statuses(open["/v1/videos"].post), ["200", "default"], "it says all that");
+  const schema = { $ref: "#/components/schemas/Error" };
+  assert.deepEqual(open["/jobs"].post.responses[503].content, { "application/json": { schema } });
+
+  const guarded = await documentOf({ token: TOKEN, allowedHosts: ["localhost"] });
+  assert.deepEqual(statuses(guarded["/jobs"].get), ["200", "400", "401", "421", "422", "503"]);
+  assert.deepEqual(statuses(guarded["/livez"].get), ["200", "400", "421", "503"]);
+});
+
+Deno.test("HEAD says how long the answer to GET is, and waits for no event", async () => {
+  const jobs = new FakeJobs();
+  const app = appOf(jobs, ALL);
+  const { id } = await jobs.submit(REQUEST);
+  await listening(app, async (url) => {
+    const list = await fetch(`${url}/jobs`);
+    const head = await fetch(`${url}/jobs`, { method: "HEAD" });
+    assert.equal(head.headers.get("Content-Length"), list.headers.get("Content-Length"));
+    assert.equal(head.headers.get("Content-Type"), "application/json");
+    assert.ok((await list.text()).length > 0);
+    const events = await fetch(`${url}/jobs/${id}/events`, { method: "HEAD" });
+    assert.equal(events.headers.get("Content-Type"), "text/event-stream");
+    assert.equal(await events.text(), "");
+  });
+  assert.equal(jobs.listeners, 0);
+});

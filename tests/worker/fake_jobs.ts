@@ -19,7 +19,7 @@ import type {
   ModelVersion,
 } from "../../src/jobs/jobs.ts";
 import { type Change, JobConflict, type JobEvent, QueueFull } from "../../src/jobs/queue/queue.ts";
-import type { StoredFile } from "../../src/jobs/store/store.ts";
+import type { ByteRange, StoredFile } from "../../src/jobs/store/store.ts";
 import { encodeImage } from "../../src/media/image.ts";
 
 export const MODEL: ModelCard = {
@@ -234,10 +234,11 @@ export class FakeJobs implements Jobs {
     return await this.get(id);
   }
 
-  read(id: string, name: string): Promise<StoredFile | null> {
+  read(id: string, name: string, range?: ByteRange): Promise<StoredFile | null> {
     const bytes = this.#contents.get(`${id}/${name}`);
     if (bytes === undefined) return Promise.resolve(null);
-    return Promise.resolve({ body: new Blob([bytes]).stream(), bytes: bytes.length });
+    const part = range === undefined ? bytes : bytes.slice(range.first, range.last + 1);
+    return Promise.resolve({ body: new Blob([part]).stream(), bytes: bytes.length });
   }
 
   link(): Promise<null> {

@@ -173,11 +173,10 @@ export class PageStandIn implements AsyncDisposable {
 
   /** Undefined: it is the page's affair. */
   #answer(request: Request): Promise<Response> | Response | undefined {
-    const { pathname } = new URL(request.url);
-    if (pathname === "/readyz") {
-      return this.reason === null
-        ? new Response()
-        : Response.json({ reason: this.reason }, { status: 503 });
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/page/state") {
+      const needsToken = this.#token !== undefined;
+      return Response.json({ ready: this.reason === null, reason: this.reason, needsToken });
     }
     const [, top, id = "", rest, name = ""] = pathname.split("/");
     if (top !== "jobs" && top !== "model") return undefined;
@@ -187,6 +186,8 @@ export class PageStandIn implements AsyncDisposable {
     }
     if (top === "model") return undefined;
     if (request.method === "POST") return this.#submit(request);
+    const ids = searchParams.get("ids")?.split(",");
+    if (ids) return Response.json({ jobs: ids.flatMap((id) => this.#jobs.get(id) ?? []) });
     const job = this.#jobs.get(id);
     if (job === undefined) return refuse(404, "not_found", "There is no such job.");
     if (request.method === "DELETE") return this.#delete(job);

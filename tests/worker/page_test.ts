@@ -1,85 +1,8 @@
 /// <reference lib="dom" />
 import assert from "node:assert/strict";
-import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
-import { startChromium } from "./browser.ts";
-import { PageStandIn, refuse, type StandInOptions } from "./page_stand_in.ts";
-
-const PROMPT = "a red circle on a blue background";
-
-/** Milliseconds that anything on the page may take before a test fails. */
-const PATIENCE = 10_000;
-
-let browser: Browser | undefined;
-
-Deno.test.beforeAll(async () => {
-  browser = await startChromium();
-});
-
-Deno.test.afterAll(() => browser?.close());
-
-interface Visit {
-  readonly page: Page;
-  readonly server: PageStandIn;
-}
-
-/** Opens the page; nothing on it may fail, and it may ask no other server. */
-async function visit(
-  use: (visit: Visit) => Promise<void>,
-  { screen, ...options }: StandInOptions & { readonly screen?: BrowserContextOptions } = {},
-): Promise<void> {
-  await using server = new PageStandIn(options);
-  const context = await browser!.newContext({ reducedMotion: "reduce", ...screen });
-  try {
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE);
-    const wrong: string[] = [];
-    page.on("pageerror", (error) => wrong.push(error.message));
-    page.on("console", (message) => {
-      // Chromium says this of every refusal, which tests ask for.
-      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
-        wrong.push(message.text());
-      }
-    });
-    page.on("request", (request) => {
-      const { protocol, origin } = new URL(request.url());
-      if (protocol !== "blob:" && `${origin}/` !== server.url) wrong.push(request.url());
-    });
-    await page.goto(server.url);
-    await use({ page, server });
-    assert.deepEqual(wrong, []);
-  } finally {
-    await context.close();
-  }
-}
-
-/** Types a prompt and waits until the job is followed. */
-async function ask({ page }: Visit, prompt = PROMPT): Promise<void> {
-  const followed = page.waitForResponse((response) => response.url().endsWith("/events"));
-  await page.locator("#prompt").fill(prompt);
-  await page.locator("#prompt").press("Enter");
-  await followed;
-}
-
-/** Waits until a text is as expected. */
-async function says(locator: Locator, expected: string | RegExp): Promise<void> {
-  await locator.filter({ hasText: expected }).first().waitFor();
-}
-
-/** Waits until a picture of that size is seen, and tells whether its pixels are. */
-async function sees(page: Page, width: number): Promise<{ readonly crisp: boolean }> {
-  await says(page.locator(".levels"), `${width} × ${width}`);
-  return await page.locator(".frame img").last().evaluate((image, width) => {
-    if (!(image instanceof HTMLImageElement) || image.naturalWidth !== width) {
-      throw new Error(`It is not ${width} pixels wide.`);
-    }
-    return { crisp: getComputedStyle(image).imageRendering === "pixelated" };
-  }, width);
-}
-
-/** What has the focus. */
-function focused(page: Page): Promise<string> {
-  return page.evaluate(() => document.activeElement?.id ?? "");
-}
+import type { Locator } from "playwright-core";
+import { PageStandIn, refuse } from "./page_stand_in.ts";
+import { ask, focused, PROMPT, says, sees, visit } from "./page_visit.ts";
 
 Deno.test("a typed prompt forms a picture from the smallest resolution to the largest", () =>
   visit(async (visit) => {
@@ -351,7 +274,7 @@ Deno.test("what is wrong is said beside its field", () =>
     server.fail("The GPU was lost too often.");
     await says(page.locator("#job-error"), "The GPU was lost too often.");
     await says(page.locator("#progress-text"), "Failed");
-  }));
+  }, { refusals: [422, 429] }));
 
 Deno.test("the token is asked for, once more when it is wrong, and kept for the tab", () =>
   visit(async ({ page, server }) => {
@@ -376,7 +299,7 @@ Deno.test("the token is asked for, once more when it is wrong, and kept for the 
     await page.reload();
     await says(page.locator("#model"), "stand-in");
     assert.equal(await dialog.isVisible(), false);
-  }, { token: "secret" }));
+  }, { token: "secret", refusals: [401] }));
 
 Deno.test("history and settings are there after a reload, without what the server forgot", () =>
   visit(async (visit) => {

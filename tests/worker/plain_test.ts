@@ -149,6 +149,31 @@ Deno.test("jobs are listed, the newest first, whatever they came by", async () =
   }
 });
 
+Deno.test("of some jobs those that there are are listed", async () => {
+  const { jobs, app } = start();
+  for (const prompt of ["a star", "a ring", "a cross"]) {
+    await app.request("/jobs", posted({ prompt }));
+  }
+  const { get } = jobs;
+  const asked: string[] = [];
+  jobs.get = (id) => {
+    asked.push(id);
+    return get.call(jobs, id);
+  };
+  const list = async (ids: string) => {
+    const { jobs } = await (await app.request(`/jobs?ids=${ids}`)).json();
+    return jobs.map(({ id }: { id: string }) => id);
+  };
+  assert.deepEqual(await list("job-3,none,job-1"), ["job-3", "job-1"]);
+  assert.deepEqual(await list("none"), []);
+  asked.length = 0;
+  const many = Array(101).fill("a").join();
+  for (const ids of ["", ",", "job-1,", "a/b", "..", "a b", "x".repeat(129), many]) {
+    assert.equal((await app.request(`/jobs?ids=${encodeURIComponent(ids)}`)).status, 422, ids);
+  }
+  assert.deepEqual(asked, []);
+});
+
 Deno.test("a job that runs is canceled, one that has ended removed", async () => {
   const { jobs, app } = start();
   await app.request("/jobs", posted(STAR));

@@ -43,6 +43,18 @@ export function valueOf(schema: Json, document: Json, random: Random): Json {
   const of = (inner: Json) => valueOf(inner, document, random);
   if (schema.$ref) return of(document.components.schemas[schema.$ref.split("/").at(-1)]);
   const choices = schema.anyOf ?? schema.oneOf;
+  if (choices && schema.properties) {
+    const { required } = pick<Json>(random, choices);
+    const others = choices.flatMap((choice: Json) => choice.required);
+    const left = Object.entries(schema.properties).filter(([name]) =>
+      required.includes(name) || !others.includes(name)
+    );
+    return of({
+      type: "object",
+      properties: Object.fromEntries(left),
+      required: [...schema.required ?? [], ...required],
+    });
+  }
   if (choices) return of(pick(random, choices));
   if (schema.allOf) return Object.assign({}, ...schema.allOf.map(of));
   if (schema.enum) return pick(random, schema.enum);

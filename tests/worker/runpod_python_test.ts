@@ -86,13 +86,21 @@ Deno.test("what is wrong is an error with a sentence, for raise_for_status to th
       assert.match(answer.body.error, error);
     };
     await refused("run", `{"input": {"prompt": 5}}`, /^"input\.prompt" has to be text/);
-    await refused("run", `{"input": {"prompt": "x", "steps": 5}}`, /^There is no field "input\.steps"/);
+    await refused(
+      "run",
+      `{"input": {"prompt": "x", "steps": 5}}`,
+      /^There is no field "input\.steps"/,
+    );
     await refused("run", `{"input": {}}`, /^"input\.prompt" is missing/);
     // What `run({"input": None})` makes of it.
     await refused("run", `{"input": {"input": null}}`, /^There is no field "input\.input"/);
     const many = `{"input": {"prompt": "x", "num_inference_steps": 1000000000}}`;
     await refused("runsync", many, /^"input\.num_inference_steps" has to be/);
-    await refused("run", INPUT.replace(/}$/, `, "policy": {"ttl": -1}}`), /^"policy\.ttl" has to be/);
+    await refused(
+      "run",
+      INPUT.replace(/}$/, `, "policy": {"ttl": -1}}`),
+      /^"policy\.ttl" has to be/,
+    );
     assert.deepEqual(await jobs.list(), []);
   }));
 

@@ -25,11 +25,18 @@ export async function openFolderStore(folder: string): Promise<ResultStore> {
       await writeAtomically(path, content);
     },
 
-    async get(job, name) {
+    async get(job, name, range) {
       const path = join(root, storedPath(job, name));
       if (await realPath(path) !== path) return null;
       const { file, size } = await openFile(path);
-      return { body: file.readable, bytes: size };
+      if (range === undefined) return { body: file.readable, bytes: size };
+      if (range.last >= size) {
+        file.close();
+        return null;
+      }
+      await file.seek(range.first, Deno.SeekMode.Start);
+      const count = range.last - range.first + 1;
+      return { body: file.readable.pipeThrough(firstBytes(count)), bytes: size };
     },
 
     link: (job, name) => {
@@ -48,6 +55,20 @@ export async function openFolderStore(folder: string): Promise<ResultStore> {
 
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+/** Lets so many bytes through, and closes what they come from. */
+function firstBytes(
+  count: number,
+): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  let left = count;
+  return new TransformStream({
+    transform(chunk, controller) {
+      controller.enqueue(chunk.subarray(0, left));
+      left -= chunk.length;
+      if (left <= 0) controller.terminate();
+    },
+  });
 }
 
 async function makeFolder(path: string): Promise<void> {

@@ -21,6 +21,10 @@ const FIRST_WAIT_MS = 100;
 /** Milliseconds until an answer has to begin, of an upload as well. */
 const TIMEOUT_MS = 60_000;
 
+/** Answers that say that there is no such file, or that it ends before what is asked for. */
+const NO_SUCH_KEY = 404;
+const NO_SUCH_PART = 416;
+
 /** Seconds that a link is valid. */
 const LINK_SECONDS = 3600;
 
@@ -61,12 +65,12 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
   const urlOf = (job: string, name: string) =>
     new URL(`${bucket}/${prefix}${storedPath(job, name)}`);
 
-  /** Gives an answer that is a success, or has the status that is `expected` as well; all else is an error. */
+  /** Gives an answer that is a success, or has a status that is `expected` as well; all else is an error. */
   async function ask(
     what: string,
     url: URL,
     init: RequestInit = {},
-    expected?: number,
+    ...expected: readonly number[]
   ): Promise<Response> {
     const response = await askAgain(async () => {
       const request = await client.sign(url, init);
@@ -78,7 +82,7 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
     });
     if (response.ok) return response;
     const code = /<Code>(\w+)<\/Code>/.exec(await response.text())?.[1] ?? "no reason";
-    if (response.status === expected && code !== "NoSuchBucket") return response;
+    if (expected.includes(response.status) && code !== "NoSuchBucket") return response;
     throw new MdmError(
       `Cannot ${what} at ${bucket}: it answers ${response.status} (${code}). Check the address and the keys.`,
     );
@@ -111,14 +115,25 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
       await (await ask(`write ${path}`, urlOf(job, name), init)).body?.cancel();
     },
 
-    async get(job, name) {
+    async get(job, name, range) {
       const path = storedPath(job, name);
-      const { status, headers, body } = await ask(`read ${path}`, urlOf(job, name), {}, 404);
-      if (status === 404) return null;
-      const bytes = headers.get("content-length");
-      if (bytes !== null) return { body: body ?? new Blob().stream(), bytes: Number(bytes) };
+      const init = range && { headers: { range: `bytes=${range.first}-${range.last}` } };
+      const { status, headers, body } = await ask(
+        `read ${path}`,
+        urlOf(job, name),
+        init,
+        NO_SUCH_KEY,
+        NO_SUCH_PART,
+      );
+      if (status === NO_SUCH_KEY || status === NO_SUCH_PART) return null;
+      const { bytes, part } = lengthsOf(headers);
+      const isWanted = range === undefined || part === range.last - range.first + 1;
+      if (bytes !== null && isWanted) return { body: body ?? new Blob().stream(), bytes };
       await body?.cancel();
-      throw new MdmError(`Cannot read ${path} at ${bucket}: it does not say how long it is.`);
+      // It ends within the part.
+      if (range !== undefined && part !== null) return null;
+      const missing = range === undefined ? "how long it is" : "which part it sends";
+      throw new MdmError(`Cannot read ${path} at ${bucket}: it does not say ${missing}.`);
     },
 
     async link(job, name) {
@@ -133,7 +148,12 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
         const { names, next }: Awaited<ReturnType<typeof list>> = await list(job, from);
         for (const name of names) {
           const path = storedPath(job, name);
-          const response = await ask(`remove ${path}`, urlOf(job, name), { method: "DELETE" }, 404);
+          const response = await ask(
+            `remove ${path}`,
+            urlOf(job, name),
+            { method: "DELETE" },
+            NO_SUCH_KEY,
+          );
           await response.body?.cancel();
         }
         from = next;
@@ -142,6 +162,15 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
 
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+/** How many bytes a file has, and the part of it that is sent; null: that is not said. */
+function lengthsOf(headers: Headers): { bytes: number | null; part: number | null } {
+  const length = headers.get("content-length");
+  const [, first, last, bytes] =
+    /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get("content-range") ?? "") ?? [];
+  if (bytes === undefined) return { bytes: length === null ? null : Number(length), part: null };
+  return { bytes: Number(bytes), part: Number(last) - Number(first) + 1 };
 }
 
 /** Where a bucket is, the beginning of all keys ("" or "a/b/"), and the region that requests are signed for. */

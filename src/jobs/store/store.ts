@@ -1,8 +1,16 @@
 /** Where the files of jobs are. */
 
+/** A part of a file: its first byte and its last one, counted from 0. */
+export interface ByteRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 /** A file to be read. */
 export interface StoredFile {
+  /** All of it, or the part that was asked for. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** Of the whole file. */
   readonly bytes: number;
 }
 
@@ -13,8 +21,8 @@ export interface StoredFile {
 export interface ResultStore extends AsyncDisposable {
   /** Writes a file, all of it or nothing; over one that is there. */
   put(job: string, name: string, content: Uint8Array<ArrayBuffer>, type: string): Promise<void>;
-  /** Null where there is none. */
-  get(job: string, name: string): Promise<StoredFile | null>;
+  /** Null where there is none, or where it ends before the part that is asked for. */
+  get(job: string, name: string, range?: ByteRange): Promise<StoredFile | null>;
   /** An address that clients can fetch without us, for a while; null where the store has none. */
   link(job: string, name: string): Promise<string | null>;
   /** Removes all files of a job. */

@@ -63,17 +63,26 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * Asks for the token where the server wants one and none was given yet, so that nothing is asked for in vain.
+ *
+ * @returns {Promise<void>}
+ */
+export async function enter() {
+  const { needsToken } = await getState();
+  if (needsToken && authorization().Authorization === undefined) await askForToken(undefined);
+}
+
 /** @returns {Promise<Model>} */
 export async function getModel() {
   return await (await request("model")).json();
 }
 
-/** @returns {Promise<{ ready: boolean, reason: string }>} */
-export async function getReadiness() {
-  const response = await fetch("readyz", { cache: "no-store" });
-  if (response.ok) return { ready: true, reason: "" };
-  const { reason } = await response.json().catch(() => ({}));
-  return { ready: false, reason: typeof reason === "string" ? reason : "it is starting" };
+/** @returns {Promise<{ ready: boolean, reason: string | null, needsToken: boolean }>} How the server is; nobody needs a token to know. */
+export async function getState() {
+  const response = await reach("page/state");
+  if (!response.ok) throw await asError(response);
+  return await response.json();
 }
 
 /**
@@ -87,11 +96,22 @@ export async function postJob(body) {
 }
 
 /**
- * @param {string} id
- * @returns {Promise<Job>}
+ * Of some jobs those that the server still has.
+ *
+ * @param {string[]} ids
+ * @returns {Promise<Job[]>}
  */
-export async function getJob(id) {
-  return await (await request(`jobs/${id}`)).json();
+export async function findJobs(ids) {
+  if (ids.length === 0) return [];
+  return (await (await request(`jobs?ids=${ids}`)).json()).jobs;
+}
+
+/**
+ * @param {string} id
+ * @returns {Promise<Job | null>} Null: the server has it no longer.
+ */
+export async function findJob(id) {
+  return (await findJobs([id]))[0] ?? null;
 }
 
 /**
@@ -187,15 +207,25 @@ function field(event, name) {
 async function request(path, init = {}) {
   while (true) {
     const token = authorization();
-    const response = await fetch(path, { ...init, headers: { ...init.headers, ...token } })
-      .catch((error) => {
-        if (init.signal?.aborted) throw error;
-        throw new Error("The server cannot be reached: check the connection, then try again.");
-      });
+    const response = await reach(path, { ...init, headers: { ...init.headers, ...token } });
     if (response.ok) return response;
     if (response.status !== 401) throw await asError(response);
     await response.body?.cancel();
     await askForToken(token.Authorization);
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [init]
+ * @returns {Promise<Response>} Any answer.
+ */
+async function reach(path, init = {}) {
+  try {
+    return await fetch(path, init);
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new Error("The server cannot be reached: check the connection, then try again.");
   }
 }
 

@@ -1,11 +1,12 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The jobs of this browser: their ids and prompts are kept here, all else is asked of the server. */
-import { ApiError, deleteJob, getFile, getJob } from "./api.js";
+import { deleteJob, findJob, findJobs, getFile } from "./api.js";
 import { copyOf, element, within } from "./element.js";
 import { isEnded } from "./stage.js";
+import { keepJson, recallJson } from "./storage.js";
 
-/** @import { Job } from "./api.js" */
+/** @import { Job, JobFile } from "./api.js" */
 /** @typedef {{ id: string, prompt: string }} Past */
 
 const KEY = "mdm.history";
@@ -31,13 +32,17 @@ const sight = new IntersectionObserver((entries) => {
 let listener = { onShow: () => {}, onRemove: () => {} };
 
 /**
- * Lists what was made.
+ * Lists what was made and is still there.
  *
  * @param {typeof listener} on What happens when a job is chosen, and when it was deleted.
  */
-export function startHistory(on) {
+export async function startHistory(on) {
   listener = on;
   const list = within(element("history"), "ul");
+  const kept = read().map(({ id }) => id);
+  const there = await findJobs(kept).then((jobs) => jobs.map(({ id }) => id), () => kept);
+  const gone = kept.filter((id) => !there.includes(id));
+  write(read().filter(({ id }) => !gone.includes(id)));
   for (const past of read()) {
     const item = itemOf(past);
     list.append(item);
@@ -85,12 +90,10 @@ function itemOf({ id, prompt }) {
   remove.onclick = async () => {
     const neighbour = item.nextElementSibling ?? item.previousElementSibling;
     try {
-      await deleteJob(id);
-    } catch (error) {
-      if (!isGone(error)) {
-        within(item, ".text").textContent = "It could not be deleted.";
-        return;
-      }
+      if (await findJob(id) !== null) await deleteJob(id);
+    } catch {
+      within(item, ".text").textContent = "It could not be deleted.";
+      return;
     }
     forget(id);
     listener.onRemove(id);
@@ -107,15 +110,15 @@ function itemOf({ id, prompt }) {
  * @returns {Promise<Job | null>}
  */
 async function look(id) {
-  try {
-    const job = await getJob(id);
-    await describe(job);
-    if (!isEnded(job)) setTimeout(() => void look(id), LOOK_AGAIN);
-    return job;
-  } catch (error) {
-    if (isGone(error)) forget(id);
+  const job = await findJob(id).catch(() => undefined);
+  if (job === undefined) return null; // It cannot be known now.
+  if (job === null) {
+    forget(id);
     return null;
   }
+  await describe(job);
+  if (!isEnded(job)) setTimeout(() => void look(id), LOOK_AGAIN);
+  return job;
 }
 
 /** @param {Job} job */
@@ -130,10 +133,22 @@ async function describe(job) {
     thumb.dataset.name = file.name;
     const blob = await getFile(job.id, file.name).catch(() => null);
     if (blob === null) return;
-    const medium = file.type.startsWith("video/") ? document.createElement("video") : new Image();
-    medium.src = URL.createObjectURL(blob);
-    thumb.replaceChildren(medium);
+    thumb.replaceChildren(mediumOf(file, URL.createObjectURL(blob), job.request.prompts[0] ?? ""));
+    // The prompt is said by the picture.
+    within(item, ".text").ariaHidden = "true";
   }
+}
+
+/**
+ * @param {JobFile} file
+ * @param {string} address
+ * @param {string} alt
+ */
+function mediumOf({ type }, address, alt) {
+  if (!type.startsWith("video/")) return Object.assign(new Image(), { src: address, alt });
+  const video = Object.assign(document.createElement("video"), { src: address, muted: true });
+  video.ariaLabel = alt;
+  return video;
 }
 
 /** @param {string} id */
@@ -151,17 +166,23 @@ function hideIfEmpty() {
   element("history").hidden = items.size === 0;
 }
 
-/** @param {unknown} error */
-function isGone(error) {
-  return error instanceof ApiError && error.status === 404;
+/** @returns {Past[]} Each job once. Read each time, for other tabs add to it too. */
+function read() {
+  const kept = recallJson(KEY);
+  const pasts = Array.isArray(kept) ? kept.filter(isPast) : [];
+  return [...new Map(pasts.map((past) => [past.id, past])).values()].slice(0, LIMIT);
 }
 
-/** @returns {Past[]} Read each time, for other tabs add to it too. */
-function read() {
-  return JSON.parse(localStorage.getItem(KEY) ?? "[]");
+/**
+ * @param {unknown} kept
+ * @returns {kept is Past}
+ */
+function isPast(kept) {
+  const { id, prompt } = /** @type {Partial<Past>} */ (kept ?? {});
+  return typeof id === "string" && /^[\w-]{1,128}$/.test(id) && typeof prompt === "string";
 }
 
 /** @param {Past[]} pasts */
 function write(pasts) {
-  localStorage.setItem(KEY, JSON.stringify(pasts));
+  keepJson(KEY, pasts);
 }

@@ -1,11 +1,11 @@
 /** The page at `/`, for people: its files, and what it has to know of the model. */
-import { createHash } from "node:crypto";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
 import type { FrontEnd } from "../front_end.ts";
 import type { Offer } from "../input.ts";
+import { type Content, etagOf, sendContent } from "../send_content.ts";
 import api from "./api.js" with { type: "text" };
 import element from "./element.js" with { type: "text" };
 import favicon from "./favicon.svg" with { type: "text" };
@@ -16,31 +16,13 @@ import page from "./page.js" with { type: "text" };
 import sentences from "./sentences.js" with { type: "text" };
 import settings from "./settings.js" with { type: "text" };
 import stage from "./stage.js" with { type: "text" };
+import storage from "./storage.js" with { type: "text" };
 import tile from "./tile.js" with { type: "text" };
 import token from "./token.js" with { type: "text" };
 
 const HTML = "text/html; charset=utf-8";
 const CSS = "text/css; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";
-
-/** The files of the page by their paths. They hold no secret: people need them to give their token. */
-const FILES = {
-  "/": file(HTML, html),
-  "/page/api.js": file(SCRIPT, api),
-  "/page/element.js": file(SCRIPT, element),
-  "/page/favicon.svg": file("image/svg+xml", favicon),
-  "/page/history.js": file(SCRIPT, history),
-  "/page/page.css": file(CSS, css),
-  "/page/page.js": file(SCRIPT, page),
-  "/page/sentences.js": file(SCRIPT, sentences),
-  "/page/settings.js": file(SCRIPT, settings),
-  "/page/stage.js": file(SCRIPT, stage),
-  "/page/tile.js": file(SCRIPT, tile),
-  "/page/token.js": file(SCRIPT, token),
-};
-
-/** Paths that have to be answered without a token. */
-export const PAGE_PATHS: readonly string[] = Object.keys(FILES);
 
 /** Nothing but our own files is run, and nothing but this server is talked to; pictures are blobs. */
 const CONTENT_SECURITY_POLICY = [
@@ -54,6 +36,31 @@ const CONTENT_SECURITY_POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join("; ");
+
+/** The files of the page by their paths. They hold no secret: people need them to give their token. */
+const FILES = {
+  "/": file(HTML, html),
+  "/page/api.js": file(SCRIPT, api),
+  "/page/element.js": file(SCRIPT, element),
+  // Where browsers look for it when they show something else of ours, such as a picture.
+  "/favicon.ico": file("image/svg+xml", favicon),
+  "/page/favicon.svg": file("image/svg+xml", favicon),
+  "/page/history.js": file(SCRIPT, history),
+  "/page/page.css": file(CSS, css),
+  "/page/page.js": file(SCRIPT, page),
+  "/page/sentences.js": file(SCRIPT, sentences),
+  "/page/settings.js": file(SCRIPT, settings),
+  "/page/stage.js": file(SCRIPT, stage),
+  "/page/storage.js": file(SCRIPT, storage),
+  "/page/tile.js": file(SCRIPT, tile),
+  "/page/token.js": file(SCRIPT, token),
+};
+
+/** Where the page learns how the server is: with 200 whatever it is, for browsers write other answers into their consoles. */
+const STATE_PATH = "/page/state";
+
+/** Paths that have to be answered without a token. */
+export const PAGE_PATHS: readonly string[] = [...Object.keys(FILES), STATE_PATH];
 
 const ModelJson = z.object({
   name: z.string(),
@@ -81,20 +88,14 @@ const ModelJson = z.object({
 }).openapi("Model");
 
 /** `/`, the files that it needs, and `/model`. */
-export const pageFrontEnd: FrontEnd = ({ jobs }) => {
+export const pageFrontEnd: FrontEnd = ({ jobs, needsToken }) => {
   const app = new OpenAPIHono();
-  for (const [path, { type, text, etag }] of Object.entries(FILES)) {
-    app.get(path, (c) => {
-      c.header("ETag", etag);
-      // Asked for again each time, which an unchanged file answers in a few bytes.
-      c.header("Cache-Control", "no-cache");
-      c.header("Content-Security-Policy", CONTENT_SECURITY_POLICY);
-      c.header("X-Content-Type-Options", "nosniff");
-      c.header("Referrer-Policy", "no-referrer");
-      if (c.req.header("If-None-Match")?.includes(etag)) return c.body(null, 304);
-      return c.body(text, 200, { "Content-Type": type });
-    });
-  }
+  for (const [path, file] of Object.entries(FILES)) app.get(path, (c) => sendContent(c, file));
+  app.get(STATE_PATH, async (c) => {
+    const { worker, reason } = await jobs.health();
+    const ready = worker === "ready" || worker === "none";
+    return c.json({ ready, reason, needsToken }, 200, { "Cache-Control": "no-store" });
+  });
   app.openapi(
     createRoute({
       method: "get",
@@ -137,7 +138,19 @@ function modelJson({ model, limits, defaults }: Offer): z.infer<typeof ModelJson
   };
 }
 
-function file(type: string, text: string) {
-  const hash = createHash("sha256").update(text).digest("base64url");
-  return { type, text, etag: `"${hash.slice(0, 22)}"` };
+function file(type: string, text: string): Content {
+  const all = new TextEncoder().encode(text);
+  return {
+    etag: etagOf(text),
+    type,
+    bytes: all.length,
+    headers: {
+      // Asked for again each time, which an unchanged file answers in a few bytes.
+      "Cache-Control": "no-cache",
+      "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+      "X-Content-Type-Options": "nosniff",
+      "Referrer-Policy": "no-referrer",
+    },
+    read: ({ first, last } = { first: 0, last: all.length - 1 }) => all.slice(first, last + 1),
+  };
 }

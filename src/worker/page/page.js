@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The page: what each key and button does. */
-import { ApiError, getJob, getModel, getReadiness, postJob } from "./api.js";
+import { ApiError, enter, findJob, getModel, getState, postJob } from "./api.js";
 import { element } from "./element.js";
 import { newestId, noteInHistory, startHistory } from "./history.js";
 import { describeSize } from "./sentences.js";
@@ -66,9 +66,11 @@ async function cancel() {
 /** Says why no picture is made yet, until one can be. */
 async function watchReadiness() {
   const place = element("readiness");
-  const { ready, reason } = await getReadiness()
-    .catch(() => ({ ready: false, reason: "the server cannot be reached" }));
-  place.textContent = ready ? "" : `Not ready yet: ${reason}`;
+  const { ready, reason } = await getState().catch((error) => ({
+    ready: false,
+    reason: error instanceof ApiError ? error.message : "the server cannot be reached",
+  }));
+  place.textContent = ready ? "" : `Not ready yet: ${reason ?? "it is starting"}`;
   if (ready) await start().catch(showFormError);
   else setTimeout(watchReadiness, ASK_AGAIN);
 }
@@ -84,13 +86,14 @@ function start() {
 
 /** Shows what the model can do and what was made before. */
 async function meetServer() {
+  await enter();
   model = await getModel();
   element("form-error").textContent = "";
   const { name, makes, levels: [outermost], frames } = model;
   const size = outermost === undefined ? "" : ` · ${describeSize(outermost)}`;
   element("model").textContent = `${name}${size}${makes === "videos" ? ` · ${frames} frames` : ""}`;
   offerModel(model);
-  startHistory({
+  await startHistory({
     onShow: show,
     onRemove: (id) => {
       if (shownJob()?.id === id) clearStage();
@@ -99,7 +102,7 @@ async function meetServer() {
   const newest = newestId();
   if (newest === undefined) return;
   // One that was left running is shown again.
-  const job = await getJob(newest).catch(() => null);
+  const job = await findJob(newest).catch(() => null);
   if (job !== null && !isEnded(job) && shownJob() === null) show(job);
 }
 

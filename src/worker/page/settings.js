@@ -2,6 +2,7 @@
 /// <reference lib="dom" />
 /** The form: prompt and settings, as they were left, and what is wrong with them. Its fields have the names of the API's. */
 import { element } from "./element.js";
+import { keepJson, recallJson } from "./storage.js";
 
 /** @import { JobRequest, Model } from "./api.js" */
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
@@ -135,14 +136,17 @@ export function rollSeed() {
   remember();
 }
 
-/** @returns {Record<string, unknown>} */
+/** @returns {Record<string, unknown>} What fields can hold. */
 function saved() {
-  return JSON.parse(localStorage.getItem(KEY) ?? "{}");
+  const entries = Object.entries(recallJson(KEY) ?? {});
+  return Object.fromEntries(
+    entries.filter(([, value]) => typeof value === "string" || typeof value === "boolean"),
+  );
 }
 
 function remember() {
   const values = fields().map((each) => [each.name, valueOf(each)]);
-  localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(values)));
+  keepJson(KEY, Object.fromEntries(values));
 }
 
 /**

@@ -78,7 +78,7 @@ export function createTile(picture, levels, { onSeed }) {
   const put = async (job, file, address) => {
     const result = isResult(job, file);
     const medium = file.type.startsWith("video/")
-      ? await videoOf(address)
+      ? await videoOf(address, promptOf(job))
       : await imageOf(address, promptOf(job));
     medium.classList.toggle("preview", !result);
     // The one before stays below while this one fades in.
@@ -194,9 +194,13 @@ async function imageOf(address, alt) {
   return image;
 }
 
-/** @param {string} address */
-async function videoOf(address) {
+/**
+ * @param {string} address
+ * @param {string} label
+ */
+async function videoOf(address, label) {
   const video = document.createElement("video");
+  video.ariaLabel = label;
   video.loop = true;
   video.muted = true;
   video.playsInline = true;

@@ -2,6 +2,7 @@
 /// <reference lib="dom" />
 /** The token of the server, where it asks for one: kept until the browser's tab is closed. */
 import { element } from "./element.js";
+import { keep, recall } from "./storage.js";
 
 const KEY = "mdm.token";
 
@@ -10,7 +11,7 @@ let asking = null;
 
 /** @returns {Record<string, string>} Headers of a request. */
 export function authorization() {
-  const token = sessionStorage.getItem(KEY);
+  const token = recall("sessionStorage", KEY);
   return token === null ? {} : { Authorization: `Bearer ${token}` };
 }
 
@@ -42,7 +43,7 @@ function ask(wrong) {
   return new Promise((resolve, reject) => {
     dialog.addEventListener("close", () => {
       if (dialog.returnValue !== "use") return reject(new Error("The server asks for a token."));
-      sessionStorage.setItem(KEY, input.value.trim());
+      keep("sessionStorage", KEY, input.value.trim());
       resolve();
     }, { once: true });
   });

@@ -48,6 +48,50 @@ Deno.test("a body that is given up closes its file", () =>
     await (await store.get("job", "0.png"))!.body.cancel();
   }));
 
+Deno.test("a part is read, and no more than a piece behind it", () =>
+  withStore(async (store, folder) => {
+    const all = Uint8Array.from({ length: 300_000 }, (_, i) => i % 251);
+    await store.put("job", "0.png", all, "image/png");
+    const part = async (first: number, last: number) => {
+      const file = await store.get("job", "0.png", { first, last });
+      if (file === null) return null;
+      assert.equal(file.bytes, all.length);
+      return new Uint8Array(await new Response(file.body).arrayBuffer());
+    };
+    for (
+      const [first, last] of [
+        [0, 0],
+        [1, 2],
+        [65_535, 65_536],
+        [100_000, 250_000],
+        [299_999, 299_999],
+        [0, 299_999],
+      ] as const
+    ) {
+      assert.deepEqual(await part(first, last), all.slice(first, last + 1), `${first}-${last}`);
+    }
+    assert.equal(await part(299_999, 300_000), null, "it ends within the part");
+    assert.equal(await part(300_000, 300_001), null, "it ends before the part");
+    assert.equal(await store.get("job", "1.png", { first: 0, last: 0 }), null);
+
+    // A file of a terabyte, of which the disk has nothing.
+    await Deno.truncate(`${folder}/results/all/job/0.png`, 2 ** 40);
+    const middle = await store.get("job", "0.png", { first: 2 ** 39, last: 2 ** 39 + 9 });
+    assert.deepEqual(
+      new Uint8Array(await new Response(middle!.body).arrayBuffer()),
+      new Uint8Array(10),
+    );
+  }));
+
+Deno.test("a part that is given up closes its file", () =>
+  withStore(async (store) => {
+    await store.put("job", "0.png", text("x".repeat(1 << 20)), "image/png");
+    await (await store.get("job", "0.png", { first: 5, last: 900_000 }))!.body.cancel();
+    const reader = (await store.get("job", "0.png", { first: 5, last: 900_000 }))!.body.getReader();
+    await reader.read();
+    await reader.cancel();
+  }));
+
 Deno.test("what is missing is null", () =>
   withStore(async (store, folder) => {
     assert.equal(await store.get("job", "0.png"), null);

@@ -20,8 +20,14 @@ export interface S3Server extends AsyncDisposable {
   readonly failures: number[];
 }
 
-/** @param token The session token that requests have to bring. */
-export function startS3Server(token?: string): S3Server {
+/**
+ * @param token The session token that requests have to bring.
+ * @param ignoresRanges Whether it sends all of a file where a part is asked for.
+ */
+export function startS3Server(
+  token?: string,
+  { ignoresRanges = false }: { readonly ignoresRanges?: boolean } = {},
+): S3Server {
   const files: S3Server["files"] = new Map();
   const log: string[] = [];
   const failures: number[] = [];
@@ -48,7 +54,14 @@ export function startS3Server(token?: string): S3Server {
     }
     const file = files.get(url.pathname);
     if (file === undefined) return error(404, "NoSuchKey");
-    return new Response(file.content, { headers: { "content-type": file.type } });
+    const headers = { "content-type": file.type };
+    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("range") ?? "");
+    if (range === null || ignoresRanges) return new Response(file.content, { headers });
+    const [first, last] = [Number(range[1]), Math.min(Number(range[2]), file.content.length - 1)];
+    if (first > last) return error(416, "InvalidRange");
+    const part = file.content.slice(first, last + 1);
+    const sent = { "content-range": `bytes ${first}-${last}/${file.content.length}` };
+    return new Response(part, { status: 206, headers: { ...headers, ...sent } });
   }
 
   /** Two keys an answer, so that there are more. */

@@ -52,6 +52,36 @@ Deno.test("a file is read as it was written, and written over", () =>
     ]);
   }));
 
+Deno.test("of a part no more is asked for than the part", () =>
+  withStore(async (store, { log }) => {
+    await store.put("job", "0.png", text("0123456789"), "image/png");
+    const part = async (first: number, last: number) => {
+      const file = await store.get("job", "0.png", { first, last });
+      return file && [await new Response(file.body).text(), file.bytes];
+    };
+    assert.deepEqual(await part(0, 0), ["0", 10]);
+    assert.deepEqual(await part(3, 5), ["345", 10]);
+    assert.deepEqual(await part(0, 9), ["0123456789", 10]);
+    assert.equal(await part(5, 10), null, "it ends within the part");
+    assert.equal(await part(10, 11), null, "it ends before the part");
+    assert.equal(await store.get("job", "1.png", { first: 0, last: 0 }), null);
+    assert.equal(log.filter((line) => line.startsWith("GET")).length, 6, "none is asked twice");
+  }));
+
+Deno.test("a store that sends all of a file instead of a part is said", async () => {
+  await using server = startS3Server(undefined, { ignoresRanges: true });
+  await using store = openS3Store(server.address("bucket"), KEYS);
+  await store.put("job", "0.png", text("0123456789"), "image/png");
+  await assert.rejects(store.get("job", "0.png", { first: 1, last: 2 }), (error: Error) => {
+    assert(error instanceof MdmError);
+    assert.match(
+      error.message,
+      /^Cannot read job\/0\.png at .*: it does not say which part it sends\.$/,
+    );
+    return true;
+  });
+});
+
 Deno.test("what is missing is null", () =>
   withStore(async (store) => assert.equal(await store.get("job", "0.png"), null)));
 
