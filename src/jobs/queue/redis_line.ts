@@ -27,7 +27,7 @@ export class RedisLine {
   readonly #queue: Queue;
   readonly #patienceMs: number;
   /** What takes from the line: processes that only put into it have none. */
-  #taker: Taker | undefined;
+  #taker: Promise<Taker> | undefined;
 
   private constructor(redis: Redis, queue: Queue, patienceMs: number) {
     this.#redis = redis;
@@ -62,10 +62,14 @@ export class RedisLine {
   /** Gives the next place to this worker, or null: that has a higher priority than one, as far as can be seen just before. */
   async next(above: number): Promise<GivenPlace | null> {
     if (above > -Infinity && !await this.#isAbove(above)) return null;
-    this.#taker ??= await this.#startTaking();
-    await untilConnected(this.#taker.connection, PATIENCE_MS);
+    this.#taker ??= this.#startTaking().catch((error) => {
+      this.#taker = undefined;
+      throw error;
+    });
+    const { worker, connection } = await this.#taker;
+    await untilConnected(connection, PATIENCE_MS);
     const token = crypto.randomUUID();
-    const job: Job | undefined = await this.#taker.worker.getNextJob(token, { block: false });
+    const job: Job | undefined = await worker.getNextJob(token, { block: false });
     if (job === undefined) return null;
     return {
       name: job.id!,
@@ -92,14 +96,20 @@ export class RedisLine {
   }
 
   async close(): Promise<void> {
-    if (this.#taker !== undefined) await stopTaking(this.#taker);
+    const taker = await this.#taker?.catch(ignore);
+    if (taker) await stopTaking(taker);
     await this.#queue.close();
   }
 
   async #startTaking(): Promise<Taker> {
     const connection = this.#redis.duplicate({ maxRetriesPerRequest: null });
     connection.on("error", ignore);
-    await connection.connect();
+    try {
+      await connection.connect();
+    } catch (error) {
+      await disconnect(connection);
+      throw error;
+    }
     const worker = new Worker("line", null, {
       connection,
       prefix: this.#queue.opts.prefix!,

@@ -379,7 +379,6 @@ export class SqliteQueue implements JobQueue {
 
   /** Tells what other processes have changed. */
   #lookForChanges(): void {
-    if (this.#listeners.size === 0) return;
     const version = this.#dataVersion();
     if (this.#heard !== null && version === this.#version) return;
     this.#version = version;

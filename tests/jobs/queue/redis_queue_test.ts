@@ -7,6 +7,7 @@ import type { NewJob } from "../../../src/jobs/queue/queue.ts";
 import { connect } from "../../../src/jobs/queue/redis_connection.ts";
 import { RedisEntries } from "../../../src/jobs/queue/redis_entries.ts";
 import { RedisQueue } from "../../../src/jobs/queue/redis_queue.ts";
+import { Unavailable } from "../../../src/jobs/unavailable.ts";
 import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "./queue_conformance.ts";
 import { freePort, withRedis } from "./redis_server.ts";
 
@@ -183,7 +184,7 @@ Deno.test("a server whose memory is full is said to be so", () =>
     redis.disconnect();
     await assert.rejects(
       queue.add(JOB),
-      new MdmError(
+      new Unavailable(
         `Cannot use the queue at 127.0.0.1:${port}: its memory is full. Give it more.`,
       ),
     );
