@@ -1,19 +1,23 @@
 import { UsageError } from "../errors.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import { isEnded, type Job, type JobOptions, type JobRequest } from "./job.ts";
-import type { Health, Jobs, Limits, ModelCard } from "./jobs.ts";
+import type { Health, Jobs, KnownHealth, Limits, ModelCard } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob } from "./pictures.ts";
-import { type JobEvent, type JobQueue, NotTaking } from "./queue/queue.ts";
-import type { ResultStore, StoredFile } from "./store/store.ts";
+import { type Counts, type JobEvent, NotTaking } from "./queue/queue.ts";
+import type { WatchedQueue } from "./queue/watched_queue.ts";
+import { removeFiles } from "./store/remove_files.ts";
+import type { StoredFile } from "./store/store.ts";
+import type { WatchedStore } from "./store/watched_store.ts";
+import { Unavailable, unlessAway } from "./unavailable.ts";
 
 /** How the worker of this process is; see {@linkcode Health}. */
-export type WorkerHealth = Omit<Health, "jobs">;
+export type WorkerHealth = Omit<KnownHealth, "away">;
 
 /** What jobs need. */
 export interface JobServiceOptions {
-  readonly queue: JobQueue;
-  readonly store: ResultStore;
+  readonly queue: WatchedQueue;
+  readonly store: WatchedStore;
   readonly model: Pick<DescribedModel, "config" | "diffusion">;
   readonly card: ModelCard;
   readonly limits: Limits;
@@ -23,9 +27,16 @@ export interface JobServiceOptions {
 /** Milliseconds that one who cancels a job waits for its worker to let go of it. */
 const CANCEL_MS = 3000;
 
+/** Jobs that may have been queued although nobody was told, as many as are remembered. */
+const DOUBTFUL = 1000;
+
+const NONE: Counts = { queued: 0, running: 0, succeeded: 0, failed: 0, canceled: 0 };
+
 /** Jobs of a queue and a store, within limits. */
 export class JobService implements Jobs {
   readonly #closed = new AbortController();
+  #counts = NONE;
+  #doubtful = 0;
 
   constructor(private readonly options: JobServiceOptions) {}
 
@@ -46,13 +57,20 @@ export class JobService implements Jobs {
     if (this.options.worker().worker === "draining") throw new NotTaking();
     this.#check(request);
     const createdAt = Date.now();
-    return await this.options.queue.add({
-      ...options,
-      id: options.id ?? crypto.randomUUID(),
-      request,
-      createdAt,
-      beginBy: createdAt + this.limits.queueMs,
-    });
+    const id = options.id ?? crypto.randomUUID();
+    try {
+      return await this.options.queue.add({
+        ...options,
+        id,
+        request,
+        createdAt,
+        beginBy: createdAt + this.limits.queueMs,
+      });
+    } catch (error) {
+      const isKnown = options.id !== undefined || options.idempotencyKey !== undefined;
+      if (error instanceof Unavailable && !isKnown) this.#withdraw(id);
+      throw error;
+    }
   }
 
   get(id: string): Promise<Job | null> {
@@ -82,8 +100,11 @@ export class JobService implements Jobs {
   }
 
   async remove(id: string): Promise<boolean> {
-    if (!await this.options.queue.remove(id)) return false;
-    await this.options.store.remove(id);
+    const { queue, store } = this.options;
+    // What is forgotten would leave its files behind.
+    if (store.outage.reason !== null) throw new Unavailable(store.outage.reason);
+    if (!await queue.remove(id)) return false;
+    await removeFiles(store, [id]);
     return true;
   }
 
@@ -144,7 +165,37 @@ export class JobService implements Jobs {
   }
 
   async health(): Promise<Health> {
-    return { ...this.options.worker(), jobs: await this.options.queue.counts() };
+    const { queue } = this.options;
+    if (queue.outage.reason === null) {
+      this.#counts = await unlessAway(queue.counts(), this.#counts);
+    }
+    return { ...this.knownHealth(), jobs: this.#counts };
+  }
+
+  knownHealth(): KnownHealth {
+    const [reason = null] = this.#outages.flatMap(({ reason }) => reason ?? []);
+    return { ...this.options.worker(), away: reason };
+  }
+
+  async look(): Promise<string | null> {
+    const reasons = await Promise.all(this.#outages.map((outage) => outage.look()));
+    return reasons.find((reason) => reason !== null) ?? null;
+  }
+
+  get #outages() {
+    return [this.options.queue.outage, this.options.store.outage];
+  }
+
+  /** Whoever asked for it was told that it was not queued, and knows no id: if only the answer was lost, nobody wants it. */
+  #withdraw(id: string): void {
+    const { queue } = this.options;
+    if (this.#doubtful >= DOUBTFUL) return;
+    this.#doubtful++;
+    queue.outage.afterwards(async () => {
+      await queue.cancel(id);
+      await queue.remove(id);
+      this.#doubtful--;
+    });
   }
 
   /** @throws {UsageError} When the model cannot do what is asked for, or it is over a limit. */

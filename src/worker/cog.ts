@@ -5,7 +5,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { isEnded, type Job, WEBHOOK_EVENTS } from "../jobs/job.ts";
-import type { Health, Jobs } from "../jobs/jobs.ts";
+import type { Jobs, KnownHealth } from "../jobs/jobs.ts";
+import { unlessAway } from "../jobs/unavailable.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
 import { findJob } from "./find_job.ts";
 import { asHttpError, HttpError } from "./http_error.ts";
@@ -91,6 +92,7 @@ function predictions(
     409: { description: "The ID belongs to another prediction" },
     422: { description: "The request is wrong" },
     429: { description: "The queue is full: try again after as many seconds as Retry-After says" },
+    503: { description: "The queue or the store is away: try again as with 429" },
   };
 
   async function create(
@@ -117,7 +119,7 @@ function predictions(
     const { signal } = c.req.raw;
     const seen = ms === 0
       ? job
-      : await jobs.wait(job.id, Math.min(ms, jobs.limits.waitMs), signal) ?? job;
+      : await unlessAway(jobs.wait(job.id, Math.min(ms, jobs.limits.waitMs), signal), null) ?? job;
     if (ms > 0 && cancels && signal.aborted && !isEnded(seen)) await jobs.cancel(job.id);
     const answer = await shown(c, seen);
     if (isEnded(seen)) return c.json(answer, dialect.ended);
@@ -132,7 +134,7 @@ function predictions(
       path: "/health-check",
       responses: { 200: json(HealthCheck, "Whether predictions can be made") },
     }),
-    async (c) => c.json(healthCheck(await jobs.health()), 200),
+    (c) => c.json(healthCheck(jobs.knownHealth()), 200),
   );
 
   app.openapi(
@@ -271,11 +273,14 @@ const Page = z.object({
 });
 
 const HealthCheck = z.object({
-  status: z.enum(["STARTING", "READY", "BUSY", "SETUP_FAILED", "DEFUNCT"]),
+  status: z.enum(["STARTING", "READY", "BUSY", "SETUP_FAILED", "DEFUNCT", "UNHEALTHY"]),
   setup: z.object({ status: z.enum(["starting", "succeeded", "failed"]), logs: z.string() }),
+  user_healthcheck_error: z.string().optional().describe("What is away, and why."),
 });
 
-function healthCheck({ worker, reason, slots, stepMs }: Health): z.infer<typeof HealthCheck> {
+function healthCheck(
+  { worker, reason, slots, stepMs, away }: KnownHealth,
+): z.infer<typeof HealthCheck> {
   const logs = reason ?? "";
   switch (worker) {
     case "starting":
@@ -289,6 +294,10 @@ function healthCheck({ worker, reason, slots, stepMs }: Health): z.infer<typeof 
       return { status: "BUSY", setup: { status: "succeeded", logs } };
     case "ready":
     case "none": {
+      if (away !== null) {
+        const setup = { status: "succeeded", logs } as const;
+        return { status: "UNHEALTHY", setup, user_healthcheck_error: away };
+      }
       const busy = slots.all > 0 && slots.busy >= slots.all;
       return { status: busy ? "BUSY" : "READY", setup: { status: "succeeded", logs } };
     }

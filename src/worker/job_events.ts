@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
+import { Unavailable } from "../jobs/unavailable.ts";
 
 /** Proxies close connections on which nothing is said for so long, and longer. */
 const KEEP_ALIVE_MS = 15_000;
@@ -17,7 +18,10 @@ export interface EventStreamOptions {
   readonly keepAliveMs?: number;
 }
 
-/** Streams a job until it has ended or nobody reads any more. */
+/**
+ * Streams a job until it has ended or nobody reads any more. While the queue is away nothing happens; where something that is to be sent
+ * cannot be read, the stream ends, and who asks again gets all of it.
+ */
 export function streamJob(c: Context, options: EventStreamOptions): Response {
   const { jobs, id, send, onLeave, keepAliveMs = KEEP_ALIVE_MS } = options;
   // Proxies would keep events until there are many of them.
@@ -31,6 +35,8 @@ export function streamJob(c: Context, options: EventStreamOptions): Response {
         else await send(event, stream);
       }
       if (left.signal.aborted) await onLeave?.();
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
     } finally {
       left.abort();
     }

@@ -3,6 +3,7 @@ import { MdmError, UsageError } from "../errors.ts";
 import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { QueueFull } from "../jobs/queue/queue.ts";
+import { Unavailable } from "../jobs/unavailable.ts";
 import { asHttpError, invalid } from "./http_error.ts";
 import { runpodFile, runpodOutput, runpodProgress } from "./runpod_job.ts";
 import {
@@ -130,8 +131,8 @@ async function takeUntilStopped(
 }
 
 async function freeSlots(jobs: Jobs, inHand: number): Promise<number> {
-  const { worker, slots, jobs: { queued } } = await jobs.health();
-  if (worker !== "ready") return 0;
+  const { worker, slots, jobs: { queued }, away } = await jobs.health();
+  if (worker !== "ready" || away !== null) return 0;
   return Math.max(0, slots.all - Math.max(slots.busy + queued, inHand));
 }
 
@@ -153,9 +154,28 @@ async function work(task: RunpodTask, jobs: Jobs, options: RunpodPullOptions): P
 async function outcome(
   task: RunpodTask,
   jobs: Jobs,
+  options: RunpodPullOptions,
+): Promise<RunpodReport | null> {
+  const { over } = options;
+  const { id } = await submit(task, jobs, over);
+  while (!over.aborted) {
+    try {
+      return await follow(task, id, jobs, options);
+    } catch (error) {
+      // The job goes on, or will.
+      if (!(error instanceof Unavailable)) throw error;
+      await rest(error.retryAfter * 1000, over);
+    }
+  }
+  return null;
+}
+
+async function follow(
+  task: RunpodTask,
+  id: string,
+  jobs: Jobs,
   { settings, over, pace = PACE }: RunpodPullOptions,
 ): Promise<RunpodReport | null> {
-  const { id } = await submit(task, jobs, over);
   const how = { streamed: false, retryMs: pace.retry, signal: over };
   let reported = -Infinity;
   for await (const { change, job, file } of jobs.events(id, over)) {
@@ -183,7 +203,8 @@ async function submit(task: RunpodTask, jobs: Jobs, over: AbortSignal): Promise<
       const again = job.state === "failed" || job.state === "canceled";
       return again ? await jobs.retry(job.id) ?? job : job;
     } catch (error) {
-      if (!(error instanceof QueueFull) || over.aborted) throw error;
+      const isPassing = error instanceof QueueFull || error instanceof Unavailable;
+      if (!isPassing || over.aborted) throw error;
       await rest(error.retryAfter * 1000, over);
     }
   }

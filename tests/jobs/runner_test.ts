@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { MdmError } from "../../src/errors.ts";
 import { isEnded } from "../../src/jobs/job.ts";
-import type { JobRunOptions } from "../../src/jobs/job_run.ts";
-import { Runner } from "../../src/jobs/runner.ts";
+
+import { Runner, type RunnerOptions } from "../../src/jobs/runner.ts";
 import type { Wanted } from "../../src/jobs/queue/queue.ts";
 import { type Ask, JobPlace, made, queueWith } from "./job_place.ts";
 
 /** Gives a place with a runner at work; both are ended after, whatever is left is given back. */
 async function running(
   use: (place: JobPlace, runner: Runner) => Promise<void>,
-  different: (place: JobPlace) => Partial<JobRunOptions> = () => ({}),
+  different: (place: JobPlace) => Partial<RunnerOptions> = () => ({}),
 ): Promise<void> {
   await using place = await JobPlace.open();
   const runner = new Runner(place.options(different(place)));

@@ -4,7 +4,9 @@ import type { Job, JobFile, JobRequest } from "../../src/jobs/job.ts";
 import type { Limits } from "../../src/jobs/jobs.ts";
 import { modelCard } from "../../src/jobs/model_card.ts";
 import { type JobEvent, NotTaking } from "../../src/jobs/queue/queue.ts";
+import { watchQueue } from "../../src/jobs/queue/watched_queue.ts";
 import { JobService, type WorkerHealth } from "../../src/jobs/service.ts";
+import { watchStore } from "../../src/jobs/store/watched_store.ts";
 import { JobPlace, MODEL, queueWith, requestOf } from "./job_place.ts";
 
 const LIMITS: Limits = {
@@ -24,12 +26,21 @@ const READY: WorkerHealth = {
   stepMs: 12,
 };
 
+const warn = (line: string) => assert.fail(line);
+
 function serviceOf(
   { queue, store }: Pick<JobPlace, "queue" | "store">,
   worker: WorkerHealth = READY,
 ): JobService {
   const card = modelCard(MODEL);
-  return new JobService({ queue, store, model: MODEL, card, limits: LIMITS, worker: () => worker });
+  return new JobService({
+    queue: watchQueue(queue, { warn }),
+    store: watchStore(store, { warn, writes: true }),
+    model: MODEL,
+    card,
+    limits: LIMITS,
+    worker: () => worker,
+  });
 }
 
 const SEEN = { progress: { step: 0, steps: 4, etaMs: null, previews: [] }, files: [] };
@@ -321,8 +332,8 @@ Deno.test("a job can be had once more, and health counts all of them", async () 
   const id = await place.add();
   await service.cancel(id);
   const counts = async () => {
-    const { jobs, ...worker } = await service.health();
-    assert.deepEqual(worker, READY);
+    const { jobs, ...known } = await service.health();
+    assert.deepEqual(known, { ...READY, away: null });
     return [jobs.queued, jobs.canceled];
   };
   assert.deepEqual(await counts(), [0, 1]);

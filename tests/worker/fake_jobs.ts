@@ -9,9 +9,10 @@ import {
   type JobRequest,
   type JobState,
 } from "../../src/jobs/job.ts";
-import type { Health, Jobs, Limits, ModelCard } from "../../src/jobs/jobs.ts";
+import type { Health, Jobs, KnownHealth, Limits, ModelCard } from "../../src/jobs/jobs.ts";
 import { type Change, JobConflict, type JobEvent, QueueFull } from "../../src/jobs/queue/queue.ts";
 import type { StoredFile } from "../../src/jobs/store/store.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { encodeImage } from "../../src/media/image.ts";
 
 export const MODEL: ModelCard = {
@@ -50,6 +51,8 @@ export class FakeJobs implements Jobs {
   /** What `health` says; a test may change it. */
   worker: Health["worker"];
   reason: string | null;
+  /** What is away; while it is, whoever needs the queue is told so. */
+  away: string | null = null;
   /** Idempotency keys and ids with the jobs that they gave. */
   readonly #keys = new Map<string, string>();
   readonly #jobs = new Map<string, Job>();
@@ -81,6 +84,7 @@ export class FakeJobs implements Jobs {
 
   async submit(request: JobRequest, options: JobOptions = {}): Promise<Job> {
     this.#check(request, options);
+    if (this.away !== null) throw new Unavailable(this.away);
     for (const key of [options.id, options.idempotencyKey && `key ${options.idempotencyKey}`]) {
       const known = this.#jobs.get(key && this.#keys.get(key) || "");
       if (known === undefined) continue;
@@ -118,8 +122,9 @@ export class FakeJobs implements Jobs {
     return this.#known(job.id);
   }
 
-  get(id: string): Promise<Job | null> {
-    return Promise.resolve(this.#jobs.get(id) ?? null);
+  async get(id: string): Promise<Job | null> {
+    if (this.away !== null) throw new Unavailable(this.away);
+    return await Promise.resolve(this.#jobs.get(id) ?? null);
   }
 
   list(filter: { readonly origin?: string; readonly limit?: number } = {}): Promise<Job[]> {
@@ -220,9 +225,7 @@ export class FakeJobs implements Jobs {
   health(): Promise<Health> {
     const count = (state: JobState) => this.#all().filter((job) => job.state === state).length;
     return Promise.resolve({
-      worker: this.worker,
-      reason: this.reason,
-      slots: { all: 4, busy: Math.min(4, count("running")) },
+      ...this.knownHealth(),
       jobs: {
         queued: count("queued"),
         running: count("running"),
@@ -230,8 +233,17 @@ export class FakeJobs implements Jobs {
         failed: count("failed"),
         canceled: count("canceled"),
       },
-      stepMs: 40,
     });
+  }
+
+  knownHealth(): KnownHealth {
+    const busy = Math.min(4, this.#all().filter(({ state }) => state === "running").length);
+    const { worker, reason, away } = this;
+    return { worker, reason, slots: { all: 4, busy }, stepMs: 40, away };
+  }
+
+  look(): Promise<string | null> {
+    return Promise.resolve(this.away);
   }
 
   /** A worker takes the job. */
