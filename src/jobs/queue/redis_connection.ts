@@ -55,16 +55,30 @@ export async function connect(url: string): Promise<Redis> {
  */
 export async function untilConnected(redis: Redis, ms: number): Promise<void> {
   if (redis.status === "ready") return;
+  if (ms <= 0) throw new Error(CLOSED);
   const { promise: over, reject } = Promise.withResolvers<never>();
-  const { promise: ready, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new Error(CLOSED)), Math.max(0, ms));
-  redis.once("ready", resolve);
+  const timer = setTimeout(() => reject(new Error(CLOSED)), ms);
   try {
-    await Promise.race([ready, over]);
+    await Promise.race([readiness(redis), over]);
   } finally {
     clearTimeout(timer);
-    redis.off("ready", resolve);
   }
+}
+
+/** Connections that somebody waits for. */
+const awaited = new WeakMap<Redis, Promise<void>>();
+
+/** One listener, however many wait. */
+function readiness(redis: Redis): Promise<void> {
+  const known = awaited.get(redis);
+  if (known !== undefined) return known;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  redis.once("ready", () => {
+    awaited.delete(redis);
+    resolve();
+  });
+  awaited.set(redis, promise);
+  return promise;
 }
 
 /** Whether a connection was lost, or was not there: what failed so can be tried again with the next one. */
