@@ -12,6 +12,11 @@ export class Unavailable extends MdmError {
   override name = "Unavailable";
   /** Seconds after which to try again. */
   readonly retryAfter = RETRY_AFTER;
+
+  /** Deno tells of an answer that breaks off: where it broke is of no interest. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.message;
+  }
 }
 
 /** What comes, or something else where what it has to come from is away. */

@@ -133,8 +133,7 @@ export async function openFolderStore(folder: string): Promise<ResultStore> {
   };
 }
 
-const REMOVED =
-  "it was removed, or the disk that it is on. Bring it back, or make it anew and start mdm again.";
+const REMOVED = "it was removed, or the disk that it is on. Bring it back, or start mdm anew.";
 
 /** What the system says about a folder, for the user. */
 function reasonOf(error: unknown): string {

@@ -84,10 +84,10 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
     } = {},
   ): Promise<T> {
     using limit = timeLimit(patienceMs);
-    const failed = (error: Error) => {
+    const failed = (error: unknown) => {
       if (error instanceof MdmError) throw error;
-      const { message } = limit.signal.aborted ? limit.signal.reason : error;
-      throw new Unavailable(`Cannot ${what} at ${bucket}: ${message}. Check the address.`);
+      const why = limit.signal.aborted ? limit.signal.reason.message : "it cannot be reached";
+      throw new Unavailable(`Cannot ${what} at ${bucket}: ${why}. Check the address.`);
     };
     const response = await askAgain(async () => {
       const request = await client.sign(url, init);
@@ -108,11 +108,11 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
     );
   }
 
-  async function write(path: string, url: URL, content: Uint8Array<ArrayBuffer>, type: string) {
+  async function write(what: string, url: URL, content: Uint8Array<ArrayBuffer>, type: string) {
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content)).toHex();
     const headers = { "content-type": type, "x-amz-content-sha256": hash };
     const init = { method: "PUT", headers, body: content, patienceMs: UPLOAD_MS };
-    await ask(`write ${path}`, url, drop, init);
+    await ask(what, url, drop, init);
   }
 
   /** Names of up to a thousand files of a job, and what gives the next ones. */
@@ -139,19 +139,19 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
     async check(writing) {
       const url = new URL(`${bucket}/${prefix}${CHECK}`);
       if (writing && !writable) {
-        await write(CHECK, url, new Uint8Array(), "text/plain");
+        await write("use the results", url, new Uint8Array(), "text/plain");
         writable = true;
         return;
       }
       // Who may not list files is not told which are missing.
       const expected = (status: number, code: string) => isMissing(status) || code === DENIED;
-      await ask(`read ${CHECK}`, url, drop, { expected });
+      await ask("use the results", url, drop, { expected });
     },
 
     async put(job, name, content, type) {
       const path = storedPath(job, name);
       try {
-        await write(path, urlOf(job, name), content, type);
+        await write(`write ${path}`, urlOf(job, name), content, type);
         writable = true;
       } catch (error) {
         writable = false;

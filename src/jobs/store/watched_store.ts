@@ -1,5 +1,5 @@
 import { Outage, type OutageOptions } from "../outage.ts";
-import { tellUnlessAway } from "../unavailable.ts";
+import { tellUnlessAway, Unavailable } from "../unavailable.ts";
 import type { ResultStore } from "./store.ts";
 
 /** Milliseconds that writing a file, or removing many, may take: nobody who asks by HTTP waits for it. */
@@ -24,18 +24,25 @@ export function watchStore(store: ResultStore, options: WatchedStoreOptions): Wa
   const { writes, stallMs = STALL_MS } = options;
   const outage = new Outage({ name: store.name, check: () => store.check(writes) }, options);
 
-  /** A body that fails where nothing more comes of it. */
+  /** A body that fails where nothing more comes of it, which is no outage yet: it may be this connection alone. */
   function limited(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
     const reader = body.getReader();
     return new ReadableStream<Uint8Array<ArrayBuffer>>({
       async pull(controller) {
+        const { promise: stalled, reject } = Promise.withResolvers<never>();
+        const timer = setTimeout(
+          () => reject(new Unavailable(`Cannot use ${store.name}: a file came only in part.`)),
+          stallMs,
+        );
         try {
-          const { done, value } = await outage.ask(() => reader.read(), { patienceMs: stallMs });
+          const { done, value } = await Promise.race([reader.read(), stalled]);
           if (done) controller.close();
           else controller.enqueue(value);
         } catch (error) {
           reader.cancel(error).catch(() => {}); // Who reads hears of the first error.
           throw error;
+        } finally {
+          clearTimeout(timer);
         }
       },
       cancel: (reason) => reader.cancel(reason),
