@@ -42,6 +42,8 @@ export interface Survival {
   readonly kills: number;
   readonly outages: number;
   readonly jobs: number;
+  /** Jobs that were made though nobody was told that they were accepted. */
+  readonly double: number;
   /** Jobs that were begun more than once. */
   readonly begunAgain: number;
   /** Webhooks that came, copies counted. */
@@ -118,19 +120,28 @@ function isOpen({ state }: JobJson): boolean {
 // deno-lint-ignore no-explicit-any
 type JobJson = any;
 
-/** Has jobs made until told to stop; gives their ids. */
-async function load(url: () => string, hook: string, isOver: () => boolean): Promise<string[]> {
+/**
+ * Has jobs made until told to stop; gives their ids. Where who answers is never killed, half of the clients choose none: a job that was
+ * not accepted must not be made then, for it comes once more.
+ */
+async function load(
+  url: () => string,
+  hook: string,
+  { isOver, named }: { readonly isOver: () => boolean; readonly named: boolean },
+): Promise<string[]> {
   const ids: string[] = [];
   const client = async (name: number) => {
     for (let count = 0; !isOver(); count++) {
-      const id = `job-${name}-${count}`;
-      const body = { ...JOB, id, seed: (name + count) % SEEDS };
+      const own = named || name % 2 === 0 ? { id: `job-${name}-${count}` } : {};
+      const body = { ...JOB, ...own, seed: (name + count) % SEEDS };
       const answer = await ask(url, "/jobs", {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ ...body, webhook: { url: hook, events: ["completed"] } }),
       });
-      assert.equal(answer.status, 202, new TextDecoder().decode(answer.bytes));
+      const text = new TextDecoder().decode(answer.bytes);
+      assert.equal(answer.status, 202, text);
+      const { id } = JSON.parse(text);
       ids.push(id);
       while (!isOver() && isOpen(await jobOf(url, id))) {
         await pause(100);
@@ -184,7 +195,8 @@ export async function survive(
 
   let isOver = false;
   let count = 0;
-  const loading = load(() => url, receiver.url, () => isOver);
+  const named = queue === undefined;
+  const loading = load(() => url, receiver.url, { isOver: () => isOver, named });
   for (let kill = 0; kill < kills; kill++) {
     const which = Math.floor(random() * workers.length);
     await workers[which]!.ready();
@@ -209,6 +221,7 @@ export async function survive(
   await check(() => url, jobs, receiver);
   return {
     kills,
+    double: await doubles(() => url, ids),
     outages: count,
     jobs: jobs.length,
     begunAgain: jobs.filter(({ attempts }) => attempts > 1).length,
@@ -266,6 +279,14 @@ async function ended(url: () => string, id: string): Promise<JobJson> {
     if (!isOpen(job)) return job;
     await pause(100);
   }
+}
+
+/** Of the newest jobs, which is as many as a list has. */
+async function doubles(url: () => string, ids: readonly string[]): Promise<number> {
+  const { bytes } = await ask(url, "/jobs?limit=1000");
+  const { jobs } = JSON.parse(new TextDecoder().decode(bytes));
+  const accepted = new Set(ids);
+  return jobs.filter(({ id, state }: JobJson) => !accepted.has(id) && state === "succeeded").length;
 }
 
 async function check(url: () => string, jobs: readonly JobJson[], receiver: Receiver) {
