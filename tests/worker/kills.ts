@@ -203,6 +203,8 @@ export async function survive(
     await pause(random() * LIFE_MS);
     const outage = kill % KILLS_PER_OUTAGE === 0 ? possible[count++ % possible.length] : undefined;
     const killedMeanwhile = random() < 0.5;
+    // What starts has to find what it needs.
+    if (outage !== undefined) await Promise.all(workers.map((one) => one.ready()));
     await outage?.begin();
     if (outage !== undefined) await pause(random() * OUTAGE_MS);
     if (!killedMeanwhile) {
@@ -210,7 +212,6 @@ export async function survive(
       await pause(random() * LIFE_MS);
     }
     await workers[which]!.stop("SIGKILL");
-    // What starts has to find what it needs.
     if (killedMeanwhile) await outage?.end();
     workers[which] = await begin();
     onKill(kill + 1);
