@@ -7,6 +7,7 @@ import { type JobEvent, NotTaking } from "../../src/jobs/queue/queue.ts";
 import { watchQueue } from "../../src/jobs/queue/watched_queue.ts";
 import { JobService, type WorkerHealth } from "../../src/jobs/service.ts";
 import { watchStore } from "../../src/jobs/store/watched_store.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { JobPlace, MODEL, queueWith, requestOf } from "./job_place.ts";
 
 const LIMITS: Limits = {
@@ -341,4 +342,80 @@ Deno.test("a job can be had once more, and health counts all of them", async () 
   assert.equal(again.state, "queued");
   assert.deepEqual(await counts(), [1, 0]);
   assert.equal(await service.link(id, "0.png"), null);
+});
+
+/** A service of which the queue and the store can be away. */
+function breakable(place: JobPlace) {
+  const state = { queue: null as string | null, store: null as string | null };
+  const look = (of: keyof typeof state) => () =>
+    state[of] === null ? Promise.resolve() : Promise.reject(new Unavailable(state[of]!));
+  const queue = queueWith(place.queue, { check: look("queue") });
+  place.store.check = look("store");
+  const options = { warn: () => {}, lookMs: 1 };
+  const watched = {
+    queue: watchQueue(queue, options),
+    store: watchStore(place.store, { ...options, writes: true }),
+  };
+  const service = new JobService({
+    ...watched,
+    model: MODEL,
+    card: modelCard(MODEL),
+    limits: LIMITS,
+    worker: () => READY,
+  });
+  return { service, state, queue: place.queue, ...{ watched } };
+}
+
+Deno.test("what is away is known, and numbers are as they were before", async () => {
+  await using place = await JobPlace.open();
+  const { service, state, watched } = breakable(place);
+  await place.add();
+  assert.equal(await service.look(), null);
+  assert.deepEqual((await service.health()).jobs.queued, 1);
+  place.queue.counts = () => Promise.reject(new Unavailable("It is away."));
+  const { jobs, away } = await service.health();
+  assert.deepEqual([jobs.queued, away], [1, "It is away."]);
+  assert.equal(service.knownHealth().away, "It is away.");
+  assert.equal(await service.look(), "It is away.");
+  while (service.knownHealth().away !== null) await new Promise((r) => setTimeout(r, 1));
+  state.store = "The disk is full.";
+  assert.equal(await service.look(), "The disk is full.");
+  assert.deepEqual(service.knownHealth(), { ...READY, away: "The disk is full." });
+  for (const { outage } of [watched.queue, watched.store]) outage[Symbol.dispose]();
+});
+
+Deno.test("a job of which nobody heard that it was accepted is withdrawn, unless its client can ask again", async () => {
+  await using place = await JobPlace.open();
+  const { service, state } = breakable(place);
+  const { add } = place.queue;
+  place.queue.add = async (job) => {
+    await add.call(place.queue, job);
+    throw new Unavailable("The answer was lost.");
+  };
+  state.queue = "It is away.";
+  await assert.rejects(service.submit(requestOf({ seed: "1" })), Unavailable);
+  await assert.rejects(service.submit(requestOf({ seed: "2" }), { id: "known" }), Unavailable);
+  await assert.rejects(
+    service.submit(requestOf({ seed: "3" }), { idempotencyKey: "key" }),
+    Unavailable,
+  );
+  const seeds = async () => (await place.queue.list()).map(({ request }) => request.seed);
+  assert.deepEqual(await seeds(), ["3", "2", "1"]);
+  state.queue = null;
+  while ((await seeds()).includes("1")) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.deepEqual(await seeds(), ["3", "2"]);
+});
+
+Deno.test("no job is removed while its files could not be", async () => {
+  await using place = await JobPlace.open();
+  const { service, state, watched } = breakable(place);
+  const id = await place.add();
+  await service.cancel(id);
+  state.store = "The store is away.";
+  await service.look();
+  await assert.rejects(service.remove(id), new Unavailable("The store is away."));
+  assert.equal((await service.get(id))?.id, id);
+  state.store = null;
+  while (watched.store.outage.reason !== null) await new Promise((r) => setTimeout(r, 1));
+  assert.equal(await service.remove(id), true);
 });
