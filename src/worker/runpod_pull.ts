@@ -156,7 +156,7 @@ async function outcome(
   jobs: Jobs,
   options: RunpodPullOptions,
 ): Promise<RunpodReport | null> {
-  const { over } = options;
+  const { over, pace = PACE } = options;
   const { id } = await submit(task, jobs, over);
   while (!over.aborted) {
     try {
@@ -164,7 +164,7 @@ async function outcome(
     } catch (error) {
       // The job goes on, or will.
       if (!(error instanceof Unavailable)) throw error;
-      await rest(error.retryAfter * 1000, over);
+      await rest(pace.failure, over);
     }
   }
   return null;
