@@ -104,7 +104,7 @@ Deno.test("what has to wait for the end of an outage is done then, once, and aga
   const thing = new Thing();
   const { outage } = watching(thing);
   const done: string[] = [];
-  outage.afterwards(async () => void done.push("at once"));
+  outage.afterwards(() => Promise.resolve(done.push("at once")));
   assert.deepEqual(done, ["at once"]);
   thing.away = "It is away.";
   await outage.look();
