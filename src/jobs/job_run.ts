@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import {
   CHECKPOINT_TYPE,
@@ -21,6 +22,7 @@ import type {
 import { planJob, seedOf } from "./pictures.ts";
 import type { Heartbeat, JobQueue, Lease } from "./queue/queue.ts";
 import type { ResultStore } from "./store/store.ts";
+import { tellUnlessAway, Unavailable } from "./unavailable.ts";
 
 /** What makes pictures: an `Engine`. */
 export interface PictureMaker {
@@ -43,6 +45,10 @@ export interface JobRunOptions {
   readonly leaseMs: number;
   /** Milliseconds that a job may run. */
   readonly runMs: number;
+  /** Aborted when the process is about to end: a store that is away is not waited for any more. */
+  readonly leaving?: AbortSignal;
+  /** Aborted when it ends: nor is a queue. */
+  readonly gone?: AbortSignal;
 }
 
 /** How a run came to its end; "lost": somebody else has the job by now. */
@@ -83,6 +89,10 @@ export class JobRun {
   /** What the queue is told, one after the other: beside the files, for one that takes long must not cost the lease. */
   #telling: Promise<void> = Promise.resolve();
   #willTell = false;
+  /** How much of this waits for the store, since when, and how long it did before: that is no time that the job runs. */
+  #waiting = 0;
+  #waitingSince = 0;
+  #waitedMs = 0;
 
   constructor(private readonly lease: Lease, private readonly options: JobRunOptions) {
     this.#files = [...lease.job.files];
@@ -111,6 +121,7 @@ export class JobRun {
     } catch (error) {
       this.#abort.abort(error);
       if (error === LOST) return "lost";
+      if (error === LEFT) return await this.#release([]);
       if (error === CANCELED) return await this.#finish({ state: "canceled", error: null });
       return await this.#finish({ state: "failed", error: jobError(error) });
     }
@@ -124,6 +135,7 @@ export class JobRun {
     const { moderator, model } = this.options;
     const { pictures, output, steps } = planJob(job.request, model);
     this.#steps = steps;
+    await this.#dropMissing();
     const made = new Set(this.#files.map(({ picture }) => picture));
     this.#pictures = pictures.map((_, i) => {
       const first = made.has(i) ? steps : 0;
@@ -148,7 +160,21 @@ export class JobRun {
     }));
     await this.#keeping;
     const stopped = ends.entries().filter(([, end]) => end !== null).toArray();
-    return stopped.length === 0 ? null : await this.#writeCheckpoints(stopped);
+    if (stopped.length > 0) return await this.#writeCheckpoints(stopped);
+    // What was written first may have gone with its folder meanwhile.
+    return await this.#dropMissing() ? await this.#makeAll() : null;
+  }
+
+  /** Forgets pictures of which a file is not there any more, so that they are made again; gives whether there were any. */
+  async #dropMissing(): Promise<boolean> {
+    const missing = new Set<number>();
+    for (const { name, picture } of this.#files) {
+      const has = await this.#whenThere(() => this.options.store.has(this.job.id, name));
+      if (!has) missing.add(picture);
+    }
+    const kept = this.#files.filter(({ picture }) => !missing.has(picture));
+    this.#files.splice(0, Infinity, ...kept);
+    return missing.size > 0;
   }
 
   /** @returns Null when it is made, or where it was stopped. */
@@ -162,8 +188,8 @@ export class JobRun {
     });
     if (end.kind === "failed") throw new JobFailed(end.error);
     if (end.kind === "saved") return { saved: end.saved };
-    await this.#afterOthers(() => this.#keep(i, end.files, end.timings));
-    return null;
+    const kept = await this.#afterOthers(() => this.#keep(i, end.files, end.timings));
+    return kept ? null : { saved: null };
   }
 
   #hear(i: number, news: PictureNews): void {
@@ -184,17 +210,29 @@ export class JobRun {
     if (Date.now() - this.#notedAt >= NOTE_MS) this.#tellSoon();
   }
 
-  /** Keeps a picture's files, and tells of them once they are there. */
-  async #keep(i: number, levels: readonly EncodedLevel[], timings: PictureTimings): Promise<void> {
+  /** Keeps a picture's files, and tells of them once they are there; false where the process is about to end before they can be. */
+  async #keep(
+    i: number,
+    levels: readonly EncodedLevel[],
+    timings: PictureTimings,
+  ): Promise<boolean> {
     const files = levels.map((level) => this.#fileOf(i, level, `${i}`, level.level > 0));
     allow(await this.options.moderator.after(this.job, files[0]!, levels[0]!.bytes));
-    for (const [at, file] of files.entries()) await this.#put(file, levels[at]!);
+    try {
+      for (const [at, file] of files.entries()) {
+        await this.#whenThere(() => this.#put(file, levels[at]!));
+      }
+    } catch (error) {
+      if (error === LEFT) return false;
+      throw error;
+    }
     this.#abort.signal.throwIfAborted();
     this.#files.push(...files);
     const picture = this.#pictures[i]!;
     picture.timings = timings;
     picture.step = this.#steps;
     await this.#tell();
+    return true;
   }
 
   async #keepPreview(
@@ -203,7 +241,13 @@ export class JobRun {
   ): Promise<void> {
     const file = this.#fileOf(i, level, `preview-${i}-${step}`, true);
     allow(await this.options.moderator.after(this.job, file, level.bytes));
-    await this.#put(file, level);
+    try {
+      await this.#put(file, level);
+    } catch (error) {
+      // Whoever looks at the picture on its way misses one look.
+      if (error instanceof Unavailable) return;
+      throw error;
+    }
     this.#previews.set(`${i} ${level.level}`, file);
     await this.#tell();
   }
@@ -229,6 +273,57 @@ export class JobRun {
     await this.options.store.put(this.job.id, name, bytes, type);
   }
 
+  /**
+   * Uses the store as soon as it is there: an outage does not cost a job what was made of it. It throws `LEFT` where the process is
+   * about to end before.
+   */
+  async #whenThere<T>(use: () => Promise<T>): Promise<T> {
+    const { leaving } = this.options;
+    const { signal } = this.#abort;
+    const over = leaving === undefined ? signal : AbortSignal.any([signal, leaving]);
+    let isWaiting = false;
+    try {
+      while (true) {
+        signal.throwIfAborted();
+        try {
+          return await this.#unlessGone(use());
+        } catch (error) {
+          if (!(error instanceof Unavailable)) throw error;
+        }
+        if (leaving?.aborted) throw LEFT;
+        if (!isWaiting && this.#waiting++ === 0) this.#waitingSince = Date.now();
+        isWaiting = true;
+        await pause(LISTEN_MS, undefined, { signal: over }).catch(() => {});
+      }
+    } finally {
+      if (isWaiting && --this.#waiting === 0) this.#waitedMs += Date.now() - this.#waitingSince;
+    }
+  }
+
+  /** Milliseconds that this waited for the store since it was last asked. */
+  #takeWaited(): number {
+    const now = Date.now();
+    const ms = this.#waitedMs + (this.#waiting > 0 ? now - this.#waitingSince : 0);
+    this.#waitedMs = 0;
+    this.#waitingSince = now;
+    return ms;
+  }
+
+  /** What a call to the store gives; it throws `LEFT` where the process ends before. */
+  async #unlessGone<T>(call: Promise<T>): Promise<T> {
+    const { gone } = this.options;
+    if (gone === undefined) return await call;
+    const { promise: left, reject } = Promise.withResolvers<never>();
+    const leave = () => reject(LEFT);
+    gone.addEventListener("abort", leave);
+    if (gone.aborted) leave();
+    try {
+      return await Promise.race([call, left]);
+    } finally {
+      gone.removeEventListener("abort", leave);
+    }
+  }
+
   /** A checkpoint that is not there, or no good, is none: the picture begins again, to the same result. */
   async #readCheckpoints(): Promise<Map<number, Checkpoint>> {
     const saved = new Map<number, Checkpoint>();
@@ -241,7 +336,7 @@ export class JobRun {
         const bytes = new Uint8Array(await new Response(file.body).arrayBuffer());
         saved.set(picture, decodeCheckpoint(bytes, name));
       } catch (error) {
-        console.error(error);
+        tellUnlessAway(error);
       }
     }
     return saved;
@@ -255,20 +350,26 @@ export class JobRun {
       if (!end?.saved) continue;
       const name = checkpointName(picture);
       const content = encodeCheckpoint(end.saved);
-      await this.options.store.put(this.job.id, name, content, CHECKPOINT_TYPE);
-      names.push(name);
+      try {
+        const put = this.options.store.put(this.job.id, name, content, CHECKPOINT_TYPE);
+        await this.#unlessGone(put);
+        names.push(name);
+      } catch (error) {
+        // Without it the picture begins again.
+        if (error !== LEFT && !(error instanceof Unavailable)) throw error;
+      }
     }
     return names;
   }
 
   /** Keeps files after those before; none any more once the job is stopped. */
-  async #afterOthers(keep: () => Promise<void>): Promise<void> {
+  async #afterOthers<T>(keep: () => Promise<T>): Promise<T> {
     const kept = this.#keeping.then(async () => {
       this.#abort.signal.throwIfAborted();
-      await keep();
+      return await keep();
     });
-    this.#keeping = kept.catch((error) => this.#abort.abort(error));
-    await kept;
+    this.#keeping = kept.then(() => {}, (error) => this.#abort.abort(error));
+    return await kept;
   }
 
   #tellSoon(): void {
@@ -291,7 +392,10 @@ export class JobRun {
     await told;
   }
 
-  /** A queue that cannot be reached is told later; when the lease is over, somebody else may have the job. */
+  /**
+   * A queue that is away is told later: it gives the job to nobody else meanwhile, or says so when it is back. Where something else is
+   * wrong with it, somebody else may have the job when the lease is over.
+   */
   async #beat(): Promise<Heartbeat> {
     const seen = {
       progress: this.#progress,
@@ -303,6 +407,7 @@ export class JobRun {
       this.#heardAt = Date.now();
       return heard;
     } catch (error) {
+      if (error instanceof Unavailable) return "alive";
       console.error(error);
       return Date.now() - this.#heardAt < this.options.leaseMs ? "alive" : "lost";
     }
@@ -370,13 +475,17 @@ export class JobRun {
 
   /** Tells the queue how the job ends: again where it cannot be reached, for what was made would be lost with the lease. */
   async #insist<T>(tell: () => Promise<T>): Promise<T> {
+    const { gone, leaseMs } = this.options;
     while (true) {
       try {
         return await tell();
       } catch (error) {
-        if (Date.now() - this.#heardAt >= this.options.leaseMs) throw error;
-        console.error(error);
-        await new Promise((resolve) => setTimeout(resolve, LISTEN_MS));
+        const isOver = error instanceof Unavailable
+          ? gone?.aborted
+          : Date.now() - this.#heardAt >= leaseMs;
+        if (isOver) throw error;
+        tellUnlessAway(error);
+        await pause(LISTEN_MS);
       }
     }
   }
@@ -401,24 +510,26 @@ export class JobRun {
     const { leaseMs, runMs } = this.options;
     const beat = setInterval(() => this.#tellSoon(), Math.min(LISTEN_MS, leaseMs / 3));
     timers.defer(() => clearInterval(beat));
-    const stopAfter = (ms: number, error: JobFailed) => {
-      const timer = setTimeout(() => this.#abort.abort(error), Math.min(ms, LONGEST_TIMER));
+    const stopAfter = (ms: number, stop: () => void) => {
+      const timer = setTimeout(stop, Math.min(ms, LONGEST_TIMER));
       timers.defer(() => clearTimeout(timer));
     };
-    stopAfter(
-      runMs,
-      new JobFailed({
-        code: "timeout",
-        message: `The job ran longer than ${
-          Math.round(runMs / 1000)
-        } seconds: ask for fewer pictures or steps.`,
-      }),
-    );
-    if (this.job.deadline !== null) {
-      stopAfter(
-        Math.max(0, this.job.deadline - Date.now()),
-        new JobFailed(DEADLINE_PASSED),
+    const runOut = () => {
+      const waited = this.#takeWaited();
+      if (waited > 0) return stopAfter(Math.max(LISTEN_MS, waited), runOut);
+      this.#abort.abort(
+        new JobFailed({
+          code: "timeout",
+          message: `The job ran longer than ${
+            Math.round(runMs / 1000)
+          } seconds: ask for fewer pictures or steps.`,
+        }),
       );
+    };
+    stopAfter(runMs, runOut);
+    if (this.job.deadline !== null) {
+      const ms = Math.max(0, this.job.deadline - Date.now());
+      stopAfter(ms, () => this.#abort.abort(new JobFailed(DEADLINE_PASSED)));
     }
     return timers;
   }
@@ -433,6 +544,7 @@ const NOTHING: PictureTimings = { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 }
 /** Reasons for which a run is stopped from outside. */
 const LOST = new Error("Another worker has the job");
 const CANCELED = new Error("The job was canceled");
+const LEFT = new Error("The process ends before the store is there");
 
 /** @throws {JobFailed} When moderation refuses what it was asked about. */
 function allow(verdict: { readonly allow: boolean; readonly reason?: string }): void {

@@ -45,9 +45,12 @@ export interface Health {
   /** Why it is not ready. */
   readonly reason: string | null;
   readonly slots: { readonly all: number; readonly busy: number };
+  /** While the queue is away, as they were when they were last asked for. */
   readonly jobs: Counts;
   /** Milliseconds of a step, the median of the last ones; null: none was made. */
   readonly stepMs: number | null;
+  /** What is known to be away, the queue or the store, and why, in a sentence; null: nothing. */
+  readonly away: string | null;
 }
 
 /** Which jobs a list has. */
@@ -57,7 +60,10 @@ export interface JobFilter {
   readonly before?: string;
 }
 
-/** Jobs, as front ends see them. */
+/** What is known of a process without asking anybody. */
+export type KnownHealth = Omit<Health, "jobs">;
+
+/** Jobs, as front ends see them. Where the queue or the store is away, methods that need it are `Unavailable` within seconds. */
 export interface Jobs {
   readonly model: ModelCard;
   readonly limits: Limits;
@@ -96,4 +102,8 @@ export interface Jobs {
   /** An address of a file that needs no token of ours; null where the store has none. */
   link(id: string, name: string): Promise<string | null>;
   health(): Promise<Health>;
+  /** At once, whatever is away. */
+  knownHealth(): KnownHealth;
+  /** Looks whether the queue and the store are there; gives what is away, as `Health` does. */
+  look(): Promise<string | null>;
 }

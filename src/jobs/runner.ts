@@ -1,4 +1,6 @@
 import { JobRun, type JobRunOptions, type PictureMaker } from "./job_run.ts";
+import type { Outage } from "./outage.ts";
+import { tellUnlessAway } from "./unavailable.ts";
 
 /** A maker that can be told to stop. */
 export interface StoppableMaker extends PictureMaker {
@@ -8,19 +10,28 @@ export interface StoppableMaker extends PictureMaker {
   save(): void;
 }
 
-export interface RunnerOptions extends JobRunOptions {
+export interface RunnerOptions extends Omit<JobRunOptions, "leaving" | "gone"> {
   readonly maker: StoppableMaker;
+  /** Of the queue and the store: no jobs are taken while one of them is away. */
+  readonly outages: readonly Outage[];
 }
 
 /** Milliseconds after which the queue is asked again: it may not tell of jobs that others have added. */
 const ASK_MS = 500;
 
+/** Milliseconds after an outage until jobs are taken: workers who have some, and could not say so, do first. */
+const SETTLE_MS = 3000;
+
+/** Milliseconds that are left at the end for what has not been kept or told yet. */
+const LEAVE_MS = 5000;
+
 /** Takes jobs from the queue whenever there is a slot for them, and runs each to its end. */
 export class Runner {
   readonly #runs = new Map<JobRun, Promise<void>>();
   readonly #runOptions: JobRunOptions;
+  readonly #leaving = new AbortController();
+  readonly #gone = new AbortController();
   #isStopped = false;
-  #isSaving = false;
   /** Something to look at the queue for. */
   #changed = Promise.withResolvers<void>();
   readonly #loop: Promise<void>;
@@ -31,7 +42,7 @@ export class Runner {
     const { queue, maker } = options;
     const make: PictureMaker["make"] = async (task, ways) =>
       // What comes after all pictures were stopped would go on for ever.
-      this.#isSaving
+      this.#leaving.signal.aborted
         ? { kind: "saved", id: "", saved: task.saved ?? null }
         : await maker.make(task, ways);
     const own: PictureMaker = {
@@ -40,7 +51,8 @@ export class Runner {
         return maker.stepMs;
       },
     };
-    this.#runOptions = { ...options, maker: own };
+    const [leaving, gone] = [this.#leaving.signal, this.#gone.signal];
+    this.#runOptions = { ...options, maker: own, leaving, gone };
     // A job that waits, or a picture that has left its slot.
     this.#unlisten = queue.listen(({ change, job }) =>
       (job.state === "queued" || change === "file") && this.wake()
@@ -63,12 +75,14 @@ export class Runner {
   async drain(graceMs: number): Promise<void> {
     this.stop();
     await this.#loop;
-    const timer = setTimeout(() => {
-      this.#isSaving = true;
+    const leave = setTimeout(() => {
+      this.#leaving.abort();
       this.options.maker.save();
     }, graceMs);
+    const go = setTimeout(() => this.#gone.abort(), graceMs + LEAVE_MS);
     await Promise.all(this.#runs.values());
-    clearTimeout(timer);
+    clearTimeout(leave);
+    clearTimeout(go);
     this.#unlisten();
   }
 
@@ -81,15 +95,15 @@ export class Runner {
 
   /** @returns Whether there was a job and a slot for it. */
   async #takeJob(): Promise<boolean> {
-    const { queue, maker } = this.options;
-    if (maker.slots === 0) return false;
+    const { queue, maker, outages } = this.options;
+    if (maker.slots === 0 || !outages.every((outage) => outage.isThere(SETTLE_MS))) return false;
     const runs = [...this.#runs.keys()];
     const alike = runs.map(({ job }) => job.request);
     // Where all slots are in use, a job that is more urgent comes before pictures of others: as many as there are slots.
     const above = priorities(runs)[maker.slots - 1];
     const lease = await queue.claim(above === undefined ? { alike } : { alike, above }).catch(
       (error) => {
-        console.error(error);
+        tellUnlessAway(error);
         return null;
       },
     );
@@ -104,7 +118,7 @@ export class Runner {
       await run.run();
     } catch (error) {
       // The queue could not be told: when the lease is over, it gives the job to somebody again.
-      console.error(error);
+      tellUnlessAway(error);
     }
     this.#runs.delete(run);
     this.wake();

@@ -7,20 +7,32 @@ import {
   type JobRequest,
   type RequestDefaults,
 } from "./job.ts";
-import type { Health, JobFilter, Jobs, Limits, ModelCard, ModelVersion } from "./jobs.ts";
+import type {
+  Health,
+  JobFilter,
+  Jobs,
+  KnownHealth,
+  Limits,
+  ModelCard,
+  ModelVersion,
+} from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import { planJob, type PlannedJob } from "./pictures.ts";
-import { type JobEvent, type JobQueue, NotTaking, QueueFull } from "./queue/queue.ts";
+import { type Counts, type JobEvent, NotTaking, QueueFull } from "./queue/queue.ts";
 import { asSeconds } from "./queue/retry_after.ts";
-import type { ByteRange, ResultStore, StoredFile } from "./store/store.ts";
+import type { WatchedQueue } from "./queue/watched_queue.ts";
+import { removeFiles } from "./store/remove_files.ts";
+import type { ByteRange, StoredFile } from "./store/store.ts";
+import type { WatchedStore } from "./store/watched_store.ts";
+import { Unavailable, unlessAway } from "./unavailable.ts";
 
 /** How the worker of this process is; see {@linkcode Health}. */
-export type WorkerHealth = Omit<Health, "jobs">;
+export type WorkerHealth = Omit<KnownHealth, "away">;
 
 /** What jobs need. */
 export interface JobServiceOptions {
-  readonly queue: JobQueue;
-  readonly store: ResultStore;
+  readonly queue: WatchedQueue;
+  readonly store: WatchedStore;
   readonly model: Pick<DescribedModel, "config" | "diffusion">;
   readonly card: ModelCard;
   readonly version: () => Promise<ModelVersion>;
@@ -33,9 +45,23 @@ export interface JobServiceOptions {
 /** Milliseconds that one who cancels a job waits for its worker to let go of it: RunPod's clients leave after three seconds. */
 const CANCEL_MS = 2000;
 
+/** Jobs that may have been queued although nobody was told, as many as are remembered. */
+const DOUBTFUL = 1000;
+
+const NONE: Counts = {
+  queued: 0,
+  running: 0,
+  succeeded: 0,
+  failed: 0,
+  canceled: 0,
+  retried: 0,
+};
+
 /** Jobs of a queue and a store, within limits. */
 export class JobService implements Jobs {
   readonly #closed = new AbortController();
+  #counts = NONE;
+  #doubtful = 0;
 
   constructor(private readonly options: JobServiceOptions) {}
 
@@ -65,15 +91,18 @@ export class JobService implements Jobs {
     const request = { ...this.defaults, ...asked };
     const plan = this.#check(request);
     const createdAt = Date.now();
+    const id = options.id ?? crypto.randomUUID();
     try {
       return await this.options.queue.add({
         ...options,
-        id: options.id ?? crypto.randomUUID(),
+        id,
         request,
         createdAt,
         beginBy: createdAt + this.limits.queueMs,
       });
     } catch (error) {
+      const isKnown = options.id !== undefined || options.idempotencyKey !== undefined;
+      if (error instanceof Unavailable && !isKnown) this.#withdraw(id);
       throw error instanceof QueueFull && error.isGuess ? this.#better(error, plan) : error;
     }
   }
@@ -105,8 +134,11 @@ export class JobService implements Jobs {
   }
 
   async remove(id: string): Promise<boolean> {
-    if (!await this.options.queue.remove(id)) return false;
-    await this.options.store.remove(id);
+    const { queue, store } = this.options;
+    // What is forgotten would leave its files behind.
+    if (store.outage.reason !== null) throw new Unavailable(store.outage.reason);
+    if (!await queue.remove(id)) return false;
+    await removeFiles(store, [id]);
     return true;
   }
 
@@ -167,7 +199,37 @@ export class JobService implements Jobs {
   }
 
   async health(): Promise<Health> {
-    return { ...this.options.worker(), jobs: await this.options.queue.counts() };
+    const { queue } = this.options;
+    if (queue.outage.reason === null) {
+      this.#counts = await unlessAway(queue.counts(), this.#counts);
+    }
+    return { ...this.knownHealth(), jobs: this.#counts };
+  }
+
+  knownHealth(): KnownHealth {
+    const [reason = null] = this.#outages.flatMap(({ reason }) => reason ?? []);
+    return { ...this.options.worker(), away: reason };
+  }
+
+  async look(): Promise<string | null> {
+    const reasons = await Promise.all(this.#outages.map((outage) => outage.look()));
+    return reasons.find((reason) => reason !== null) ?? null;
+  }
+
+  get #outages() {
+    return [this.options.queue.outage, this.options.store.outage];
+  }
+
+  /** Whoever asked for it was told that it was not queued, and knows no id: if only the answer was lost, nobody wants it. */
+  #withdraw(id: string): void {
+    const { queue } = this.options;
+    if (this.#doubtful >= DOUBTFUL) return;
+    this.#doubtful++;
+    queue.outage.afterwards(async () => {
+      await queue.cancel(id);
+      await queue.remove(id);
+      this.#doubtful--;
+    });
   }
 
   /** What the queue could only guess, by how long steps took here: as if the jobs that run were like this one. */

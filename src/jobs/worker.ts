@@ -1,11 +1,10 @@
 import { median } from "../median.ts";
 import { Engine, type EngineNews } from "./engine/engine.ts";
 import type { EngineOptions } from "./engine/engine_protocol.ts";
-import type { JobRunOptions } from "./job_run.ts";
-import { Runner } from "./runner.ts";
+import { Runner, type RunnerOptions } from "./runner.ts";
 import type { WorkerHealth } from "./service.ts";
 
-export interface WorkerOptions extends Omit<JobRunOptions, "maker"> {
+export interface WorkerOptions extends Omit<RunnerOptions, "maker"> {
   readonly engine: EngineOptions;
   /** Is told of steps, and of the parts of the start. */
   readonly onNews?: (news: EngineNews) => void;

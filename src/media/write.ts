@@ -4,13 +4,22 @@ import { MdmError } from "../errors.ts";
 /**
  * Writes a file so that nobody ever sees a part of it: to a temporary name beside it, then renamed.
  *
+ * @param durable whether it is to be on the disk by then, which some systems find to be full only when they write there
  * @throws {MdmError} when the folder is missing or may not be written, or the path is no file
  */
-export async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  bytes: Uint8Array,
+  { durable = false }: { readonly durable?: boolean } = {},
+): Promise<void> {
   const target = await resolveTarget(path);
   const temporary = join(dirname(target), `.mdm-${crypto.randomUUID()}.tmp`);
   try {
     await Deno.writeFile(temporary, bytes, { createNew: true });
+    if (durable) {
+      using file = await Deno.open(temporary, { write: true });
+      await file.sync();
+    }
     await Deno.rename(temporary, target);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {}); // It may not be there; the first error counts.
@@ -67,9 +76,9 @@ async function resolveTarget(path: string): Promise<string> {
   return await Deno.realPath(path);
 }
 
-/** Turns what the system says about writing `path` into a sentence for the user. */
+/** Turns what the system says about writing `path` into a sentence for the user; what it says itself is the cause. */
 export function asWriteError(path: string, error: unknown): MdmError {
-  return new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`);
+  return new MdmError(`Cannot write "${path}": ${reasonOf(error, path)}`, { cause: error });
 }
 
 function reasonOf(error: unknown, path: string): string {

@@ -6,7 +6,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { isEnded, type Job, type Webhook, WEBHOOK_EVENTS } from "../jobs/job.ts";
-import type { Health, Jobs } from "../jobs/jobs.ts";
+import type { Jobs, KnownHealth } from "../jobs/jobs.ts";
+import { unlessAway } from "../jobs/unavailable.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
 import { httpAddress, openFields } from "./fields.ts";
 import { findJob, JOB_ID } from "./find_job.ts";
@@ -52,7 +53,7 @@ const ERRORS = {
   415: "The body is of another type than JSON",
   422: "The request is wrong",
   429: "The queue is full: try again after as many seconds as Retry-After says",
-  503: "The server takes no more predictions",
+  503: "The queue or the store is away, or the server takes no more: try again as with 429",
 } as const;
 
 const FieldErrors = z.array(
@@ -176,7 +177,7 @@ export function predictions(
     const { signal } = c.req.raw;
     const seen = ms === 0
       ? job
-      : await jobs.wait(job.id, Math.min(ms, jobs.limits.waitMs), signal) ?? job;
+      : await unlessAway(jobs.wait(job.id, Math.min(ms, jobs.limits.waitMs), signal), null) ?? job;
     if (ms > 0 && cancels && signal.aborted && !isEnded(seen)) await jobs.cancel(job.id);
     const answer = await shown(c, seen);
     if (isEnded(seen)) return c.json(answer, dialect.ended);
@@ -191,7 +192,7 @@ export function predictions(
       path: "/health-check",
       responses: { 200: json(HealthCheck, "Whether predictions can be made") },
     }),
-    async (c) => c.json(healthCheck(await jobs.health()), 200),
+    (c) => c.json(healthCheck(jobs.knownHealth()), 200),
   );
 
   app.openapi(
@@ -364,11 +365,14 @@ export function predictions(
 const Page = pageOf(Prediction);
 
 const HealthCheck = z.object({
-  status: z.enum(["STARTING", "READY", "BUSY", "SETUP_FAILED", "DEFUNCT"]),
+  status: z.enum(["STARTING", "READY", "BUSY", "SETUP_FAILED", "DEFUNCT", "UNHEALTHY"]),
   setup: z.object({ status: z.enum(["starting", "succeeded", "failed"]), logs: z.string() }),
+  user_healthcheck_error: z.string().optional().describe("What is away, and why."),
 });
 
-function healthCheck({ worker, reason, slots, stepMs }: Health): z.infer<typeof HealthCheck> {
+function healthCheck(
+  { worker, reason, slots, stepMs, away }: KnownHealth,
+): z.infer<typeof HealthCheck> {
   const logs = reason ?? "";
   switch (worker) {
     case "starting":
@@ -382,6 +386,10 @@ function healthCheck({ worker, reason, slots, stepMs }: Health): z.infer<typeof 
       return { status: "BUSY", setup: { status: "succeeded", logs } };
     case "ready":
     case "none": {
+      if (away !== null) {
+        const setup = { status: "succeeded", logs } as const;
+        return { status: "UNHEALTHY", setup, user_healthcheck_error: away };
+      }
       const busy = slots.all > 0 && slots.busy >= slots.all;
       return { status: busy ? "BUSY" : "READY", setup: { status: "succeeded", logs } };
     }

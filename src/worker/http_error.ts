@@ -4,6 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { MdmError, UsageError } from "../errors.ts";
 import { JobConflict, NotTaking, QueueFull } from "../jobs/queue/queue.ts";
+import { Unavailable } from "../jobs/unavailable.ts";
 import { fieldName, MOST_TOLD } from "./sentences.ts";
 
 /** What is wrong with one field of a body. */
@@ -94,7 +95,9 @@ export function asHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof UsageError) return new HttpError(422, error.message);
   if (error instanceof JobConflict) return new HttpError(409, error.message);
-  if (error instanceof QueueFull || error instanceof NotTaking) {
+  if (
+    error instanceof QueueFull || error instanceof NotTaking || error instanceof Unavailable
+  ) {
     const headers = { "Retry-After": String(Math.max(1, Math.ceil(error.retryAfter))) };
     return new HttpError(error instanceof QueueFull ? 429 : 503, error.message, { headers });
   }

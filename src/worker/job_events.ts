@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
+import { Unavailable } from "../jobs/unavailable.ts";
 
 /** The content of an answer that is events, for the description of a route: its schema is that of each of them. */
 export const EVENT_STREAM = {
@@ -26,7 +27,10 @@ export interface EventStreamOptions {
   readonly keepAliveMs?: number;
 }
 
-/** Streams a job until it has ended or nobody reads any more. */
+/**
+ * Streams a job until it has ended or nobody reads any more. While the queue is away nothing happens; where something that is to be sent
+ * cannot be read, the stream ends, and who asks again gets all of it.
+ */
 export function streamJob(c: Context, options: EventStreamOptions): Response {
   const { jobs, id, send, onLeave, keepAliveMs = KEEP_ALIVE_MS } = options;
   // Proxies would keep events until there are many of them.
@@ -40,6 +44,8 @@ export function streamJob(c: Context, options: EventStreamOptions): Response {
         else await send(event, stream);
       }
       if (left.signal.aborted) await onLeave?.();
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
     } finally {
       left.abort();
     }

@@ -20,6 +20,11 @@ export class Metrics {
     help: "1: jobs can be taken; 0: not.",
     ...this.#registers,
   });
+  readonly #away = new Gauge({
+    name: "mdm_away",
+    help: "1: the queue or the store is away, and numbers of jobs are as they were before; 0: not.",
+    ...this.#registers,
+  });
   readonly #queued = new Gauge({
     name: "mdm_queue_depth",
     help: "Jobs that wait.",
@@ -126,8 +131,9 @@ export class Metrics {
   }
 
   /** All of it in Prometheus's text format. */
-  async text({ worker, slots, jobs }: Health): Promise<string> {
-    this.#ready.set(worker === "ready" || worker === "none" ? 1 : 0);
+  async text({ worker, slots, jobs, away }: Health): Promise<string> {
+    this.#ready.set(away === null && (worker === "ready" || worker === "none") ? 1 : 0);
+    this.#away.set(away === null ? 0 : 1);
     this.#queued.set(jobs.queued);
     for (const state of JOB_STATES) this.#jobs.set({ state }, jobs[state]);
     this.#slots.set(slots.all);

@@ -3,6 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { isEnded, type Job, type JobOptions, WEBHOOK_EVENTS } from "../jobs/job.ts";
 import type { JobEvent } from "../jobs/queue/queue.ts";
+import { unlessAway } from "../jobs/unavailable.ts";
 import { fields, httpAddress, wholeNumber, written } from "./fields.ts";
 import { findJob } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
@@ -32,7 +33,8 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
   app.onError(plainError);
 
   const json = async (job: Job, c: Context) => {
-    const position = job.state === "queued" ? await jobs.position(job.id) : null;
+    // That it was accepted is told, though its place cannot be found out.
+    const position = job.state === "queued" ? await unlessAway(jobs.position(job.id), null) : null;
     return jobJson(job, position, publicUrl(c.req.raw));
   };
 
@@ -67,7 +69,10 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
       const { request, options } = jobOf(c.req.valid("json"), key);
       const job = await jobs.submit(request, options);
       const ms = Math.min(waitOf(prefer), jobs.limits.waitMs);
-      const seen = ms > 0 ? await jobs.wait(job.id, ms, c.req.raw.signal) ?? job : job;
+      const waited = ms > 0
+        ? await unlessAway(jobs.wait(job.id, ms, c.req.raw.signal), null)
+        : null;
+      const seen = waited ?? job;
       c.header("Location", `${publicUrl(c.req.raw)}/jobs/${job.id}`);
       return c.json(await json(seen, c), ms > 0 && isEnded(seen) ? 201 : 202);
     },
@@ -251,7 +256,9 @@ function waitOf(prefer = ""): number {
 function errors(...statuses: readonly (keyof typeof ERRORS)[]) {
   const content = { "application/json": { schema: PlainError } };
   return Object.fromEntries(
-    statuses.map((status) => [status, { description: ERRORS[status], content }]),
+    ([...statuses, 503] as const).map((
+      status,
+    ) => [status, { description: ERRORS[status], content }]),
   );
 }
 
@@ -265,4 +272,5 @@ const ERRORS = {
   416: "The file ends before the part that was asked for.",
   422: "Something asked for cannot be.",
   429: "The queue is full: `Retry-After` says when to try again.",
+  503: "The queue or the store is away: `Retry-After` says when to try again.",
 } as const;

@@ -5,13 +5,21 @@ import { plainError } from "./plain_error.ts";
 
 const Readiness = z.object({
   worker: z.enum(["starting", "ready", "draining", "failed", "none"]),
-  reason: z.string().nullable().describe("Why it is not ready."),
+  reason: z.string().nullable().describe("Why it is not ready, or what it needs and is away."),
 }).openapi("Readiness");
 
 /** `/livez`, `/readyz` and `/ping`. */
 export const probes: FrontEnd = ({ jobs }) => {
   const app = new OpenAPIHono();
   app.onError(plainError);
+
+  /** How the worker is, and whether jobs can be taken: the queue and the store have to be there, too. */
+  const readiness = async () => {
+    const away = await jobs.look();
+    const { worker, reason } = jobs.knownHealth();
+    const isReady = away === null && (worker === "ready" || worker === "none");
+    return { worker, reason: reason ?? away, isReady };
+  };
 
   app.openapi(
     createRoute({
@@ -26,22 +34,23 @@ export const probes: FrontEnd = ({ jobs }) => {
     (c) => c.text("ok", 200),
   );
 
-  const readiness = { "application/json": { schema: Readiness } };
+  const content = { "application/json": { schema: Readiness } };
   app.openapi(
     createRoute({
       method: "get",
       path: "/readyz",
       tags: ["Probes"],
       summary: "Whether jobs can be taken, and why not yet",
-      description: `A server without a worker of its own ("none") is ready: its queue takes jobs.`,
+      description:
+        `A server without a worker of its own ("none") is ready where its queue takes jobs. While the queue or the store is away it is not.`,
       responses: {
-        200: { description: "They can.", content: readiness },
-        503: { description: "Not yet, or not any more.", content: readiness },
+        200: { description: "They can.", content },
+        503: { description: "Not yet, or not any more.", content },
       },
     }),
     async (c) => {
-      const { worker, reason } = await jobs.health();
-      return c.json({ worker, reason }, worker === "ready" || worker === "none" ? 200 : 503);
+      const { worker, reason, isReady } = await readiness();
+      return c.json({ worker, reason }, isReady ? 200 : 503);
     },
   );
 
@@ -58,9 +67,9 @@ export const probes: FrontEnd = ({ jobs }) => {
       },
     }),
     async (c) => {
-      const { worker } = await jobs.health();
+      const { worker, isReady } = await readiness();
       if (worker === "starting") return c.body(null, 204);
-      return c.body(null, worker === "ready" || worker === "none" ? 200 : 503);
+      return c.body(null, isReady ? 200 : 503);
     },
   );
 

@@ -5,6 +5,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { Job } from "../jobs/job.ts";
 import type { Health } from "../jobs/jobs.ts";
+import { unlessAway } from "../jobs/unavailable.ts";
 import { JOB_ID } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { asHttpError, notFound } from "./http_error.ts";
@@ -79,7 +80,8 @@ export const runpod: FrontEnd = ({ jobs }) => {
       const { request, options } = runpodSubmission(c.req.valid("json"), jobs);
       const submitted = await jobs.submit(request, options);
       const { wait } = c.req.valid("query");
-      const seen = await jobs.wait(submitted.id, held(wait), c.req.raw.signal);
+      const waited = jobs.wait(submitted.id, held(wait), c.req.raw.signal);
+      const seen = await unlessAway(waited, null);
       return c.json(await runpodJob(seen ?? submitted, jobs), 200);
     },
   );

@@ -4,6 +4,7 @@ import { MdmError, UsageError } from "../errors.ts";
 import { isEnded, type Job, type JobRequest } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { QueueFull } from "../jobs/queue/queue.ts";
+import { Unavailable } from "../jobs/unavailable.ts";
 import { reasonOf } from "../without_queries.ts";
 import { JOB_ID } from "./find_job.ts";
 import { asHttpError, invalid } from "./http_error.ts";
@@ -157,8 +158,8 @@ async function takeUntilStopped(
 }
 
 async function freeSlots(jobs: Jobs, inHand: number): Promise<number> {
-  const { worker, slots, jobs: { queued } } = await jobs.health();
-  if (worker !== "ready") return 0;
+  const { worker, slots, jobs: { queued }, away } = await jobs.health();
+  if (worker !== "ready" || away !== null) return 0;
   return Math.max(0, slots.all - Math.max(slots.busy + queued, inHand));
 }
 
@@ -207,10 +208,30 @@ async function tellEnd(
 async function outcome(
   task: RunpodTask,
   jobs: Jobs,
+  options: RunpodPullOptions,
+  signal: AbortSignal,
+): Promise<RunpodReport | null> {
+  const { pace = PACE } = options;
+  const { id } = await submit(task, jobs, signal);
+  while (!signal.aborted) {
+    try {
+      return await follow(task, id, jobs, options, signal);
+    } catch (error) {
+      // The job goes on, or will.
+      if (!(error instanceof Unavailable)) throw error;
+      await rest(pace.failure, signal);
+    }
+  }
+  return null;
+}
+
+async function follow(
+  task: RunpodTask,
+  id: string,
+  jobs: Jobs,
   { settings, pace = PACE }: RunpodPullOptions,
   signal: AbortSignal,
 ): Promise<RunpodReport | null> {
-  const { id } = await submit(task, jobs, signal);
   const how = { streamed: false, retryMs: pace.retry, signal };
   let reported = -Infinity;
   for await (const { change, job, file } of jobs.events(id, signal)) {
@@ -243,7 +264,8 @@ async function submit(task: RunpodTask, jobs: Jobs, signal: AbortSignal): Promis
       const again = job.state === "failed" || job.state === "canceled";
       return again ? await jobs.retry(job.id) ?? job : job;
     } catch (error) {
-      if (!(error instanceof QueueFull) || signal.aborted) throw error;
+      const isPassing = error instanceof QueueFull || error instanceof Unavailable;
+      if (!isPassing || signal.aborted) throw error;
       await rest(error.retryAfter * 1000, signal);
     }
   }

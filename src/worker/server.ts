@@ -11,8 +11,11 @@ import { openModerator } from "../jobs/outgoing/moderation.ts";
 import { openQueue } from "../jobs/queue/open_queue.ts";
 import { openStore } from "../jobs/store/open_store.ts";
 import type { JobQueue } from "../jobs/queue/queue.ts";
+import { watchQueue } from "../jobs/queue/watched_queue.ts";
 import { JobService, type WorkerHealth } from "../jobs/service.ts";
-import type { ResultStore } from "../jobs/store/store.ts";
+import { removeFiles } from "../jobs/store/remove_files.ts";
+import { type WatchedStore, watchStore } from "../jobs/store/watched_store.ts";
+import { tellUnlessAway } from "../jobs/unavailable.ts";
 import { loadSecret } from "../jobs/outgoing/webhook_secret.ts";
 import { Courier } from "../jobs/outgoing/webhooks.ts";
 import { Worker } from "../jobs/worker.ts";
@@ -134,14 +137,15 @@ export class Server {
     checkDefaults(defaults, model);
     await makeFolder(data);
     if (options.results === undefined) await makeFolder(join(data, RESULTS));
-    const queue = parts.use(
-      await openQueue(options.queue ?? join(data, "queue.sqlite"), {
-        limit: options.queueLimit,
-        leaseMs,
-        maxAttempts: options.maxAttempts,
-      }),
-    );
-    const store = parts.use(await openStore(options.results ?? join(data, RESULTS)));
+    const opened = await openQueue(options.queue ?? join(data, "queue.sqlite"), {
+      limit: options.queueLimit,
+      leaseMs,
+      maxAttempts: options.maxAttempts,
+    });
+    const warn = console.error;
+    const queue = parts.use(watchQueue(opened, { warn }));
+    const kept = await openStore(options.results ?? join(data, RESULTS));
+    const store = parts.use(watchStore(kept, { warn, writes: options.worker }));
     const metrics = new Metrics();
     const worker = !options.worker ? null : new Worker({
       queue,
@@ -149,6 +153,7 @@ export class Server {
       model,
       moderator: openModerator(options.moderation),
       engine,
+      outages: [queue.outage, store.outage],
       leaseMs,
       runMs: limits.runMs,
       onNews: (news) => {
@@ -180,7 +185,7 @@ export class Server {
         secret,
         allow: options.allowHosts,
         bodyOf: webhookBody(service, { publicUrl, sign: (path) => addresses.sign(path) }),
-        warn: console.error,
+        warn,
         onTry: (result) => metrics.delivery(result),
       }),
     );
@@ -316,13 +321,15 @@ function countJobs(queue: JobQueue, metrics: Metrics): Disposable {
 }
 
 /** Forgets jobs that have been kept long enough, and their files. */
-function sweepRegularly(queue: JobQueue, store: ResultStore, keepMs: number): AsyncDisposable {
+function sweepRegularly(queue: JobQueue, store: WatchedStore, keepMs: number): AsyncDisposable {
   let sweeping = Promise.resolve();
   const sweep = async () => {
+    // What is forgotten would leave its files behind.
+    if (store.outage.reason !== null) return;
     try {
-      for (const id of await queue.forget(Date.now() - keepMs)) await store.remove(id);
+      await removeFiles(store, await queue.forget(Date.now() - keepMs));
     } catch (error) {
-      console.error(error);
+      tellUnlessAway(error);
     }
   };
   const timer = setInterval(() => sweeping = sweeping.then(sweep), SWEEP_MS);

@@ -5,7 +5,7 @@ import { JobRun, type JobRunOptions } from "../../src/jobs/job_run.ts";
 import { openModerator } from "../../src/jobs/outgoing/moderation.ts";
 import type { EncodedLevel, PictureTask } from "../../src/jobs/engine/picture_task.ts";
 import type { JobQueue, NewJob } from "../../src/jobs/queue/queue.ts";
-import type { StoppableMaker } from "../../src/jobs/runner.ts";
+import type { RunnerOptions, StoppableMaker } from "../../src/jobs/runner.ts";
 import { SqliteQueue } from "../../src/jobs/queue/sqlite_queue.ts";
 import type { ResultStore, StoredFile } from "../../src/jobs/store/store.ts";
 import { ModelSource } from "../../src/pipeline/model_source.ts";
@@ -122,6 +122,7 @@ export class PlayedMaker implements StoppableMaker {
 
 /** A store in memory. */
 export class MemoryStore implements ResultStore {
+  readonly name = "the results in memory";
   readonly files = new Map<string, Uint8Array<ArrayBuffer>>();
 
   put(job: string, name: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -133,6 +134,14 @@ export class MemoryStore implements ResultStore {
     const content = this.files.get(`${job}/${name}`);
     if (content === undefined) return Promise.resolve(null);
     return Promise.resolve({ body: new Response(content).body!, bytes: content.length });
+  }
+
+  check(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  has(job: string, name: string): Promise<boolean> {
+    return Promise.resolve(this.files.has(`${job}/${name}`));
   }
 
   link(): Promise<null> {
@@ -175,10 +184,10 @@ export class JobPlace implements AsyncDisposable {
   }
 
   /** What a run of a job takes: a beat each 20 ms. */
-  options(different: Partial<JobRunOptions> = {}): JobRunOptions & { maker: PlayedMaker } {
+  options(different: Partial<RunnerOptions> = {}): RunnerOptions & { maker: PlayedMaker } {
     const { queue, store, maker } = this;
     const times = { leaseMs: 60, runMs: LEASE_MS };
-    const parts = { queue, store, model: MODEL, moderator: openModerator(undefined) };
+    const parts = { queue, store, model: MODEL, moderator: openModerator(undefined), outages: [] };
     return { ...parts, ...times, ...different, maker };
   }
 
@@ -191,7 +200,7 @@ export class JobPlace implements AsyncDisposable {
   }
 
   /** Takes the next job, ready to run. */
-  async take(different: Partial<JobRunOptions> = {}): Promise<JobRun> {
+  async take(different: Omit<Partial<JobRunOptions>, "maker"> = {}): Promise<JobRun> {
     const lease = await this.queue.claim();
     if (lease === null) throw new Error("No job waits");
     return new JobRun(lease, this.options(different));

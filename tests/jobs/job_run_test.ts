@@ -4,6 +4,7 @@ import { encodeCheckpoint } from "../../src/jobs/checkpoint.ts";
 import type { JobProgress } from "../../src/jobs/job.ts";
 import type { Moderator } from "../../src/jobs/outgoing/moderation.ts";
 import { MdmError } from "../../src/errors.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { JobPlace, level, made, queueWith, STEPS } from "./job_place.ts";
 
 const ALLOW = { before: () => allowed, after: () => allowed } satisfies Moderator;
@@ -484,4 +485,155 @@ Deno.test("a store that fails fails the job, with what it says", async () => {
   (await place.maker.asked(1))[0]!.end(made());
   assert.equal(await end, "failed");
   assert.deepEqual((await place.job()).error, { code: "failed", message: "The disk is full." });
+});
+
+const AWAY = new Unavailable("It is away.");
+
+/** Waits until something has been tried so often. */
+async function tried(times: () => number, count: number): Promise<void> {
+  while (times() < count) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+Deno.test("while the queue is away a job goes on, past its lease, and is ended when it is back", async () => {
+  using quiet = hush();
+  await using place = await JobPlace.open();
+  await place.add();
+  let away = true;
+  let beats = 0;
+  let finishes = 0;
+  const unlessAway = <T>(work: () => Promise<T>) => away ? Promise.reject(AWAY) : work();
+  const queue = queueWith(place.queue, {
+    heartbeat: (...about) => {
+      beats++;
+      return unlessAway(() => place.queue.heartbeat(...about));
+    },
+    finish: (...about) => {
+      finishes++;
+      return unlessAway(() => place.queue.finish(...about));
+    },
+  });
+  const end = (await place.take({ queue, leaseMs: 30 })).run();
+  const [ask] = await place.maker.asked(1);
+  ask!.began();
+  await tried(() => beats, 5);
+  ask!.end(made());
+  await tried(() => finishes, 1);
+  away = false;
+  assert.equal(await end, "succeeded");
+  assert.equal((await place.job()).state, "succeeded");
+  assert.equal(quiet.said, "");
+});
+
+Deno.test("a queue that is away is not waited for when the process ends", async () => {
+  await using place = await JobPlace.open();
+  await place.add();
+  const gone = new AbortController();
+  const finish = () => {
+    gone.abort();
+    return Promise.reject(AWAY);
+  };
+  const queue = queueWith(place.queue, { finish });
+  const end = (await place.take({ queue, gone: gone.signal })).run();
+  (await place.maker.asked(1))[0]!.end(made());
+  await assert.rejects(end, AWAY);
+});
+
+Deno.test("while the store is away a picture waits for it, which does not count as time that the job runs", async () => {
+  using quiet = hush();
+  await using place = await JobPlace.open();
+  const { put } = place.store;
+  let puts = 0;
+  place.store.put = (...file) => ++puts <= 2 ? Promise.reject(AWAY) : put.apply(place.store, file);
+  await place.add({ levels: true });
+  const end = (await place.take({ runMs: 500 })).run();
+  const inner = level([2], { level: 1, width: 16, height: 16 });
+  (await place.maker.asked(1))[0]!.end(made(level([1]), inner));
+  // Two waits of a second.
+  assert.equal(await end, "succeeded");
+  assert.deepEqual(place.names, ["job-0/0.png", "job-0/0-16x16.png"]);
+  assert.deepEqual((await place.job()).files.map(({ name }) => name), ["0.png", "0-16x16.png"]);
+  assert.equal(quiet.said, "");
+});
+
+Deno.test("a job that waits for the store can be canceled", async () => {
+  await using place = await JobPlace.open();
+  let puts = 0;
+  place.store.put = () => {
+    puts++;
+    return Promise.reject(AWAY);
+  };
+  await place.add();
+  const end = (await place.take()).run();
+  (await place.maker.asked(1))[0]!.end(made());
+  await tried(() => puts, 1);
+  await place.queue.cancel("job-0");
+  assert.equal(await end, "canceled");
+});
+
+Deno.test("a preview that finds no store is not shown, and costs nothing else", async () => {
+  await using place = await JobPlace.open();
+  const { put } = place.store;
+  place.store.put = (job, name, ...file) =>
+    name.startsWith("preview") ? Promise.reject(AWAY) : put.call(place.store, job, name, ...file);
+  await place.add({ preview: true });
+  const end = (await place.take()).run();
+  const [ask] = await place.maker.asked(1);
+  ask!.preview(1, level([1], { level: 1, width: 16, height: 16 }));
+  ask!.end(made());
+  assert.equal(await end, "succeeded");
+  const { files, progress } = await place.job();
+  assert.deepEqual([files.length, progress.previews], [1, []]);
+});
+
+Deno.test("what cannot be kept before the process ends is given back, with what could be", async (t) => {
+  const leave = async (prepare: (place: JobPlace, leaving: AbortController) => void) => {
+    await using place = await JobPlace.open();
+    await place.add({ count: 3 });
+    const [leaving, gone] = [new AbortController(), new AbortController()];
+    const end = (await place.take({ leaving: leaving.signal, gone: gone.signal })).run();
+    const [first, second, third] = await place.maker.asked(3);
+    first!.end(made());
+    while (place.names.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    prepare(place, gone);
+    second!.end(made());
+    leaving.abort();
+    third!.end({ kind: "saved", id: "", saved: SAVED });
+    assert.equal(await end, "released");
+    const { state, attempts, files } = await place.job();
+    assert.deepEqual({ state, attempts }, { state: "queued", attempts: 0 });
+    assert.deepEqual(files.map(({ name }) => name), ["0.png"]);
+    assert.deepEqual(place.names, ["job-0/0.png"]);
+  };
+  await t.step("the store is away", () =>
+    leave((place) => {
+      place.store.put = () => Promise.reject(AWAY);
+    }));
+  await t.step("the store does not answer", () =>
+    leave((place, gone) => {
+      place.store.put = () => {
+        gone.abort();
+        return never;
+      };
+    }));
+});
+
+Deno.test("a job has not succeeded before all of its files are there: what is missing is made again", async () => {
+  await using place = await JobPlace.open();
+  await place.add({ count: 2 });
+  const end = (await place.take()).run();
+  const [first, second] = await place.maker.asked(2);
+  first!.end(made(level([1])));
+  while (place.names.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  // As if the folder had been removed by hand, and made anew for what comes after.
+  place.store.files.clear();
+  second!.end(made(level([2])));
+  const [, , again] = await place.maker.asked(3);
+  assert.equal(again!.seed, first!.seed);
+  again!.end(made(level([1])));
+  assert.equal(await end, "succeeded");
+  assert.deepEqual(place.names.toSorted(), ["job-0/0.png", "job-0/1.png"]);
+  assert.deepEqual((await place.job()).files.map(({ name }) => name).toSorted(), [
+    "0.png",
+    "1.png",
+  ]);
 });

@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { MdmError } from "../../src/errors.ts";
 import { isEnded } from "../../src/jobs/job.ts";
-import type { JobRunOptions } from "../../src/jobs/job_run.ts";
-import { Runner } from "../../src/jobs/runner.ts";
+
+import { Runner, type RunnerOptions } from "../../src/jobs/runner.ts";
+import { Outage } from "../../src/jobs/outage.ts";
 import type { Wanted } from "../../src/jobs/queue/queue.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { type Ask, JobPlace, made, queueWith } from "./job_place.ts";
 
 /** Gives a place with a runner at work; both are ended after, whatever is left is given back. */
 async function running(
   use: (place: JobPlace, runner: Runner) => Promise<void>,
-  different: (place: JobPlace) => Partial<JobRunOptions> = () => ({}),
+  different: (place: JobPlace) => Partial<RunnerOptions> = () => ({}),
 ): Promise<void> {
   await using place = await JobPlace.open();
   const runner = new Runner(place.options(different(place)));
@@ -224,4 +226,54 @@ Deno.test("a job that is canceled frees its slot", async () => {
     await place.queue.cancel("job-0");
     assert.deepEqual(seeds(await place.maker.asked(2)), [1, 2]);
   });
+});
+
+Deno.test("no jobs are taken while something is away, nor before those who had some could say so", async () => {
+  let away: string | null = "It is away.";
+  const store = {
+    name: "the store",
+    check: () => away === null ? Promise.resolve() : Promise.reject(new Unavailable(away)),
+  };
+  using outage = new Outage(store, { warn: () => {}, lookMs: 1 });
+  await outage.look();
+  let claims = 0;
+  await running(
+    async (place, runner) => {
+      await place.add();
+      runner.wake();
+      await new Promise((resolve) => setTimeout(resolve));
+      away = null;
+      while (outage.reason !== null) await new Promise((resolve) => setTimeout(resolve, 1));
+      runner.wake();
+      await new Promise((resolve) => setTimeout(resolve));
+      assert.equal(claims, 0);
+      await place.maker.asked(1);
+      assert.ok(outage.isThere(2000));
+    },
+    ({ queue }) => ({
+      outages: [outage],
+      queue: queueWith(queue, {
+        claim: (wanted) => {
+          claims++;
+          return queue.claim(wanted);
+        },
+      }),
+    }),
+  );
+});
+
+Deno.test("what waits for a store that is away does not keep the process from ending", async () => {
+  await using place = await JobPlace.open();
+  const waiting = Promise.withResolvers<void>();
+  place.store.put = () => {
+    waiting.resolve();
+    return Promise.reject(new Unavailable("It is away."));
+  };
+  const runner = new Runner(place.options());
+  await place.add();
+  (await place.maker.asked(1))[0]!.end(made());
+  await waiting.promise;
+  await runner.drain(0);
+  const { state, attempts, files } = await place.job();
+  assert.deepEqual({ state, attempts, files }, { state: "queued", attempts: 0, files: [] });
 });

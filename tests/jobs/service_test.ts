@@ -3,8 +3,12 @@ import { UsageError } from "../../src/errors.ts";
 import type { Job, JobFile, JobRequest } from "../../src/jobs/job.ts";
 import type { Limits } from "../../src/jobs/jobs.ts";
 import { modelCard } from "../../src/jobs/model_card.ts";
-import { type JobEvent, NotTaking, QueueFull } from "../../src/jobs/queue/queue.ts";
+import { type JobEvent, type JobQueue, NotTaking, QueueFull } from "../../src/jobs/queue/queue.ts";
+import { watchQueue } from "../../src/jobs/queue/watched_queue.ts";
 import { JobService, type JobServiceOptions, type WorkerHealth } from "../../src/jobs/service.ts";
+import type { ResultStore } from "../../src/jobs/store/store.ts";
+import { watchStore } from "../../src/jobs/store/watched_store.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { JobPlace, MODEL, queueWith, requestOf } from "./job_place.ts";
 
 const LIMITS: Limits = {
@@ -24,14 +28,21 @@ const READY: WorkerHealth = {
   stepMs: 12,
 };
 
+const warn = (line: string) => assert.fail(line);
+
 function serviceOf(
-  { queue, store }: Pick<JobServiceOptions, "queue" | "store">,
+  { queue, store }: { readonly queue: JobQueue; readonly store: ResultStore },
   worker: WorkerHealth = READY,
+  more: Pick<JobServiceOptions, "defaults"> = {},
 ): JobService {
   const card = modelCard(MODEL);
   const version = () => Promise.resolve({ id: "a", changedAt: 0 });
+  const watched = {
+    queue: watchQueue(queue, { warn }),
+    store: watchStore(store, { warn, writes: true }),
+  };
   const model = { model: MODEL, card, version };
-  return new JobService({ queue, store, ...model, limits: LIMITS, worker: () => worker });
+  return new JobService({ ...watched, ...model, limits: LIMITS, worker: () => worker, ...more });
 }
 
 const SEEN = { progress: { step: 0, steps: 4, etaMs: null, previews: [] }, files: [] };
@@ -58,13 +69,9 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
 
 Deno.test("what a request does not say is filled in when it is submitted", async () => {
   await using place = await JobPlace.open();
-  const { queue, store } = place;
+  const { queue } = place;
   const defaults = { steps: 7, sampler: "ddim", guidance: 2 } as const;
-  const service = new JobService({
-    ...{ queue, store, model: MODEL, card: modelCard(MODEL), limits: LIMITS, defaults },
-    version: () => Promise.resolve({ id: "a", changedAt: 0 }),
-    worker: () => READY,
-  });
+  const service = serviceOf(place, READY, { defaults });
   const { steps: _, ...nothing } = requestOf();
   const { id, request } = await service.submit(nothing);
   assert.deepEqual(request, { ...nothing, ...defaults });
@@ -362,8 +369,8 @@ Deno.test("a job can be had once more, and health counts all of them", async () 
   const id = await place.add();
   await service.cancel(id);
   const counts = async () => {
-    const { jobs, ...worker } = await service.health();
-    assert.deepEqual(worker, READY);
+    const { jobs, ...known } = await service.health();
+    assert.deepEqual(known, { ...READY, away: null });
     return [jobs.queued, jobs.canceled];
   };
   assert.deepEqual(await counts(), [0, 1]);
@@ -371,4 +378,81 @@ Deno.test("a job can be had once more, and health counts all of them", async () 
   assert.equal(again.state, "queued");
   assert.deepEqual(await counts(), [1, 0]);
   assert.equal(await service.link(id, "0.png"), null);
+});
+
+/** A service of which the queue and the store can be away. */
+function breakable(place: JobPlace) {
+  const state = { queue: null as string | null, store: null as string | null };
+  const look = (of: keyof typeof state) => () =>
+    state[of] === null ? Promise.resolve() : Promise.reject(new Unavailable(state[of]!));
+  const queue = queueWith(place.queue, { check: look("queue") });
+  place.store.check = look("store");
+  const options = { warn: () => {}, lookMs: 1 };
+  const watched = {
+    queue: watchQueue(queue, options),
+    store: watchStore(place.store, { ...options, writes: true }),
+  };
+  const service = new JobService({
+    version: () => Promise.resolve({ id: "a", changedAt: 0 }),
+    ...watched,
+    model: MODEL,
+    card: modelCard(MODEL),
+    limits: LIMITS,
+    worker: () => READY,
+  });
+  return { service, state, queue: place.queue, ...{ watched } };
+}
+
+Deno.test("what is away is known, and numbers are as they were before", async () => {
+  await using place = await JobPlace.open();
+  const { service, state, watched } = breakable(place);
+  await place.add();
+  assert.equal(await service.look(), null);
+  assert.deepEqual((await service.health()).jobs.queued, 1);
+  place.queue.counts = () => Promise.reject(new Unavailable("It is away."));
+  const { jobs, away } = await service.health();
+  assert.deepEqual([jobs.queued, away], [1, "It is away."]);
+  assert.equal(service.knownHealth().away, "It is away.");
+  assert.equal(await service.look(), "It is away.");
+  while (service.knownHealth().away !== null) await new Promise((r) => setTimeout(r, 1));
+  state.store = "The disk is full.";
+  assert.equal(await service.look(), "The disk is full.");
+  assert.deepEqual(service.knownHealth(), { ...READY, away: "The disk is full." });
+  for (const { outage } of [watched.queue, watched.store]) outage[Symbol.dispose]();
+});
+
+Deno.test("a job of which nobody heard that it was accepted is withdrawn, unless its client can ask again", async () => {
+  await using place = await JobPlace.open();
+  const { service, state } = breakable(place);
+  const { add } = place.queue;
+  place.queue.add = async (job) => {
+    await add.call(place.queue, job);
+    throw new Unavailable("The answer was lost.");
+  };
+  state.queue = "It is away.";
+  await assert.rejects(service.submit(requestOf({ seed: "1" })), Unavailable);
+  await assert.rejects(service.submit(requestOf({ seed: "2" }), { id: "known" }), Unavailable);
+  await assert.rejects(
+    service.submit(requestOf({ seed: "3" }), { idempotencyKey: "key" }),
+    Unavailable,
+  );
+  const seeds = async () => (await place.queue.list()).map(({ request }) => request.seed);
+  assert.deepEqual(await seeds(), ["3", "2", "1"]);
+  state.queue = null;
+  while ((await seeds()).includes("1")) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.deepEqual(await seeds(), ["3", "2"]);
+});
+
+Deno.test("no job is removed while its files could not be", async () => {
+  await using place = await JobPlace.open();
+  const { service, state, watched } = breakable(place);
+  const id = await place.add();
+  await service.cancel(id);
+  state.store = "The store is away.";
+  await service.look();
+  await assert.rejects(service.remove(id), new Unavailable("The store is away."));
+  assert.equal((await service.get(id))?.id, id);
+  state.store = null;
+  while (watched.store.outage.reason !== null) await new Promise((r) => setTimeout(r, 1));
+  assert.equal(await service.remove(id), true);
 });

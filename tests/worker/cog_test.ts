@@ -576,9 +576,15 @@ Deno.test("the health of a worker in Cog's words", async () => {
     jobs.begin((await answer(send("/v1/predictions"), 202)).id);
   }
   assert.equal(await status("ready"), "BUSY");
-  const real = await jobs.health();
-  jobs.health = () => Promise.resolve({ ...real, worker: "failed", stepMs: null });
+  const real = jobs.knownHealth();
+  jobs.knownHealth = () => ({ ...real, worker: "failed", stepMs: null });
   assert.equal((await health()).status, "SETUP_FAILED");
+  jobs.knownHealth = () => ({ ...real, away: "Cannot use the queue: it is away." });
+  assert.deepEqual(await health(), {
+    status: "UNHEALTHY",
+    setup: { status: "succeeded", logs: "" },
+    user_healthcheck_error: "Cannot use the queue: it is away.",
+  });
 });
 
 Deno.test("the OpenAPI document says what a model takes and gives", async () => {

@@ -14,12 +14,14 @@ import type {
   Health,
   JobFilter,
   Jobs,
+  KnownHealth,
   Limits,
   ModelCard,
   ModelVersion,
 } from "../../src/jobs/jobs.ts";
 import { type Change, JobConflict, type JobEvent, QueueFull } from "../../src/jobs/queue/queue.ts";
 import type { ByteRange, StoredFile } from "../../src/jobs/store/store.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { encodeImage } from "../../src/media/image.ts";
 
 export const MODEL: ModelCard = {
@@ -65,6 +67,8 @@ export class FakeJobs implements Jobs {
   /** What `health` says; a test may change it. */
   worker: Health["worker"];
   reason: string | null;
+  /** What is away; while it is, whoever needs the queue is told so. */
+  away: string | null = null;
   /** Idempotency keys and ids with the jobs that they gave. */
   readonly #keys = new Map<string, string>();
   readonly #jobs = new Map<string, Job>();
@@ -99,6 +103,7 @@ export class FakeJobs implements Jobs {
   async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
     const request = { ...this.defaults, ...asked };
     this.#check(request, options);
+    if (this.away !== null) throw new Unavailable(this.away);
     for (const key of [options.id, options.idempotencyKey && `key ${options.idempotencyKey}`]) {
       const known = this.#jobs.get(key && this.#keys.get(key) || "");
       if (known === undefined) continue;
@@ -137,8 +142,9 @@ export class FakeJobs implements Jobs {
     return this.#known(job.id);
   }
 
-  get(id: string): Promise<Job | null> {
-    return Promise.resolve(this.#jobs.get(id) ?? null);
+  async get(id: string): Promise<Job | null> {
+    if (this.away !== null) throw new Unavailable(this.away);
+    return await Promise.resolve(this.#jobs.get(id) ?? null);
   }
 
   version(): Promise<ModelVersion> {
@@ -248,9 +254,7 @@ export class FakeJobs implements Jobs {
   health(): Promise<Health> {
     const count = (state: JobState) => this.#all().filter((job) => job.state === state).length;
     return Promise.resolve({
-      worker: this.worker,
-      reason: this.reason,
-      slots: { all: 4, busy: Math.min(4, count("running")) },
+      ...this.knownHealth(),
       jobs: {
         queued: count("queued"),
         running: count("running"),
@@ -259,8 +263,17 @@ export class FakeJobs implements Jobs {
         canceled: count("canceled"),
         retried: this.#retried,
       },
-      stepMs: 40,
     });
+  }
+
+  knownHealth(): KnownHealth {
+    const busy = Math.min(4, this.#all().filter(({ state }) => state === "running").length);
+    const { worker, reason, away } = this;
+    return { worker, reason, slots: { all: 4, busy }, stepMs: 40, away };
+  }
+
+  look(): Promise<string | null> {
+    return Promise.resolve(this.away);
   }
 
   /** A worker takes the job. */

@@ -1,9 +1,11 @@
 /** Events of jobs as readers get them. */
 import assert from "node:assert/strict";
+import { mock } from "node:test";
 import { Hono } from "hono";
 import type { Job } from "../../src/jobs/job.ts";
 import type { JobEvent } from "../../src/jobs/queue/queue.ts";
-import { streamJob, withPauses } from "../../src/worker/job_events.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
+import { type EventStreamOptions, streamJob, withPauses } from "../../src/worker/job_events.ts";
 import { FakeJobs } from "./fake_jobs.ts";
 
 const REQUEST = { prompts: ["a star"], count: 1, seed: "1", levels: false, preview: false };
@@ -67,13 +69,18 @@ Deno.test("what fails in the middle fails for the reader, after what came before
 });
 
 /** The chunks of an answer that streams a job. */
-async function chunks(jobs: FakeJobs, { id }: Job, onLeave?: () => Promise<unknown>) {
+async function chunks(
+  jobs: FakeJobs,
+  { id }: Job,
+  onLeave?: () => Promise<unknown>,
+  send: EventStreamOptions["send"] = ({ job }, stream) => stream.writeSSE({ data: job.state }),
+) {
   const app = new Hono().get("/", (c) =>
     streamJob(c, {
       jobs,
       id,
       keepAliveMs: 1,
-      send: ({ job }, stream) => stream.writeSSE({ data: job.state }),
+      send,
       ...onLeave !== undefined && { onLeave },
     }));
   const response = await app.request("/");
@@ -108,5 +115,21 @@ Deno.test("whoever leaves is told of, whoever stays to the end is not", async ()
   const staying = await chunks(jobs, job, () => Promise.reject(new Error("nobody left")));
   await jobs.cancel(job.id);
   while (!(await staying.read()).done);
+  assert.equal(jobs.listeners, 0);
+});
+
+Deno.test("a stream ends where what it has to send is away", async () => {
+  const jobs = new FakeJobs();
+  const job = await jobs.submit(REQUEST);
+  const { mock: said } = mock.method(console, "error", () => {});
+  const reader = await chunks(
+    jobs,
+    job,
+    undefined,
+    () => Promise.reject(new Unavailable("It is away.")),
+  );
+  while (!(await reader.read()).done);
+  said.restore();
+  assert.equal(said.callCount(), 0);
   assert.equal(jobs.listeners, 0);
 });

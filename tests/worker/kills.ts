@@ -1,11 +1,17 @@
 /**
- * Kills workers again and again while jobs come in, and looks whether all that was promised was kept: each job that was accepted ends
- * once, with its right picture, and its webhook is called.
+ * Kills workers again and again while jobs come in, and takes away what they need in between, and looks whether all that was promised
+ * was kept: each job that was accepted ends once, with its right picture, and its webhook is called.
  *
  *     deno run -A tests/worker/kills.ts 50                            # one server with a SQLite queue
- *     deno run -A tests/worker/kills.ts 20 redis://127.0.0.1:6379     # a front and two workers
+ *     deno run -A tests/worker/kills.ts 20 redis                      # a front, two workers and a Redis of their own
+ *     deno run -A tests/worker/kills.ts 20 redis://127.0.0.1:6379     # with one that is there
+ *
+ * An outage comes before every third kill: the data folder is moved away, Redis is stopped (SIGSTOP), or killed and started again; one
+ * that is only known by its address is stopped alone, if it runs on this machine. Half of them last until after the kill.
  */
 import assert from "node:assert/strict";
+import { connect, disconnect } from "../../src/jobs/queue/redis_connection.ts";
+import { type RedisServer, withRedis } from "../jobs/queue/redis_server.ts";
 import { ServeProcess } from "./serve_process.ts";
 
 /** Seeds of the jobs; each has one right picture. */
@@ -16,15 +22,36 @@ const LOAD = 6;
 const LEASE_SECONDS = "2";
 /** Milliseconds that a server that is ready lives at most. */
 const LIFE_MS = 4000;
+/** Milliseconds that an outage lasts at most: longer than leases and the patience of all. */
+const OUTAGE_MS = 6000;
+/** Kills for each outage. */
+const KILLS_PER_OUTAGE = 3;
+
+/** Options of a Redis that has on the disk what it was told. */
+export const DURABLE = ["--appendonly", "yes", "--appendfsync", "always"];
+
+/** What can be away for a while. */
+interface Outage {
+  readonly name: string;
+  begin(): Promise<void> | void;
+  end(): Promise<void> | void;
+}
 
 /** What came of it. */
 export interface Survival {
   readonly kills: number;
+  readonly outages: number;
   readonly jobs: number;
+  /** Jobs that were made though nobody was told that they were accepted. */
+  readonly double: number;
   /** Jobs that were begun more than once. */
   readonly begunAgain: number;
   /** Webhooks that came, copies counted. */
   readonly deliveries: number;
+  /** Requests that were told that something is away. */
+  readonly refused: number;
+  /** Milliseconds of the slowest answer. */
+  readonly slowestMs: number;
 }
 
 /** Takes webhooks: by job, the ids that they came with and the states that they told. */
@@ -56,6 +83,9 @@ class Receiver implements AsyncDisposable {
   }
 }
 
+/** What was answered so far. */
+const answered = { refused: 0, slowestMs: 0 };
+
 /** Asks until it is answered in full: servers come and go. */
 async function ask(
   url: () => string,
@@ -63,12 +93,18 @@ async function ask(
   init?: RequestInit,
 ): Promise<{ readonly status: number; readonly bytes: Uint8Array<ArrayBuffer> }> {
   while (true) {
+    const began = performance.now();
     try {
       const answer = await fetch(url() + path, init);
       const bytes = await answer.bytes();
+      answered.slowestMs = Math.max(answered.slowestMs, Math.round(performance.now() - began));
+      assert.notEqual(answer.status, 500, `${path}: ${new TextDecoder().decode(bytes)}`);
+      if (answer.status === 503) answered.refused++;
       if (answer.status < 500 && answer.status !== 429) return { status: answer.status, bytes };
-    } catch { /* Nobody is there at the moment. */ }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error; // Else nobody is there at the moment.
+    }
+    await pause(50);
   }
 }
 
@@ -84,22 +120,31 @@ function isOpen({ state }: JobJson): boolean {
 // deno-lint-ignore no-explicit-any
 type JobJson = any;
 
-/** Has jobs made until told to stop; gives their ids. */
-async function load(url: () => string, hook: string, isOver: () => boolean): Promise<string[]> {
+/**
+ * Has jobs made until told to stop; gives their ids. Where who answers is never killed, half of the clients choose none: a job that was
+ * not accepted must not be made then, for it comes once more.
+ */
+async function load(
+  url: () => string,
+  hook: string,
+  { isOver, named }: { readonly isOver: () => boolean; readonly named: boolean },
+): Promise<string[]> {
   const ids: string[] = [];
   const client = async (name: number) => {
     for (let count = 0; !isOver(); count++) {
-      const id = `job-${name}-${count}`;
-      const body = { ...JOB, id, seed: (name + count) % SEEDS };
+      const own = named || name % 2 === 0 ? { id: `job-${name}-${count}` } : {};
+      const body = { ...JOB, ...own, seed: (name + count) % SEEDS };
       const answer = await ask(url, "/jobs", {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ ...body, webhook: { url: hook, events: ["completed"] } }),
       });
-      assert.equal(answer.status, 202, new TextDecoder().decode(answer.bytes));
+      const text = new TextDecoder().decode(answer.bytes);
+      assert.equal(answer.status, 202, text);
+      const { id } = JSON.parse(text);
       ids.push(id);
       while (!isOver() && isOpen(await jobOf(url, id))) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await pause(100);
       }
     }
   };
@@ -107,23 +152,29 @@ async function load(url: () => string, hook: string, isOver: () => boolean): Pro
   return ids;
 }
 
-/** @param queue redis://...: a front and two workers; absent: one server with its own queue. */
+/**
+ * @param queue redis://...: a front and two workers; absent: one server with its own queue.
+ * @param outages What can be done to that queue.
+ */
 export async function survive(
   kills: number,
-  { queue, random = Math.random, onKill = () => {} }: {
+  { queue, outages = [], random = Math.random, onKill = () => {} }: {
     readonly queue?: string;
+    readonly outages?: readonly Outage[];
     readonly random?: () => number;
     readonly onKill?: (kill: number) => void;
   } = {},
 ): Promise<Survival> {
-  const data = await Deno.makeTempDir();
+  const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
-  stack.defer(() => Deno.remove(data, { recursive: true }));
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const data = `${folder}/data`;
   const receiver = stack.use(new Receiver());
   const shared = ["--data", data, "--lease", LEASE_SECONDS, "--attempts", "100"];
   const hooks = ["--allow-host", "127.0.0.1"];
   const serve = ["serve", "--port", "0", ...shared, ...hooks];
   const worker = queue === undefined ? serve : ["worker", ...shared, "--queue", queue, ...hooks];
+  const possible = [...outages, folderAway(data)];
 
   const workers: ServeProcess[] = [];
   stack.defer(async () => {
@@ -143,12 +194,25 @@ export async function survive(
   workers.push(await begin());
 
   let isOver = false;
-  const loading = load(() => url, receiver.url, () => isOver);
+  let count = 0;
+  const named = queue === undefined;
+  const loading = load(() => url, receiver.url, { isOver: () => isOver, named });
   for (let kill = 0; kill < kills; kill++) {
     const which = Math.floor(random() * workers.length);
     await workers[which]!.ready();
-    await new Promise((resolve) => setTimeout(resolve, random() * LIFE_MS));
+    await pause(random() * LIFE_MS);
+    const outage = kill % KILLS_PER_OUTAGE === 0 ? possible[count++ % possible.length] : undefined;
+    const killedMeanwhile = random() < 0.5;
+    // What starts has to find what it needs.
+    if (outage !== undefined) await Promise.all(workers.map((one) => one.ready()));
+    await outage?.begin();
+    if (outage !== undefined) await pause(random() * OUTAGE_MS);
+    if (!killedMeanwhile) {
+      await outage?.end();
+      await pause(random() * LIFE_MS);
+    }
     await workers[which]!.stop("SIGKILL");
+    if (killedMeanwhile) await outage?.end();
     workers[which] = await begin();
     onKill(kill + 1);
   }
@@ -158,9 +222,55 @@ export async function survive(
   await check(() => url, jobs, receiver);
   return {
     kills,
+    double: await doubles(() => url, ids),
+    outages: count,
     jobs: jobs.length,
     begunAgain: jobs.filter(({ attempts }) => attempts > 1).length,
     deliveries: [...receiver.told.values()].reduce((sum, all) => sum + all.length, 0),
+    ...answered,
+  };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** The data folder is somewhere else, as when its disk is unmounted. */
+function folderAway(data: string): Outage {
+  return {
+    name: "folder",
+    begin: () => Deno.rename(data, `${data}-away`),
+    end: () => Deno.rename(`${data}-away`, data),
+  };
+}
+
+/** What can be done to a Redis of one's own. */
+export function redisOutages(server: RedisServer): Outage[] {
+  const silent = {
+    name: "silent",
+    begin: () => server.pause(),
+    end: () => server.resume(),
+  };
+  let starting = Promise.resolve();
+  const killed = {
+    name: "killed",
+    begin: () => {
+      starting = server.restart(OUTAGE_MS / 2);
+    },
+    end: () => starting,
+  };
+  return [silent, killed];
+}
+
+/** One that is known by its address can be stopped alone. */
+async function silence(url: string): Promise<Outage> {
+  const redis = await connect(url);
+  const pid = Number(/process_id:(\d+)/.exec(await redis.info("server"))![1]);
+  await disconnect(redis);
+  return {
+    name: "silent",
+    begin: () => Deno.kill(pid, "SIGSTOP"),
+    end: () => Deno.kill(pid, "SIGCONT"),
   };
 }
 
@@ -168,8 +278,16 @@ async function ended(url: () => string, id: string): Promise<JobJson> {
   while (true) {
     const job = await jobOf(url, id);
     if (!isOpen(job)) return job;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
   }
+}
+
+/** Of the newest jobs, which is as many as a list has. */
+async function doubles(url: () => string, ids: readonly string[]): Promise<number> {
+  const { bytes } = await ask(url, "/jobs?limit=1000");
+  const { jobs } = JSON.parse(new TextDecoder().decode(bytes));
+  const accepted = new Set(ids);
+  return jobs.filter(({ id, state }: JobJson) => !accepted.has(id) && state === "succeeded").length;
 }
 
 async function check(url: () => string, jobs: readonly JobJson[], receiver: Receiver) {
@@ -189,7 +307,7 @@ async function check(url: () => string, jobs: readonly JobJson[], receiver: Rece
   assert.equal(right.size, Math.min(SEEDS, jobs.length));
   // A webhook may still be on its way, and comes more than once where a server died over it.
   for (const { id } of jobs) {
-    while (!receiver.told.has(id)) await new Promise((resolve) => setTimeout(resolve, 50));
+    while (!receiver.told.has(id)) await pause(50);
     const told = receiver.told.get(id)!;
     assert.equal(new Set(told.map((one) => one.id)).size, 1, `${id}: ${JSON.stringify(told)}`);
     assert.ok(told.every((one) => one.state === "succeeded"), JSON.stringify(told));
@@ -197,12 +315,20 @@ async function check(url: () => string, jobs: readonly JobJson[], receiver: Rece
 }
 
 if (import.meta.main) {
-  const [kills = "50", queue] = Deno.args;
+  const [number = "50", queue] = Deno.args;
+  const kills = Number(number);
   const started = performance.now();
-  const survival = await survive(Number(kills), {
-    ...queue !== undefined && { queue },
-    onKill: (kill) => console.error(`killed ${kill} times`),
-  });
-  const seconds = Math.round((performance.now() - started) / 1000);
-  console.log(JSON.stringify({ ...survival, seconds }));
+  const onKill = (kill: number) => console.error(`killed ${kill} times`);
+  const tell = (survival: Survival) => {
+    const seconds = Math.round((performance.now() - started) / 1000);
+    console.log(JSON.stringify({ ...survival, seconds }));
+  };
+  if (queue === undefined) tell(await survive(kills, { onKill }));
+  else if (queue === "redis") {
+    await withRedis(
+      async (server) =>
+        tell(await survive(kills, { queue: server.url, outages: redisOutages(server), onKill })),
+      ...DURABLE,
+    );
+  } else tell(await survive(kills, { queue, outages: [await silence(queue)], onKill }));
 }

@@ -26,6 +26,7 @@ Deno.test("what was counted and how the server is can be scraped", async () => {
   for (
     const line of [
       "mdm_ready 1",
+      "mdm_away 0",
       "mdm_queue_depth 1",
       `mdm_jobs{state="running"} 1`,
       `mdm_jobs{state="failed"} 0`,
@@ -52,4 +53,14 @@ Deno.test("two servers in one process count apart", async () => {
   const health = await new FakeJobs().health();
   assert.match(await one.text(health), /mdm_pictures_total 1\n/);
   assert.match(await other.text(health), /mdm_pictures_total 0\n/);
+});
+
+Deno.test("that something is away is a number, and the others are there all the same", async () => {
+  const jobs = new FakeJobs();
+  await jobs.submit(REQUEST);
+  jobs.away = "The queue is away.";
+  const lines = (await new Metrics().text(await jobs.health())).split("\n");
+  for (const line of ["mdm_ready 0", "mdm_away 1", "mdm_queue_depth 1"]) {
+    assert.ok(lines.includes(line), line);
+  }
 });

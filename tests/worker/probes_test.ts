@@ -25,3 +25,14 @@ Deno.test("a server is ready, is not yet, or is not any more, and says why", asy
     assert.equal((await app.request("/livez")).status, 200, worker);
   }
 });
+
+Deno.test("a server whose queue or store is away is not ready, and says why", async () => {
+  const jobs = new FakeJobs();
+  const app = appOf(jobs, [probes]);
+  jobs.away = "The queue is away.";
+  const ready = await app.request("/readyz");
+  assert.equal(ready.status, 503);
+  assert.deepEqual(await ready.json(), { worker: "ready", reason: "The queue is away." });
+  assert.equal((await app.request("/ping")).status, 503);
+  assert.equal((await app.request("/livez")).status, 200);
+});

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
 import type { Job } from "../../src/jobs/job.ts";
 import { QueueFull } from "../../src/jobs/queue/queue.ts";
+import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { runpodSettings } from "../../src/worker/runpod_platform.ts";
 import { pullRunpodJobs, runTestInput } from "../../src/worker/runpod_pull.ts";
 import { FakeJobs, type FakeOptions } from "./fake_jobs.ts";
@@ -264,6 +265,32 @@ Deno.test("as many jobs are asked for as slots are free", () =>
     await jobs.picture("a");
     jobs.finish("a");
     await platform.until(() => platform.takes.length > asked);
+  }));
+
+Deno.test("while the queue or the store is away no jobs are taken, and those in hand are no failures", () =>
+  withPull(async (platform, jobs, { warnings }) => {
+    const job = await submitted(jobs, () => platform.give({ id: "one", input: STAR }));
+    const { read } = jobs;
+    let tries = 0;
+    jobs.read = (...about) =>
+      ++tries <= 2
+        ? Promise.reject(new Unavailable("The store is away."))
+        : read.apply(jobs, about);
+    await platform.until(() => platform.takes.some((take) => take["job_in_progress"] === "1"));
+    jobs.away = "The store is away.";
+    const pings = platform.pings.length;
+    await platform.until(() => platform.pings.length > pings + 1);
+    const takes = platform.takes.length;
+    await platform.until(() => platform.pings.length > pings + 3);
+    assert.equal(platform.takes.length, takes);
+    jobs.away = null;
+    jobs.begin(job.id);
+    await jobs.picture(job.id);
+    jobs.finish(job.id);
+    const { body } = await platform.result(job.id);
+    assert.ok("output" in body, JSON.stringify(body));
+    assert.ok(tries > 2);
+    assert.deepEqual(warnings, []);
   }));
 
 Deno.test("no job, too many requests and failures are no end", () =>

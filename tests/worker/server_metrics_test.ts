@@ -103,6 +103,10 @@ Deno.test("every number moves when what it is about happens", async () => {
     );
   });
   const values = await seen.scrape(url);
+  await Deno.rename(data, `${data}-away`);
+  await until(async () => (await seen.scrape(url)).get("mdm_away") === 1);
+  await Deno.rename(`${data}-away`, data);
+  await until(async () => (await seen.scrape(url)).get("mdm_away") === 0);
   assert.deepEqual(seen.still, []);
   for (const state of ["succeeded", "failed", "canceled"]) {
     assert.ok(values.get(`mdm_jobs{state="${state}"}`)! > 0, state);

@@ -5,6 +5,7 @@ import { UsageError } from "../../errors.ts";
 import type { Job, WebhookEvent } from "../job.ts";
 import { fetchOutgoing, type OutgoingAnswer } from "./outgoing.ts";
 import type { Delivery, JobQueue, Settlement } from "../queue/queue.ts";
+import { Unavailable } from "../unavailable.ts";
 
 /** Tries of a delivery: spread over a day. */
 const TRIES = 12;
@@ -143,7 +144,7 @@ export class Courier implements AsyncDisposable {
         if (toHost < HELD_TO_HOST) this.#held.add({ delivery, host, until });
       }
     } catch (error) {
-      this.#options.warn(`Webhooks wait, for the queue cannot be read: ${messageOf(error)}`);
+      this.#warnUnlessAway("Webhooks wait, for the queue cannot be read", error);
     }
   }
 
@@ -169,17 +170,31 @@ export class Courier implements AsyncDisposable {
     const { delivery } = held;
     const settlement = await this.#try(delivery);
     this.#options.onTry(typeof settlement === "string" ? settlement : "failed");
-    try {
-      await this.#options.queue.settleDelivery(delivery.id, settlement);
-    } catch (error) {
-      this.#options.warn(
-        `The webhook ${delivery.id} may come twice, for the queue cannot be written: ${
-          messageOf(error)
-        }`,
-      );
-    }
+    await this.#settle(held, settlement);
     this.#held.delete(held);
     this.wake();
+  }
+
+  /** Tells the queue what came of a try, again while it is away: else the receiver would be told twice. */
+  async #settle({ delivery: { id }, until }: Held, settlement: Settlement): Promise<void> {
+    while (true) {
+      try {
+        return await this.#options.queue.settleDelivery(id, settlement);
+      } catch (error) {
+        const isAway = error instanceof Unavailable;
+        if (!isAway || this.#stopping || until < performance.now()) {
+          const what = `The webhook ${id} may come twice, for the queue cannot be written`;
+          return this.#warnUnlessAway(what, error);
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, this.#options.pollMs));
+    }
+  }
+
+  /** What is away is told of once, by who watches it. */
+  #warnUnlessAway(what: string, error: unknown): void {
+    if (error instanceof Unavailable) return;
+    this.#options.warn(`${what}: ${messageOf(error)}`);
   }
 
   /** Tries once, and says what comes next. */
@@ -193,6 +208,10 @@ export class Courier implements AsyncDisposable {
     } catch (error) {
       if (error instanceof UsageError) return this.#drop(delivery, messageOf(error));
       if (this.#stop.signal.aborted) return { retryAt: Date.now() };
+      // What it is to say cannot be read: that is no failure of the receiver.
+      if (error instanceof Unavailable) {
+        return { retryAt: Date.now() + retryDelay(Math.min(delivery.attempts + 1, TRIES - 1))! };
+      }
       return this.#again(delivery, messageOf(error));
     }
   }

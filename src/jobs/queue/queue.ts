@@ -99,9 +99,16 @@ export type Counts = Readonly<Record<Job["state"] | "retried", number>>;
 
 /**
  * A durable queue. Each job ends exactly once: with the worker that has its newest lease. All that is told to have been done is on
- * disk. Methods may be called from several processes at once.
+ * disk. Methods may be called from several processes at once. What keeps it may be away for a while: then they are `Unavailable` within
+ * seconds, and may have done what they were to do all the same, where only the answer was lost: each can be called once more.
  */
 export interface JobQueue extends AsyncDisposable {
+  /** What it is called in sentences, without passwords: "the queue at 127.0.0.1:6379". */
+  readonly name: string;
+
+  /** Writes something, to see whether it can. */
+  check(): Promise<void>;
+
   /**
    * Keeps a new job; one with an idempotency key that is known gives the job of that key, one with a known id that job.
    *

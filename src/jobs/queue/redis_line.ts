@@ -1,7 +1,7 @@
 /** Those who wait, in BullMQ's hands: who comes next, and that one worker gets it, also where one dies while it takes it. */
 import { type Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
-import { disconnect } from "./redis_connection.ts";
+import { disconnect, PATIENCE_MS, untilConnected } from "./redis_connection.ts";
 
 /** A place that this worker has been given. */
 export interface GivenPlace {
@@ -27,16 +27,23 @@ export class RedisLine {
   readonly #queue: Queue;
   readonly #patienceMs: number;
   /** What takes from the line: processes that only put into it have none. */
-  #taker: Taker | undefined;
+  #taker: Promise<Taker> | undefined;
+
+  private constructor(redis: Redis, queue: Queue, patienceMs: number) {
+    this.#redis = redis;
+    this.#queue = queue;
+    this.#patienceMs = patienceMs;
+  }
 
   /** @param patienceMs How long a worker may need to take what it was given. */
-  constructor(redis: Redis, prefix: string, patienceMs: number) {
-    this.#redis = redis;
-    this.#patienceMs = patienceMs;
+  static async open(redis: Redis, prefix: string, patienceMs: number): Promise<RedisLine> {
     // Nobody reads BullMQ's events: they tell of places, not of jobs.
     const streams = { events: { maxLen: 100 } };
-    this.#queue = new Queue("line", { connection: redis, prefix, streams });
-    this.#queue.on("error", ignore);
+    const queue = new Queue("line", { connection: redis, prefix, streams });
+    queue.on("error", ignore);
+    // One whose first words were not answered never works.
+    await queue.waitUntilReady();
+    return new RedisLine(redis, queue, patienceMs);
   }
 
   /** What BullMQ's keys begin with; a place's own is this, ":" and its name. */
@@ -60,9 +67,14 @@ export class RedisLine {
   /** Gives the next place to this worker, or null: that has a higher priority than one, as far as can be seen just before. */
   async next(above: number): Promise<GivenPlace | null> {
     if (above > -Infinity && !await this.#isAbove(above)) return null;
-    this.#taker ??= this.#startTaking();
+    this.#taker ??= this.#startTaking().catch((error) => {
+      this.#taker = undefined;
+      throw error;
+    });
+    const { worker, connection } = await this.#taker;
+    await untilConnected(connection, PATIENCE_MS);
     const token = crypto.randomUUID();
-    const job: Job | undefined = await this.#taker.worker.getNextJob(token, { block: false });
+    const job: Job | undefined = await worker.getNextJob(token, { block: false });
     if (job === undefined) return null;
     return {
       name: job.id!,
@@ -89,16 +101,20 @@ export class RedisLine {
   }
 
   async close(): Promise<void> {
-    if (this.#taker !== undefined) {
-      await this.#taker.worker.close(true);
-      await disconnect(this.#taker.connection);
-    }
+    const taker = await this.#taker?.catch(ignore);
+    if (taker) await stopTaking(taker);
     await this.#queue.close();
   }
 
-  #startTaking(): Taker {
-    const connection = this.#redis.duplicate({ lazyConnect: false, maxRetriesPerRequest: null });
+  async #startTaking(): Promise<Taker> {
+    const connection = this.#redis.duplicate({ maxRetriesPerRequest: null });
     connection.on("error", ignore);
+    try {
+      await connection.connect();
+    } catch (error) {
+      await disconnect(connection);
+      throw error;
+    }
     const worker = new Worker("line", null, {
       connection,
       prefix: this.#queue.opts.prefix!,
@@ -108,9 +124,22 @@ export class RedisLine {
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     });
     worker.on("error", ignore);
+    const taker = { worker, connection };
+    try {
+      // One whose first words were not answered never works.
+      await worker.waitUntilReady();
+    } catch (error) {
+      await stopTaking(taker);
+      throw error;
+    }
     worker.startStalledCheckTimer().catch(ignore);
-    return { worker, connection };
+    return taker;
   }
+}
+
+async function stopTaking({ worker, connection }: Taker): Promise<void> {
+  await worker.close(true);
+  await disconnect(connection);
 }
 
 /** Higher priorities come first with us, lower ones with BullMQ. */

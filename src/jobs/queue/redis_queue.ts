@@ -36,8 +36,16 @@ import type {
   Wanted,
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
+import { Unavailable } from "../unavailable.ts";
 import { hearChanges } from "./redis_changes.ts";
-import { asRedisError, connect, disconnect } from "./redis_connection.ts";
+import {
+  asRedisError,
+  connect,
+  disconnect,
+  isLost,
+  PATIENCE_MS,
+  untilConnected,
+} from "./redis_connection.ts";
 import {
   type Kept,
   ownerOf,
@@ -55,6 +63,10 @@ const PREFIX = "{mdm}";
 const LOOK_MS = 1000;
 /** How long a webhook that was taken is left to the one who took it. */
 const DELIVERY_MS = 60_000;
+/** How long what was written to see whether it can be is kept. */
+const CHECK_MS = 1000;
+/** Milliseconds after which what a lost connection broke off is begun anew. */
+const AGAIN_MS = 20;
 
 /** See `JobQueue`. */
 export class RedisQueue implements JobQueue {
@@ -68,14 +80,20 @@ export class RedisQueue implements JobQueue {
   /** Ends hearing of changes, which goes on while somebody listens. */
   #stopHearing = () => Promise.resolve();
   #lookTimer: ReturnType<typeof setInterval> | undefined;
+  /** When the connection was lost; null: it is there. */
+  #lostAt: number | null = null;
+  /** Jobs that this process may have been given, where the answer was lost: nobody works on them. */
+  readonly #doubtful = new Set<Lease>();
 
-  private constructor(redis: Redis, url: string, options: QueueOptions) {
+  private constructor(redis: Redis, line: RedisLine, url: string, options: QueueOptions) {
     this.#redis = redis;
     this.#url = url;
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#entries = new RedisEntries(redis, PREFIX);
-    this.#line = new RedisLine(redis, PREFIX, options.leaseMs);
+    this.#line = line;
+    redis.on("close", () => this.#lostAt ??= performance.now());
+    redis.on("ready", () => this.#lostAt = null);
   }
 
   /**
@@ -85,7 +103,24 @@ export class RedisQueue implements JobQueue {
    * @throws {MdmError} When it cannot be reached, or wants another password.
    */
   static async open(url: string, options: QueueOptions): Promise<RedisQueue> {
-    return new RedisQueue(await connect(url), url, options);
+    const redis = await connect(url);
+    try {
+      const line = await RedisLine.open(redis, PREFIX, options.leaseMs);
+      return new RedisQueue(redis, line, url, options);
+    } catch (error) {
+      await disconnect(redis);
+      throw asRedisError(url, error);
+    }
+  }
+
+  get name(): string {
+    return `the queue at ${new URL(this.#url).host}`;
+  }
+
+  check(): Promise<void> {
+    return this.#ask(async () => {
+      await this.#redis.set(`${PREFIX}:check`, "", "PX", CHECK_MS);
+    });
   }
 
   add(job: NewJob): Promise<Job> {
@@ -169,6 +204,7 @@ export class RedisQueue implements JobQueue {
 
   claim({ alike = [], above = -Infinity }: Wanted = {}): Promise<Lease | null> {
     return this.#ask(async () => {
+      await this.#giveBackDoubtful();
       await this.#tidy();
       for (const kept of await this.#entries.alike(alike.map(fingerprintOf))) {
         const lease = await this.#begin(kept);
@@ -362,10 +398,22 @@ export class RedisQueue implements JobQueue {
     const now = this.#now();
     const token = crypto.randomUUID();
     const entry = begun(kept.entry, { token, until: now + this.#options.leaseMs, now });
-    const saved = await this.#entries.save(kept, entry, { now });
-    return typeof saved === "string"
-      ? null
-      : { job: entry.job, token, checkpoints: entry.checkpoints };
+    const lease = { job: entry.job, token, checkpoints: entry.checkpoints };
+    try {
+      const saved = await this.#entries.save(kept, entry, { now });
+      return typeof saved === "string" ? null : lease;
+    } catch (error) {
+      this.#doubtful.add(lease);
+      throw error;
+    }
+  }
+
+  /** Without this they would wait until their leases are over, and have one attempt less. */
+  async #giveBackDoubtful(): Promise<void> {
+    for (const lease of this.#doubtful) {
+      await this.#turnLeased(lease, (entry) => released(entry, lease.checkpoints, this.#now()));
+      this.#doubtful.delete(lease);
+    }
   }
 
   async #place(kept: Kept): Promise<void> {
@@ -406,11 +454,24 @@ export class RedisQueue implements JobQueue {
     }
   }
 
+  /** @throws {Unavailable} When the server is away, or takes nothing. */
   async #ask<T>(work: () => Promise<T>): Promise<T> {
+    const end = performance.now() + PATIENCE_MS;
     try {
-      return await work();
+      while (true) {
+        // One who asks a server that has been away for long does not wait for it.
+        const left = (this.#lostAt ?? performance.now()) + PATIENCE_MS - performance.now();
+        await untilConnected(this.#redis, left);
+        try {
+          return await work();
+        } catch (error) {
+          if (!isLost(error) || performance.now() > end) throw error;
+          // It is begun anew with the next connection: each change is made by one who knows how it was.
+          await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        }
+      }
     } catch (error) {
-      throw asRedisError(this.#url, error);
+      throw asRedisError(this.#url, error, Unavailable);
     }
   }
 }

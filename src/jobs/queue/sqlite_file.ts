@@ -7,8 +7,10 @@ import { keepPrivate, PRIVATE } from "../private_file.ts";
 const APPLICATION = 0x6d646d71;
 /** Of the tables below. */
 const VERSION = 1;
-/** How long to wait for another process that is writing; each does so for milliseconds. */
+/** How long to wait for another process that is writing at the start, where many may make the file; each does so for milliseconds. */
 const BUSY_MS = 10_000;
+/** How often to look whether it has done so. */
+const BUSY_POLL_MS = 5;
 
 /**
  * An entry is kept whole, as JSON; the other columns are what is looked for. `due` is `dueAt` of the entry, `changed` counts all
@@ -53,7 +55,8 @@ const RETRIED = [
 ];
 
 /**
- * Opens the file of a queue, or makes it, for its owner only. Its connection waits for others that write.
+ * Opens the file of a queue, or makes it, for its owner only. Its connection does not wait for others that write, for nothing else could
+ * be done meanwhile: see `whenFree`.
  *
  * @throws {MdmError} When it cannot be opened, is no queue's, or is damaged.
  */
@@ -69,18 +72,47 @@ export async function openFile(path: string): Promise<DatabaseSync> {
     return database;
   } catch (error) {
     database.close();
-    throw asFileError(path, error);
+    const reason = reasonOf(error);
+    throw reason === null ? error : new MdmError(`Cannot use the queue "${path}": ${reason}`);
   }
 }
 
-/** Turns what SQLite says about the file into a sentence for the user. */
-export function asFileError(path: string, error: unknown): unknown {
-  const reason = REASONS[codeOf(error)];
-  return reason === undefined ? error : new MdmError(`Cannot use the queue "${path}": ${reason}`);
+/** Does something as soon as no other process is writing; fails as it does where that takes longer than so many milliseconds. */
+export async function whenFree<T>(work: () => T, ms: number): Promise<T> {
+  const end = Date.now() + ms;
+  while (true) {
+    try {
+      return work();
+    } catch (error) {
+      if (codeOf(error) !== BUSY || Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, BUSY_POLL_MS));
+    }
+  }
+}
+
+/** Which file is at a path; null: none. */
+export function identityOf(path: string): string | null {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev} ${ino}`;
+  } catch {
+    return null;
+  }
+}
+
+/** What SQLite says about the file, for the user; null: it says nothing about it. */
+export function reasonOf(error: unknown): string | null {
+  return REASONS[codeOf(error)] ?? null;
+}
+
+/** Whether a connection that failed so may do better once what hinders it has gone; else the file has to be opened anew. */
+export function isPassing(error: unknown): boolean {
+  return codeOf(error) === BUSY || codeOf(error) === FULL;
 }
 
 const BUSY = 5;
 const DAMAGED = 11;
+const FULL = 13;
 const NO_FILE = 14;
 const FOREIGN = 26;
 
@@ -90,7 +122,7 @@ const REASONS: Readonly<Record<number, string>> = {
   8: "it cannot be written to. Check its mode and its folder's.",
   10: "reading or writing it failed. Check the disk.",
   [DAMAGED]: "it is damaged. Move it away and start anew.",
-  13: "the disk is full. Make room.",
+  [FULL]: "the disk is full. Make room.",
   [NO_FILE]: "it cannot be opened. Check that its folder exists and may be written to.",
   [FOREIGN]: "it is not a file of a queue. Give another path.",
 };
@@ -108,7 +140,7 @@ async function makePrivate(path: string): Promise<void> {
 
 function open(path: string): DatabaseSync {
   try {
-    return new DatabaseSync(path, { timeout: BUSY_MS });
+    return new DatabaseSync(path, { timeout: 0 });
   } catch (error) {
     const reason = error instanceof Deno.errors.NotCapable
       ? "reading and writing it is not permitted. Start mdm with other permissions."
@@ -119,16 +151,18 @@ function open(path: string): DatabaseSync {
 
 async function prepare(database: DatabaseSync, path: string): Promise<void> {
   const read = (sql: string) => Object.values(database.prepare(sql).get() ?? {})[0];
+  const readLater = (sql: string) => whenFree(() => read(sql), BUSY_MS);
   // Nothing may be written before it is known whose file it is.
   const isEmpty = () => read("SELECT count(*) FROM sqlite_schema") === 0;
-  if (!isEmpty()) checkOwner();
-  await keepLog(database);
+  await whenFree(() => !isEmpty() && checkOwner(), BUSY_MS);
+  // With a log, readers and a writer do not wait for each other, and a commit is one write.
+  await readLater("PRAGMA journal_mode = WAL");
   // One process makes the tables; `exec` is for several statements, but does not say what went wrong.
-  read("BEGIN IMMEDIATE");
+  await readLater("BEGIN IMMEDIATE");
   if (isEmpty()) database.exec(SCHEMA);
   RETRIED.forEach(read);
-  read("COMMIT");
-  checkOwner();
+  await readLater("COMMIT");
+  await whenFree(checkOwner, BUSY_MS);
   if (read("PRAGMA quick_check(1)") !== "ok") {
     throw new MdmError(`Cannot use the queue "${path}": ${REASONS[DAMAGED]}`);
   }
@@ -142,21 +176,6 @@ async function prepare(database: DatabaseSync, path: string): Promise<void> {
       throw new MdmError(
         `Cannot use the queue "${path}": it has version ${version}, and this mdm reads version ${VERSION}. Let the mdm that made it finish its jobs, then give another path.`,
       );
-    }
-  }
-}
-
-/** With a log, readers and a writer do not wait for each other, and a commit is one write. */
-async function keepLog(database: DatabaseSync): Promise<void> {
-  const end = Date.now() + BUSY_MS;
-  while (true) {
-    try {
-      database.prepare("PRAGMA journal_mode = WAL").get();
-      return;
-    } catch (error) {
-      // SQLite does not wait by itself where another process is doing the same.
-      if (codeOf(error) !== BUSY || Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 }

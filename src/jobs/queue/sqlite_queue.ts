@@ -18,7 +18,9 @@ import {
   retried,
   webhookEvents,
 } from "./entry.ts";
+import { MdmError } from "../../errors.ts";
 import { isEnded, type Job, JOB_STATES, type JobOutcome, type JobRequest } from "../job.ts";
+import { Unavailable } from "../unavailable.ts";
 import { type Listener, Listeners } from "./listeners.ts";
 import type {
   Counts,
@@ -33,12 +35,14 @@ import type {
 } from "./queue.ts";
 import type { QueueOptions } from "./queue_options.ts";
 import { queueFull, RECENT } from "./retry_after.ts";
-import { asFileError, openFile } from "./sqlite_file.ts";
+import { identityOf, isPassing, openFile, reasonOf, whenFree } from "./sqlite_file.ts";
 
 /** How often to look for what other processes have changed. */
 const POLL_MS = 200;
 /** How long a webhook that was taken is left to the one who took it. */
 const DELIVERY_MS = 60_000;
+/** How long to wait for other processes that write. */
+const BUSY_MS = 3000;
 
 /**
  * "FULL" has a change on the disk when it is told to be done. "NORMAL" leaves that to the system, which is quick: a killed process
@@ -52,20 +56,25 @@ const NEXT_CHANGE =
 
 /** See `JobQueue`. */
 export class SqliteQueue implements JobQueue {
-  readonly #database: DatabaseSync;
+  #database: DatabaseSync;
+  /** Which file that is: there may come to be another one at the path, or none. */
+  #identity: string | null;
+  #opening: Promise<void> | undefined;
+  #isClosed = false;
   readonly #path: string;
   readonly #options: QueueOptions;
   readonly #now: () => number;
   readonly #statements = new Map<string, StatementSync>();
   readonly #listeners = new Listeners();
   #timer: ReturnType<typeof setInterval> | undefined;
-  /** The last change that listeners have heard of. */
-  #heard = 0;
+  /** The last change that listeners have heard of; null: it is not known yet. */
+  #heard: number | null = null;
   /** Moves when another process changes something. */
   #version: unknown;
 
   private constructor(database: DatabaseSync, path: string, options: QueueOptions) {
     this.#database = database;
+    this.#identity = identityOf(path);
     this.#path = path;
     this.#options = options;
     this.#now = options.now ?? Date.now;
@@ -78,6 +87,15 @@ export class SqliteQueue implements JobQueue {
    */
   static async open(path: string, options: QueueOptions): Promise<SqliteQueue> {
     return new SqliteQueue(await openFile(path), path, options);
+  }
+
+  get name(): string {
+    return `the queue "${this.#path}"`;
+  }
+
+  check(): Promise<void> {
+    // SQLite writes a page though it stays the same.
+    return this.#change(() => this.#run("UPDATE forgotten SET changed = changed"));
   }
 
   add(job: NewJob): Promise<Job> {
@@ -255,6 +273,7 @@ export class SqliteQueue implements JobQueue {
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.try(() => {
+      this.#isClosed = true;
       clearInterval(this.#timer);
       if (this.#database.isOpen) this.#database.close();
     });
@@ -361,22 +380,27 @@ export class SqliteQueue implements JobQueue {
   }
 
   #startListening(): void {
-    this.#version = this.#dataVersion();
+    this.#heard = null;
+    const look = () => this.#read(() => this.#lookForChanges()).catch(() => {}); // Away: later.
+    this.#timer = setInterval(look, POLL_MS);
+    look();
+  }
+
+  /** Tells what other processes have changed. */
+  #lookForChanges(): void {
+    const version = this.#dataVersion();
+    if (this.#heard !== null && version === this.#version) return;
+    this.#version = version;
+    if (this.#heard !== null) return this.#tellChanges();
     this.#heard = this.#number(`SELECT ${NEXT_CHANGE} - 1`);
     this.#listeners.note(
       this.#entries("SELECT entry FROM jobs WHERE state IN ('queued', 'running')")
         .map(({ job }) => job),
     );
-    this.#timer = setInterval(() => {
-      const version = this.#dataVersion();
-      if (version === this.#version) return;
-      this.#version = version;
-      this.#tellChanges();
-    }, POLL_MS);
   }
 
   #tellChanges(): void {
-    if (this.#listeners.size === 0) return;
+    if (this.#listeners.size === 0 || this.#heard === null) return;
     const next = this.#statement(
       "SELECT changed, entry FROM jobs WHERE changed > ? ORDER BY changed LIMIT 1",
     );
@@ -412,14 +436,58 @@ export class SqliteQueue implements JobQueue {
     }
   }
 
-  #read<T>(work: () => T): Promise<T> {
-    return Promise.try(() => {
-      try {
-        return work();
-      } catch (error) {
-        throw asFileError(this.#path, error);
-      }
-    });
+  /** @throws {Unavailable} When the file is not there, or cannot be used at the moment. */
+  async #read<T>(work: () => T): Promise<T> {
+    try {
+      if (!this.#isThere()) await this.#openAgain();
+      return await whenFree(work, BUSY_MS);
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (reason === null) throw error;
+      // What the system has of a disk that failed may be of no use when the disk is back.
+      if (!isPassing(error)) this.#identity = null;
+      throw this.#unavailable(reason);
+    }
+  }
+
+  #unavailable(reason: string): Unavailable {
+    return new Unavailable(`Cannot use ${this.name}: ${reason}`);
+  }
+
+  /** Whether the file that is open is the one at the path: it may have been removed, or its disk. */
+  #isThere(): boolean {
+    const found = identityOf(this.#path);
+    if (found === null) {
+      throw this.#unavailable(
+        "it was removed, or the disk that it is on. Bring it back, or start mdm anew.",
+      );
+    }
+    return found === this.#identity;
+  }
+
+  async #openAgain(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#opening ??= this.#open().finally(() => this.#opening = undefined);
+    await this.#opening;
+  }
+
+  async #open(): Promise<void> {
+    const before = this.#database;
+    try {
+      const identity = identityOf(this.#path);
+      this.#database = await openFile(this.#path);
+      this.#identity = identity;
+    } catch (error) {
+      throw error instanceof MdmError ? new Unavailable(error.message) : error;
+    }
+    this.#statements.clear();
+    // It may be a copy that knows less.
+    const last = this.#number(`SELECT ${NEXT_CHANGE} - 1`);
+    if (this.#heard !== null) this.#heard = Math.min(this.#heard, last);
+    this.#version = undefined;
+    try {
+      before.close();
+    } catch { /* Its disk is gone. */ }
   }
 
   #entry(id: string): Entry | undefined {

@@ -1,6 +1,6 @@
 import { AwsClient } from "aws4fetch";
 import { MdmError, UsageError } from "../../errors.ts";
-import { reasonOf } from "../../without_queries.ts";
+import { Unavailable } from "../unavailable.ts";
 import { storedPath } from "./names.ts";
 import type { ResultStore } from "./store.ts";
 
@@ -18,8 +18,14 @@ const TRIES = 5;
 /** Milliseconds that the wait before the second try lasts at most; each one after that may be twice as long. */
 const FIRST_WAIT_MS = 100;
 
-/** Milliseconds until an answer has to begin, of an upload as well. */
-const TIMEOUT_MS = 60_000;
+/** Milliseconds until an answer has to begin, however often it was asked for: whoever waits for it is to hear within five seconds. */
+const PATIENCE_MS = 3500;
+
+/** As many of an upload, which may be large. */
+const UPLOAD_MS = 30_000;
+
+/** What is written where a file could not be, to see whether it can by now: no job has a file there. */
+const CHECK = "mdm-check";
 
 /** Answers that say that there is no such file, or that it ends before what is asked for. */
 const NO_SUCH_KEY = 404;
@@ -65,27 +71,52 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
   const urlOf = (job: string, name: string) =>
     new URL(`${bucket}/${prefix}${storedPath(job, name)}`);
 
-  /** Gives an answer that is a success, or has a status that is `expected` as well; all else is an error. */
-  async function ask(
+  /** Whether it is known that files can be written. */
+  let writable = false;
+
+  /**
+   * Asks, and gives what is made of an answer that is a success, or is `expected` as well; all else is an error: of one file alone, or
+   * of the store, which is then `Unavailable`. There is a time limit until it is made.
+   */
+  async function ask<T>(
     what: string,
     url: URL,
-    init: RequestInit = {},
-    ...expected: readonly number[]
-  ): Promise<Response> {
+    use: (response: Response) => T | Promise<T>,
+    { expected = () => false, patienceMs = PATIENCE_MS, ...init }: RequestInit & {
+      readonly expected?: (status: number, code: string) => boolean;
+      readonly patienceMs?: number;
+    } = {},
+  ): Promise<T> {
+    using limit = timeLimit(patienceMs);
+    const failed = (error: unknown) => {
+      if (error instanceof MdmError) throw error;
+      const why = limit.signal.aborted ? limit.signal.reason.message : "it cannot be reached";
+      throw new Unavailable(`Cannot ${what} at ${bucket}: ${why}. Check the address.`);
+    };
     const response = await askAgain(async () => {
       const request = await client.sign(url, init);
       // Not signed, for proxies change it: an answer that is packed on the way has no length.
       request.headers.set("accept-encoding", "identity");
-      return await send(request);
-    }).catch((error) => {
-      throw new MdmError(`Cannot ${what} at ${bucket}: ${reasonOf(error)}. Check the address.`);
-    });
-    if (response.ok) return response;
-    const code = /<Code>(\w+)<\/Code>/.exec(await response.text())?.[1] ?? "no reason";
-    if (expected.includes(response.status) && code !== "NoSuchBucket") return response;
-    throw new MdmError(
+      // Where it has moved to is an answer as well.
+      return await fetch(request, { signal: limit.signal, redirect: "manual" });
+    }, limit.signal).catch(failed);
+    if (response.ok) return await Promise.try(use, response).catch(failed);
+    const text = await response.text().catch(failed);
+    const code = /<Code>(\w+)<\/Code>/.exec(text)?.[1] ?? "no reason";
+    if (code !== "NoSuchBucket" && expected(response.status, code)) {
+      return await use(new Response(null, response));
+    }
+    const Kind = isOfAll(response.status) ? Unavailable : MdmError;
+    throw new Kind(
       `Cannot ${what} at ${bucket}: it answers ${response.status} (${code}). Check the address and the keys.`,
     );
+  }
+
+  async function write(what: string, url: URL, content: Uint8Array<ArrayBuffer>, type: string) {
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content)).toHex();
+    const headers = { "content-type": type, "x-amz-content-sha256": hash };
+    const init = { method: "PUT", headers, body: content, patienceMs: UPLOAD_MS };
+    await ask(what, url, drop, init);
   }
 
   /** Names of up to a thousand files of a job, and what gives the next ones. */
@@ -99,7 +130,7 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
         ...from !== null && { "continuation-token": from },
       }),
     );
-    const text = await (await ask(`list the files of job ${job}`, url)).text();
+    const text = await ask(`list the files of job ${job}`, url, (response) => response.text());
     return {
       names: [...text.matchAll(/<Key>[^<]*\/([^<]+)<\/Key>/g)].map(([, name]) => name!),
       next: /<NextContinuationToken>([^<]+)</.exec(text)?.[1] ?? null,
@@ -107,33 +138,53 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
   }
 
   return {
+    name: `the results at ${bucket}`,
+
+    async check(writing) {
+      const url = new URL(`${bucket}/${prefix}${CHECK}`);
+      if (writing && !writable) {
+        await write("use the results", url, new Uint8Array(), "text/plain");
+        writable = true;
+        return;
+      }
+      // Who may not list files is not told which are missing.
+      const expected = (status: number, code: string) => isMissing(status) || code === DENIED;
+      await ask("use the results", url, drop, { expected });
+    },
+
     async put(job, name, content, type) {
-      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content)).toHex();
-      const headers = { "content-type": type, "x-amz-content-sha256": hash };
       const path = storedPath(job, name);
-      const init = { method: "PUT", headers, body: content };
-      await (await ask(`write ${path}`, urlOf(job, name), init)).body?.cancel();
+      try {
+        await write(`write ${path}`, urlOf(job, name), content, type);
+        writable = true;
+      } catch (error) {
+        writable = false;
+        throw error;
+      }
     },
 
     async get(job, name, range) {
       const path = storedPath(job, name);
       const init = range && { headers: { range: `bytes=${range.first}-${range.last}` } };
-      const { status, headers, body } = await ask(
-        `read ${path}`,
-        urlOf(job, name),
-        init,
-        NO_SUCH_KEY,
-        NO_SUCH_PART,
-      );
-      if (status === NO_SUCH_KEY || status === NO_SUCH_PART) return null;
-      const { bytes, part } = lengthsOf(headers);
-      const isWanted = range === undefined || part === range.last - range.first + 1;
-      if (bytes !== null && isWanted) return { body: body ?? new Blob().stream(), bytes };
-      await body?.cancel();
-      // It ends within the part.
-      if (range !== undefined && part !== null) return null;
-      const missing = range === undefined ? "how long it is" : "which part it sends";
-      throw new MdmError(`Cannot read ${path} at ${bucket}: it does not say ${missing}.`);
+      return await ask(`read ${path}`, urlOf(job, name), async ({ status, headers, body }) => {
+        if (status === NO_SUCH_KEY || status === NO_SUCH_PART) return null;
+        const { bytes, part } = lengthsOf(headers);
+        const isWanted = range === undefined || part === range.last - range.first + 1;
+        if (bytes !== null && isWanted) return { body: body ?? new Blob().stream(), bytes };
+        await body?.cancel();
+        // It ends within the part.
+        if (range !== undefined && part !== null) return null;
+        const missing = range === undefined ? "how long it is" : "which part it sends";
+        throw new MdmError(`Cannot read ${path} at ${bucket}: it does not say ${missing}.`);
+      }, { ...init, expected: (status) => isMissing(status) || status === NO_SUCH_PART });
+    },
+
+    async has(job, name) {
+      const what = `find ${storedPath(job, name)}`;
+      // Keys that may only write are not told: what was written is there.
+      const expected = (status: number) => isMissing(status) || status === 403;
+      const found = ({ status }: Response) => !isMissing(status);
+      return await ask(what, urlOf(job, name), found, { method: "HEAD", expected });
     },
 
     async link(job, name) {
@@ -148,13 +199,10 @@ export function openS3Store(address: string, credentials: S3Credentials): Result
         const { names, next }: Awaited<ReturnType<typeof list>> = await list(job, from);
         for (const name of names) {
           const path = storedPath(job, name);
-          const response = await ask(
-            `remove ${path}`,
-            urlOf(job, name),
-            { method: "DELETE" },
-            NO_SUCH_KEY,
-          );
-          await response.body?.cancel();
+          await ask(`remove ${path}`, urlOf(job, name), drop, {
+            method: "DELETE",
+            expected: isMissing,
+          });
         }
         from = next;
       } while (from !== null);
@@ -211,12 +259,33 @@ function readAddress(address: string, usualRegion = "us-east-1") {
   return { bucket, prefix, region };
 }
 
-/** Sends a request until the store is neither out of order nor out of reach, or has been so too often. */
-async function askAgain(send: () => Promise<Response>): Promise<Response> {
+/** An answer of which nothing more is wanted. */
+async function drop({ body }: Response): Promise<void> {
+  await body?.cancel();
+}
+
+/** Whether an answer tells of the whole store, not of one file: it is out of order, or lets nobody in at the moment. */
+function isOfAll(status: number): boolean {
+  return isOutOfOrder(status) || status === 401 || status === 403 || status === 404;
+}
+
+/** What answers that refuse a request say, where it is not its signature. */
+const DENIED = "AccessDenied";
+
+function isMissing(status: number): boolean {
+  return status === NO_SUCH_KEY;
+}
+
+function isOutOfOrder(status: number): boolean {
+  return status >= 500 || status === 429;
+}
+
+/** Sends a request until the store is neither out of order nor out of reach, or has been so too often, or for too long. */
+async function askAgain(send: () => Promise<Response>, signal: AbortSignal): Promise<Response> {
   for (let tried = 1;; tried++) {
     const answer = await send().catch((error: Error) => error);
-    const isFailure = answer instanceof Error || answer.status >= 500 || answer.status === 429;
-    if (!isFailure || tried === TRIES) {
+    const isFailure = answer instanceof Error || isOutOfOrder(answer.status);
+    if (!isFailure || tried === TRIES || signal.aborted) {
       if (answer instanceof Error) throw answer;
       return answer;
     }
@@ -226,16 +295,12 @@ async function askAgain(send: () => Promise<Response>): Promise<Response> {
   }
 }
 
-/** Sends a request and waits for the beginning of its answer; where it has moved to is an answer as well. */
-async function send(request: Request): Promise<Response> {
+/** A signal that is aborted after so many milliseconds, unless it is disposed of before. */
+function timeLimit(ms: number): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const timer = setTimeout(
-    () => controller.abort(new Error(`no answer within ${TIMEOUT_MS / 1000} seconds`)),
-    TIMEOUT_MS,
+    () => controller.abort(new Error(`no answer within ${ms / 1000} seconds`)),
+    ms,
   );
-  try {
-    return await fetch(request, { signal: controller.signal, redirect: "manual" });
-  } finally {
-    clearTimeout(timer);
-  }
+  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
 }

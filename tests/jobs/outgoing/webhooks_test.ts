@@ -7,6 +7,7 @@ import {
   retryDelay,
   signedHeaders,
 } from "../../../src/jobs/outgoing/webhooks.ts";
+import { Unavailable } from "../../../src/jobs/unavailable.ts";
 import { aJob } from "../queue/a_job.ts";
 
 const SECRET = `whsec_${new Uint8Array(32).fill(7).toBase64()}`;
@@ -412,3 +413,33 @@ Deno.test("a courier that stops does not wait for ever, and what it breaks off i
     },
   );
 });
+
+Deno.test("while the queue is away nothing is said, and what was delivered is settled later", () =>
+  withServer(() => new Response(), async ({ outbox, courier, url, warnings }) => {
+    const { takeDeliveries, settleDelivery } = outbox;
+    let [takes, settles] = [0, 0];
+    const unlessAway = <T>(calls: number, call: () => Promise<T>) =>
+      calls <= 2 ? Promise.reject(new Unavailable("It is away.")) : call();
+    outbox.takeDeliveries = (limit) =>
+      unlessAway(++takes, () => takeDeliveries.call(outbox, limit));
+    outbox.settleDelivery = (...about) =>
+      unlessAway(++settles, () => settleDelivery.apply(outbox, about));
+    outbox.add(delivery(url()));
+    await using _courier = courier({ pollMs: 5 });
+    await outbox.untilSettled(1);
+    assert.deepEqual(outbox.settled, [["1", "delivered"]]);
+    assert.equal(settles, 3);
+    assert.deepEqual(warnings, []);
+  }));
+
+Deno.test("a webhook whose content is away waits without a word, however often it was tried", () =>
+  withServer(() => new Response(), async ({ outbox, courier, url, warnings }) => {
+    outbox.add(delivery(url(), { attempts: 100 }));
+    await using _courier = courier({
+      bodyOf: () => Promise.reject(new Unavailable("It is away.")),
+    });
+    await outbox.untilSettled(1);
+    const [[, settlement]] = outbox.settled as [[string, { retryAt: number }]];
+    assert.ok(settlement.retryAt > Date.now());
+    assert.deepEqual(warnings, []);
+  }));

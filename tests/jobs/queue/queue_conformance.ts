@@ -85,6 +85,12 @@ export function testQueue(
     assert.deepEqual(await other.get("a"), expected);
   });
 
+  test("it says what it is called, and can be written", async (queue) => {
+    assert.match(queue.name, /^the queue (at [\w.]+:\d+|".+")$/);
+    await queue.check();
+    assert.deepEqual(await queue.list(), []);
+  });
+
   test("a job that says little gets the defaults", async (queue, fixture) => {
     const job = await queue.add({ id: "a", request: requestOf("a"), createdAt: fixture.now() });
     const { origin, note, priority, beginBy, deadline, webhook } = job;

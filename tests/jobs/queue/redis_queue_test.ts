@@ -1,5 +1,6 @@
 /** The queue on Redis: what is special to it. */
 import assert from "node:assert/strict";
+import { mock } from "node:test";
 import { Queue, Worker } from "bullmq";
 import { MdmError } from "../../../src/errors.ts";
 import { canceled, queued } from "../../../src/jobs/queue/entry.ts";
@@ -7,6 +8,7 @@ import type { Delivery, NewJob } from "../../../src/jobs/queue/queue.ts";
 import { asRedisError, connect } from "../../../src/jobs/queue/redis_connection.ts";
 import { RedisEntries } from "../../../src/jobs/queue/redis_entries.ts";
 import { RedisQueue } from "../../../src/jobs/queue/redis_queue.ts";
+import { Unavailable } from "../../../src/jobs/unavailable.ts";
 import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "./queue_conformance.ts";
 import { freePort, withRedis } from "./redis_server.ts";
 
@@ -23,6 +25,9 @@ testQueue("Redis", (use) =>
       pass: (ms) => void (time += ms),
     });
   }));
+
+const SILENT =
+  "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
 
 const JOB: NewJob = { id: "a", request: requestOf("a"), createdAt: 1 };
 
@@ -186,9 +191,7 @@ Deno.test("a server that is started again has all jobs, and is found again", () 
 
 Deno.test("a server that does not answer, or wants something else, is said to be one", async () => {
   const port = freePort();
-  const silent =
-    "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
-  await refuses(`redis://user:secret@127.0.0.1:${port}`, `127.0.0.1:${port}`, silent);
+  await refuses(`redis://user:secret@127.0.0.1:${port}`, `127.0.0.1:${port}`, SILENT);
   await withRedis(
     async ({ port, url }) => {
       const host = `127.0.0.1:${port}`;
@@ -263,11 +266,98 @@ Deno.test("a server whose memory is full is said to be so", () =>
     redis.disconnect();
     await assert.rejects(
       queue.add(JOB),
-      new MdmError(
+      new Unavailable(
         `Cannot use the queue at 127.0.0.1:${port}: its memory is full. Give it more.`,
       ),
     );
   }));
+
+Deno.test("a server that keeps silent is away within seconds, and then nothing was done twice", () =>
+  withRedis(async ({ port, url, pause, resume }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    await queue.claim(); // So that there are all connections.
+    const silent = new Unavailable(`Cannot use the queue at 127.0.0.1:${port}: ${SILENT}`);
+    pause();
+    const calls = [
+      queue.add({ ...JOB, id: "b", idempotencyKey: "key" }),
+      queue.get("a"),
+      queue.claim(),
+      queue.counts(),
+      queue.check(),
+      RedisQueue.open(url, OPTIONS).catch((error) => {
+        throw new Unavailable(error.message);
+      }),
+    ];
+    await Promise.all(calls.map((call) => assert.rejects(call, silent)));
+    // Nothing is sent to it any more.
+    await assert.rejects(queue.add({ ...JOB, id: "c" }), silent);
+    await assert.rejects(queue.claim(), silent);
+    resume();
+    await until(() => queue.check().then(() => true, () => false));
+    const again = await queue.add({ ...JOB, id: "d", idempotencyKey: "key" });
+    assert.ok(again.id === "b" || again.id === "d");
+    assert.equal(await queue.get("c"), null);
+    assert.equal((await queue.counts()).queued, 1);
+    assert.equal((await queue.claim())?.job.id, again.id);
+    assert.equal(await queue.claim(), null);
+  }));
+
+Deno.test("a server that is started again within seconds is waited for", () =>
+  withRedis(
+    async ({ url, restart }) => {
+      await using queue = await RedisQueue.open(url, OPTIONS);
+      await queue.add(JOB);
+      const back = restart(500);
+      const calls = Array.from({ length: 20 }, (_, k) => queue.add({ ...JOB, id: `job-${k}` }));
+      assert.equal((await Promise.all(calls)).length, 20);
+      await back;
+      assert.equal((await queue.counts()).queued, 21);
+      assert.equal((await queue.claim())?.job.id, "a");
+    },
+    ...["--appendonly", "yes", "--appendfsync", "always"],
+  ));
+
+Deno.test("a job that was given away in an answer that was lost is given back, as the same attempt", () =>
+  withRedis(async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    const { save } = RedisEntries.prototype;
+    const { mock: lost } = mock.method(
+      RedisEntries.prototype,
+      "save",
+      async function (this: RedisEntries, ...about: Parameters<typeof save>) {
+        await save.apply(this, about);
+        throw new Error("Command timed out");
+      },
+    );
+    await assert.rejects(queue.claim(), Unavailable);
+    lost.restore();
+    assert.equal((await queue.get("a"))?.state, "running");
+    await until(async () => (await queue.claim())?.job.attempts === 1);
+  }));
+
+Deno.test("what a server says that takes nothing is a sentence", () => {
+  const said = (message: string) =>
+    asRedisError("redis://:secret@host:1/2", new Error(message), Unavailable);
+  for (
+    const [message, reason] of [
+      ["MISCONF Errors writing to the AOF file", "it cannot write to its disk. Make room there."],
+      ["READONLY You can't write", "it is a replica. Give the address of its primary."],
+      ["OOM command not allowed", "its memory is full. Give it more."],
+      ["BUSY Redis is busy", "it takes nothing at the moment. Look into its log."],
+      ["LOADING Redis is loading", "it is still loading its data. Try again soon."],
+      ["Connection is closed.", SILENT],
+      ["Command timed out", SILENT],
+      ["Socket timeout. Expecting data", SILENT],
+      ["Stream isn't writeable and enableOfflineQueue options is false", SILENT],
+      ["connect ECONNREFUSED 127.0.0.1:1", SILENT],
+    ] as const
+  ) {
+    assert.deepEqual(said(message), new Unavailable(`Cannot use the queue at host:1: ${reason}`));
+  }
+  assert.ok(!(said("ERR wrong number of arguments") instanceof Unavailable));
+});
 
 Deno.test("an address that is none is refused", async () => {
   await assert.rejects(

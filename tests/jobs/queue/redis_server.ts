@@ -5,8 +5,11 @@ import assert from "node:assert/strict";
 export interface RedisServer {
   readonly port: number;
   readonly url: string;
-  /** Kills it and starts it again. */
-  restart(): Promise<void>;
+  /** Kills it and starts it again, after so many milliseconds. */
+  restart(afterMs?: number): Promise<void>;
+  /** Keeps it silent, though its connections stay open. */
+  pause(): void;
+  resume(): void;
 }
 
 /** Runs a server of its own for a test, on loopback, with more of its options if any. */
@@ -22,10 +25,13 @@ export async function withRedis(
     await use({
       port,
       url: `redis://127.0.0.1:${port}`,
-      restart: async () => {
+      restart: async (afterMs = 0) => {
         await kill(child);
+        await new Promise((resolve) => setTimeout(resolve, afterMs));
         child = await start();
       },
+      pause: () => child.kill("SIGSTOP"),
+      resume: () => child.kill("SIGCONT"),
     });
   } finally {
     await kill(child);

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { mock } from "node:test";
 import { MdmError, UsageError } from "../../../src/errors.ts";
 import { openFolderStore } from "../../../src/jobs/store/folder_store.ts";
 import type { ResultStore } from "../../../src/jobs/store/store.ts";
+import { Unavailable } from "../../../src/jobs/unavailable.ts";
 
 /** Runs with a store in a folder of its own; "outside" lies beside it. */
 async function withStore(run: (store: ResultStore, folder: string) => Promise<void>) {
@@ -158,3 +160,108 @@ Deno.test("a folder that cannot be made is said", async () => {
     await Deno.remove(file);
   }
 });
+
+/** All that can be done with a store has to fail with one sentence, as what passes. */
+async function isAway(store: ResultStore, folder: string, reason: string): Promise<void> {
+  const away = new Unavailable(`Cannot use the results in "${folder}": ${reason}`);
+  await assert.rejects(store.check(true), away);
+  await assert.rejects(store.check(false), away);
+  await assert.rejects(store.put("job", "0.png", text("x"), "image/png"), away);
+  await assert.rejects(store.get("job", "0.png"), away);
+  await assert.rejects(store.has("job", "0.png"), away);
+  await assert.rejects(store.remove("job"), away);
+}
+
+const REMOVED = "it was removed, or the disk that it is on. Bring it back, or start mdm anew.";
+
+Deno.test("it says what it is called, whether a file is there, and that it can be used", () =>
+  withStore(async (store, folder) => {
+    assert.equal(store.name, `the results in "${await Deno.realPath(folder)}/results/all"`);
+    await store.check(true);
+    await store.check(false);
+    assert.equal(await store.has("job", "0.png"), false);
+    await store.put("job", "0.png", text("x"), "image/png");
+    assert.equal(await store.has("job", "0.png"), true);
+    assert.equal(await store.has("job", "1.png"), false);
+    await assert.rejects(store.has("..", "a"), UsageError);
+    const left = Array.from(Deno.readDirSync(`${folder}/results/all`), ({ name }) => name);
+    assert.deepEqual(left.sort(), [".mdm-results", "job"]);
+  }));
+
+Deno.test("a folder that was moved away with the one around it is away, and used again when it is back", () =>
+  withStore(async (store, folder) => {
+    const root = `${await Deno.realPath(folder)}/results`;
+    await store.put("job", "0.png", text("x"), "image/png");
+    await Deno.rename(root, `${folder}/away`);
+    await isAway(store, `${root}/all`, REMOVED);
+    await Deno.rename(`${folder}/away`, root);
+    assert.equal((await read(store, "job", "0.png"))?.text, "x");
+    await store.check(true);
+  }));
+
+Deno.test("a folder that was removed alone is made again", () =>
+  withStore(async (store, folder) => {
+    await store.put("job", "0.png", text("x"), "image/png");
+    await Deno.remove(`${folder}/results/all`, { recursive: true });
+    assert.equal(await store.get("job", "0.png"), null);
+    await store.put("job", "1.png", text("y"), "image/png");
+    assert.equal((await read(store, "job", "1.png"))?.text, "y");
+  }));
+
+Deno.test("what is seen where a disk was mounted is no place for results, nor is a file", () =>
+  withStore(async (store, folder) => {
+    const root = `${await Deno.realPath(folder)}/results/all`;
+    await Deno.rename(root, `${folder}/away`);
+    await Deno.symlink("/proc", root); // A folder of another disk.
+    await isAway(store, root, REMOVED);
+    await Deno.remove(root);
+    await Deno.writeTextFile(root, "");
+    await isAway(store, root, REMOVED);
+    await Deno.remove(root);
+    await Deno.rename(`${folder}/away`, root);
+    await store.check(true);
+  }));
+
+Deno.test("a disk that is full is said to be so, until there is room for what found none", () =>
+  withStore(async (store, folder) => {
+    const root = `${await Deno.realPath(folder)}/results/all`;
+    let room = 1 << 17;
+    const { writeFile } = Deno;
+    const { mock: full } = mock.method(
+      Deno,
+      "writeFile",
+      async (path: string, bytes: Uint8Array, options?: Deno.WriteFileOptions) => {
+        if (bytes.length > room) throw new Error("No space left on device (os error 28)");
+        await writeFile(path, bytes, options);
+      },
+    );
+    try {
+      const away = new Unavailable(
+        `Cannot use the results in "${root}": its disk is full. Make room.`,
+      );
+      await store.check(true);
+      const large = text("x".repeat(room + 1));
+      await assert.rejects(store.put("job", "0.png", large, "image/png"), away);
+      assert.equal(await store.get("job", "0.png"), null);
+      await assert.rejects(store.check(true), away);
+      await store.check(false);
+      room *= 2;
+      await store.check(true);
+      await store.put("job", "0.png", large, "image/png");
+      room = 0;
+      await assert.rejects(store.check(true), away);
+    } finally {
+      full.restore();
+    }
+    assert.deepEqual(Array.from(Deno.readDirSync(`${root}/job`), ({ name }) => name), ["0.png"]);
+  }));
+
+Deno.test("what is wrong with the folder of one job alone is no outage", () =>
+  withStore(async (store, folder) => {
+    await Deno.writeTextFile(`${folder}/results/all/job`, "");
+    await assert.rejects(store.put("job", "0.png", text("x"), "image/png"), (error: Error) => {
+      assert.ok(error instanceof MdmError && !(error instanceof Unavailable));
+      return true;
+    });
+    await store.put("other", "0.png", text("x"), "image/png");
+  }));

@@ -18,6 +18,8 @@ export interface S3Server extends AsyncDisposable {
   readonly log: string[];
   /** Statuses of the next answers; 0: the connection breaks. Taken one by one. */
   readonly failures: number[];
+  /** Lets all requests wait until this is over. */
+  stall(): Disposable;
 }
 
 /**
@@ -31,11 +33,13 @@ export function startS3Server(
   const files: S3Server["files"] = new Map();
   const log: string[] = [];
   const failures: number[] = [];
+  let stalled = Promise.resolve();
 
   async function answer(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const content = await request.bytes();
     log.push(`${request.method} ${url.pathname}`);
+    await stalled;
     const failure = failures.shift();
     if (failure !== undefined) return error(failure, "SlowDown");
     const refused = checkSignature(request, content, token);
@@ -86,6 +90,11 @@ export function startS3Server(
     files,
     log,
     failures,
+    stall: () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      stalled = promise;
+      return { [Symbol.dispose]: resolve };
+    },
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { MdmError, UsageError } from "../../../src/errors.ts";
 import { credentialsFrom, openS3Store } from "../../../src/jobs/store/s3_store.ts";
 import type { ResultStore } from "../../../src/jobs/store/store.ts";
+import { Unavailable } from "../../../src/jobs/unavailable.ts";
 import { KEYS, type S3Server, startS3Server } from "./s3_server.ts";
 import { signatureV4 } from "./signature_v4.ts";
 
@@ -131,7 +132,7 @@ Deno.test("a store that stays out of order is given up", () =>
   withStore(async (store, { failures, log }) => {
     failures.push(...Array(5).fill(503));
     await assert.rejects(store.get("job", "0.png"), (error: Error) => {
-      assert(error instanceof MdmError);
+      assert(error instanceof Unavailable);
       assert.match(
         error.message,
         /^Cannot read job\/0\.png at http:.*: it answers 503 \(SlowDown\)\. Check/,
@@ -139,6 +140,70 @@ Deno.test("a store that stays out of order is given up", () =>
       return true;
     });
     assert.equal(log.length, 5);
+  }));
+
+Deno.test("a store that does not answer is away, within seconds", () =>
+  withStore(async (store, server) => {
+    using _silence = server.stall();
+    const why = "no answer within 3\\.5 seconds\\. Check the address\\.$";
+    const calls: [Promise<unknown>, string][] = [
+      [store.get("job", "0.png"), "read job/0\\.png"],
+      [store.has("job", "0.png"), "find job/0\\.png"],
+      [store.remove("job"), "list the files of job job"],
+      [store.check(false), "use the results"],
+    ];
+    await Promise.all(calls.map(([call, what]) =>
+      assert.rejects(call, (error: Error) => {
+        assert(error instanceof Unavailable);
+        assert.match(error.message, new RegExp(`^Cannot ${what} at http:.*bucket: ${why}`));
+        return true;
+      })
+    ));
+  }));
+
+Deno.test("a store that cannot be reached is away", async () => {
+  const server = startS3Server();
+  await using store = openS3Store(server.address("bucket"), KEYS);
+  await server[Symbol.asyncDispose]();
+  await assert.rejects(store.check(true), (error: Error) => {
+    assert(error instanceof Unavailable);
+    assert.match(error.message, /^Cannot use the results at http:.*: it cannot be reached\. Check/);
+    return true;
+  });
+});
+
+Deno.test("what is refused of one file alone is no outage, what is of all is one", () =>
+  withStore(async (store, { failures }) => {
+    const refusal = async (status: number) => {
+      failures.push(...Array(status >= 500 || status === 429 ? 5 : 1).fill(status));
+      const put = store.put("job", "0.png", text("x"), "image/png");
+      return await put.then(() => assert.fail(), (error) => error instanceof Unavailable);
+    };
+    for (const status of [400, 405, 409, 411, 413]) assert.equal(await refusal(status), false);
+    for (const status of [401, 403, 404, 429, 500]) assert.equal(await refusal(status), true);
+  }));
+
+Deno.test("it says what it is called, whether a file is there, and that it can be used", () =>
+  withStore(async (store, { files, failures, log }) => {
+    assert.match(store.name, /^the results at http:\/\/127\.0\.0\.1:\d+\/bucket$/);
+    const check = "/bucket/some/prefix/mdm-check";
+    await store.check(false);
+    assert.deepEqual(log.splice(0), [`GET ${check}`]);
+    // It is written once, and again where a file could not be.
+    for (let k = 0; k < 2; k++) await store.check(true);
+    assert.deepEqual(log.splice(0), [`PUT ${check}`, `GET ${check}`]);
+    failures.push(403, 403);
+    await assert.rejects(store.put("job", "0.png", text("x"), "image/png"), Unavailable);
+    await assert.rejects(store.check(true), Unavailable);
+    await store.check(true);
+    await store.check(true);
+    assert.deepEqual(log.splice(1), [...Array(2).fill(`PUT ${check}`), `GET ${check}`]);
+    assert.deepEqual([...files.keys()], [check]);
+    assert.equal(await store.has("job", "0.png"), false);
+    await store.put("job", "0.png", text("x"), "image/png");
+    assert.equal(await store.has("job", "0.png"), true);
+    failures.push(403);
+    assert.equal(await store.has("job", "0.png"), true);
   }));
 
 Deno.test("a store that refuses is not asked again", () =>
@@ -167,7 +232,10 @@ Deno.test("a store that is not there is told of without the query of the request
   await server[Symbol.asyncDispose]();
   await using store = openS3Store(address, KEYS);
   await assert.rejects(store.remove("job"), (error: Error) => {
-    assert.match(error.message, /^Cannot list the files of job job at http:.*http:/);
+    assert.match(
+      error.message,
+      /^Cannot list the files of job job at http:.*: it cannot be reached\. /,
+    );
     assert.doesNotMatch(error.message, /list-type|\?/);
     return true;
   });
