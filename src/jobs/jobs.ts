@@ -12,6 +12,8 @@ export interface ModelCard {
   readonly levels: readonly { readonly width: number; readonly height: number }[];
   /** 1 for pictures. */
   readonly frames: number;
+  /** What sizes that are asked for have to be multiples of, in pixels. */
+  readonly sizeStep: number;
 }
 
 /** Which model it is, to the last bit. */

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { frameGrids, makesVideos } from "../model/frame_grids.ts";
+import { sizeMultiple } from "../model/config.ts";
 import type { DescribedModel } from "../pipeline/built_in.ts";
 import { resolveSize } from "../pipeline/request.ts";
 import type { ModelCard } from "./jobs.ts";
@@ -17,5 +18,6 @@ export function modelCard({ path, config }: Pick<DescribedModel, "path" | "confi
       return { width: side, height: side };
     }),
     frames: grid ** 2,
+    sizeStep: sizeMultiple(config.unet),
   };
 }

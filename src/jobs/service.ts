@@ -88,7 +88,7 @@ export class JobService implements Jobs {
 
   async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
     if (this.options.worker().worker === "draining") throw new NotTaking();
-    const request = { ...this.defaults, ...asked };
+    const request = this.#filledIn(asked);
     const plan = this.#check(request);
     const createdAt = Date.now();
     const id = options.id ?? crypto.randomUUID();
@@ -230,6 +230,14 @@ export class JobService implements Jobs {
       await queue.remove(id);
       this.#doubtful--;
     });
+  }
+
+  /** What a request does not say is as the server's defaults are, and the steps are no more than it takes. */
+  #filledIn(asked: JobRequest): JobRequest {
+    const request = { ...this.defaults, ...asked };
+    if (request.steps !== undefined) return request;
+    const { steps } = planJob(request, this.options.model);
+    return steps > this.limits.steps ? { ...request, steps: this.limits.steps } : request;
   }
 
   /** What the queue could only guess, by how long steps took here: as if the jobs that run were like this one. */

@@ -41,6 +41,12 @@ export function wholeNumber(min: number, max: number) {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
+/** A multiple of a number, which is not 0. */
+export function multipleOf(step: number, max: number) {
+  const error = hasToBe(`a multiple of ${step} up to ${max}`);
+  return z.int({ error }).min(step, { error }).max(max, { error }).multipleOf(step, { error });
+}
+
 /** Forms and addresses hold text alone: a number that is written there is one. */
 export function written<S extends z.ZodType>(schema: S) {
   return z.preprocess(

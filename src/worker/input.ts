@@ -7,7 +7,7 @@ import { type JobRequest, PICTURE_FORMATS, VIDEO_FORMATS } from "../jobs/job.ts"
 import type { Jobs } from "../jobs/jobs.ts";
 import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER, MOST_GUIDANCE, SEEDS } from "../pipeline/request.ts";
-import { fields, numberFrom, text, wholeNumber } from "./fields.ts";
+import { fields, multipleOf, numberFrom, text, wholeNumber } from "./fields.ts";
 import { hasToBe } from "./sentences.ts";
 
 /** What decides which options there are. */
@@ -55,7 +55,7 @@ export function optionFields({ model, limits, defaults }: Offer) {
     threshold: z.enum(Object.keys(THRESHOLD_NAMES) as (keyof typeof THRESHOLD_NAMES)[]).describe(
       "How each step's estimate is kept in the range of colours. Without it: the model's own.",
     ),
-    size: wholeNumber(1, Math.floor(Math.sqrt(limits.pixels))).describe(
+    size: multipleOf(model.sizeStep, Math.floor(Math.sqrt(limits.pixels))).describe(
       "Width and height in pixels, of a video those of the square that its frames make together. Without it: the model's own.",
     ),
     cache: byDefault(defaults.cache, cache(limits.steps)),

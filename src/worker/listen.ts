@@ -16,8 +16,9 @@ export interface Deadlines {
 
 const DEADLINES: Deadlines = { headMs: 15_000, requestMs: 60_000, idleMs: 75_000 };
 
-/** Methods that no `Request` can have. */
-const METHODS_OF_PROXIES = new Set(["CONNECT", "TRACE", "TRACK"]);
+/** Methods that no `Request` can have, and what can be said instead wherever they were used. */
+const FOR_DIAGNOSIS = new Set(["TRACE", "TRACK"]);
+const ALLOWED = "GET, HEAD, POST, PUT, DELETE";
 
 /** Connections at a time; one more is closed at once. */
 const CONNECTIONS = 2000;
@@ -78,14 +79,17 @@ export async function listen(
       underWay.delete(outgoing);
       if (!incoming.complete) endWithConnection(incoming);
     });
-    const problem = METHODS_OF_PROXIES.has(incoming.method!)
-      ? `${incoming.method} is for proxies, and this is none.`
-      : whatIsNotPlain({ address: incoming.url!, hosts: hostsOf(incoming) });
-    if (problem === null) {
-      void answer(incoming, outgoing);
+    const { method, url } = incoming;
+    const problem = whatIsNotPlain({ address: url!, hosts: hostsOf(incoming) });
+    if (problem !== null) {
+      logRequest?.(`${method} (not a plain address) 400`);
+      refuse(outgoing, 400, { code: "malformed", message: problem });
+    } else if (FOR_DIAGNOSIS.has(method!)) {
+      logRequest?.(`${method} 405`);
+      const message = `${method} does nothing here.`;
+      refuse(outgoing, 405, { code: "method_not_allowed", message }, { Allow: ALLOWED });
     } else {
-      logRequest?.(`${incoming.method} (not a plain address) 400`);
-      refuse(outgoing, problem);
+      void answer(incoming, outgoing);
     }
   });
   server.maxConnections = connections;
@@ -139,10 +143,16 @@ function hostsOf({ rawHeaders }: IncomingMessage): string[] {
   return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === "host");
 }
 
-/** Which front end a request is for nobody knows that has no plain address. */
-function refuse(outgoing: ServerResponse, message: string): void {
-  const body = JSON.stringify({ error: { code: "malformed", message } });
-  outgoing.writeHead(400, {
+/** Answers what never comes to a front end. */
+function refuse(
+  outgoing: ServerResponse,
+  status: number,
+  error: { readonly code: string; readonly message: string },
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const body = JSON.stringify({ error });
+  outgoing.writeHead(status, {
+    ...headers,
     "Content-Type": "application/json",
     "Content-Length": body.length,
     "Connection": "close",

@@ -6,6 +6,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { Job } from "../jobs/job.ts";
 import type { Health } from "../jobs/jobs.ts";
 import { unlessAway } from "../jobs/unavailable.ts";
+import { written } from "./fields.ts";
 import { JOB_ID } from "./find_job.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { asHttpError, notFound } from "./http_error.ts";
@@ -41,7 +42,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
   const endpoint = z.object({ endpoint: z.string() });
   const byId = endpoint.extend({ id: z.string() });
   const query = z.object({
-    wait: z.coerce.number({ error: WAIT }).min(0, WAIT).optional().describe(
+    wait: written(z.number({ error: WAIT }).min(0, WAIT)).optional().describe(
       "Milliseconds to wait for its end.",
     ),
   });

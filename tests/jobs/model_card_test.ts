@@ -11,6 +11,7 @@ Deno.test("a card says what pictures a model makes, the outermost resolution fir
     makes: "pictures",
     levels: [{ width: 32, height: 32 }, { width: 16, height: 16 }],
     frames: 1,
+    sizeStep: 8,
   });
   const sides = (name: string) => modelCard(builtInModel(name)).levels.map(({ width }) => width);
   assert.deepEqual(sides("cc12m_64x64"), [64]);

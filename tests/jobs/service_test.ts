@@ -84,6 +84,17 @@ Deno.test("what a request does not say is filled in when it is submitted", async
   assert.deepEqual(service.defaults, defaults);
 });
 
+Deno.test("a request that says no steps asks for no more than the server takes", async () => {
+  await using place = await JobPlace.open();
+  const { steps: _, ...nothing } = requestOf();
+  const service = serviceOf(place);
+  // DDPM takes more unless told otherwise, DPM-Solver++ 20; 50 are the most here.
+  assert.equal((await service.submit({ ...nothing, sampler: "ddpm" })).request.steps, 50);
+  assert.equal((await service.submit(nothing)).request.steps, undefined);
+  const few = serviceOf(place, READY, { defaults: { sampler: "ddpm" } });
+  assert.equal((await few.submit(nothing)).request.steps, 50);
+});
+
 Deno.test("a job over a limit is refused with the limit, and is not kept", async (t) => {
   await using place = await JobPlace.open();
   const service = serviceOf(place);

@@ -28,6 +28,7 @@ export const MODEL: ModelCard = {
   name: "shapes32",
   makes: "pictures",
   levels: [{ width: 32, height: 32 }, { width: 16, height: 16 }],
+  sizeStep: 8,
   frames: 1,
 };
 

@@ -32,6 +32,7 @@ const MODELS: Readonly<Record<ModelCard["makes"], ModelCard>> = {
     name: "balloons",
     makes: "videos",
     levels: [{ width: 16, height: 16 }, { width: 8, height: 8 }],
+    sizeStep: 8,
     frames: 4,
   },
 };

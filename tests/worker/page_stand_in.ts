@@ -9,6 +9,7 @@ import { pageFrontEnd } from "../../src/worker/page/mod.ts";
 const MODEL = {
   name: "stand-in",
   levels: [{ width: 32, height: 32 }, { width: 16, height: 16 }, { width: 8, height: 8 }],
+  sizeStep: 8,
 };
 
 const LIMITS: Limits = {

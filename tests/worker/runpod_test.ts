@@ -78,7 +78,13 @@ Deno.test("files that have an address are given by it, and large seeds in digits
 Deno.test("a model of videos gives videos", async () => {
   const { post } = start({
     finishAtOnce: true,
-    model: { name: "v", makes: "videos", levels: [{ width: 8, height: 8 }], frames: 4 },
+    model: {
+      name: "v",
+      makes: "videos",
+      levels: [{ width: 8, height: 8 }],
+      frames: 4,
+      sizeStep: 8,
+    },
   });
   const { output } = await post("runsync", STAR);
   assert.match(output.videos[0].video, /^data:video\/mp4;base64,/);

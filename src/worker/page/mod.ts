@@ -91,8 +91,8 @@ const ModelJson = z.object({
 export const pageFrontEnd: FrontEnd = ({ jobs, needsToken }) => {
   const app = new OpenAPIHono();
   for (const [path, file] of Object.entries(FILES)) app.get(path, (c) => sendContent(c, file));
-  app.get(STATE_PATH, async (c) => {
-    const { worker, reason } = await jobs.health();
+  app.get(STATE_PATH, (c) => {
+    const { worker, reason } = jobs.knownHealth();
     const ready = worker === "ready" || worker === "none";
     return c.json({ ready, reason, needsToken }, 200, { "Cache-Control": "no-store" });
   });
