@@ -57,6 +57,7 @@ function standIn(
         ...{ width: 1, height: 1, frames: 1, bytes: 1 },
       }],
       previews: [],
+      warnings: [],
       error: seed === failing ? { code: "failed", message: "The GPU is gone." } : null,
       timings: null,
     }, { status: 201 });
