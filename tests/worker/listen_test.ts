@@ -128,6 +128,8 @@ Deno.test("an address that is not plain never comes to a front end, and is told 
       });
       const twice = "GET /jobs HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n";
       assert.equal((await rawRequest(url, twice)).status, 400);
+      const traced = "TRACE /jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+      assert.match((await rawRequest(url, traced)).head, /^HTTP\/1.1 405 .*Allow: GET, /s);
       const fine = "GET /jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
       assert.equal((await rawRequest(url, fine)).status, 200);
     },
@@ -138,7 +140,7 @@ Deno.test("an address that is not plain never comes to a front end, and is told 
     },
   );
   assert.deepEqual(seen, ["http://a/jobs"]);
-  assert.deepEqual(log, Array(2).fill("GET (not a plain address) 400"));
+  assert.deepEqual(log, [...Array(2).fill("GET (not a plain address) 400"), "TRACE 405"]);
 });
 
 Deno.test("an answer that breaks off is no whole one, and says nothing of why", async () => {
