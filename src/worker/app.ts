@@ -172,10 +172,10 @@ function logs(
 
 /**
  * What a request was routed by, so that the log tells the truth. It was decoded: line breaks may be in it, and where a client encoded a
- * signed address once too often, a signature.
+ * signed address once too often, a query. So it ends where a query may begin, and before what is as long as a signature.
  */
 function loggedPath(path: string): string {
-  return path.replace(/signature.*/is, "signature...").replace(/[^!-~]/gu, encodeURIComponent);
+  return path.replace(/(\?|%(25)*3f|[\w-]{43}).*/is, "...").replace(/[^!-~]/gu, encodeURIComponent);
 }
 
 /**
