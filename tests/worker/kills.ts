@@ -20,8 +20,9 @@ const JOB = { prompt: "a red circle on a blue background", steps: 12 };
 /** Jobs under way at a time. */
 const LOAD = 6;
 const LEASE_SECONDS = "2";
-/** Milliseconds that a server that is ready lives at most. */
+/** Milliseconds that a server that is ready lives at most, and times as long as a job takes: else a busy machine would end none. */
 const LIFE_MS = 4000;
+const LIFE_JOBS = 4;
 /** Milliseconds that an outage lasts at most: longer than leases and the patience of all. */
 const OUTAGE_MS = 6000;
 /** Kills for each outage. */
@@ -170,7 +171,7 @@ export async function survive(
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   const data = `${folder}/data`;
   const receiver = stack.use(new Receiver());
-  const shared = ["--data", data, "--lease", LEASE_SECONDS, "--attempts", "100"];
+  const shared = ["--data", data, "--lease", LEASE_SECONDS, "--attempts", "1000"];
   const hooks = ["--allow-host", "127.0.0.1"];
   const serve = ["serve", "--port", "0", ...shared, ...hooks];
   const worker = queue === undefined ? serve : ["worker", ...shared, "--queue", queue, ...hooks];
@@ -193,6 +194,8 @@ export async function survive(
   }
   workers.push(await begin());
 
+  const life = Math.max(LIFE_MS, LIFE_JOBS * await timeOfJob(() => url));
+  answered.slowestMs = 0; // That one waited for its job.
   let isOver = false;
   let count = 0;
   const named = queue === undefined;
@@ -200,7 +203,7 @@ export async function survive(
   for (let kill = 0; kill < kills; kill++) {
     const which = Math.floor(random() * workers.length);
     await workers[which]!.ready();
-    await pause(random() * LIFE_MS);
+    await pause(random() * life);
     const outage = kill % KILLS_PER_OUTAGE === 0 ? possible[count++ % possible.length] : undefined;
     const killedMeanwhile = random() < 0.5;
     // What starts has to find what it needs.
@@ -209,7 +212,7 @@ export async function survive(
     if (outage !== undefined) await pause(random() * OUTAGE_MS);
     if (!killedMeanwhile) {
       await outage?.end();
-      await pause(random() * LIFE_MS);
+      await pause(random() * life);
     }
     await workers[which]!.stop("SIGKILL");
     if (killedMeanwhile) await outage?.end();
@@ -229,6 +232,17 @@ export async function survive(
     deliveries: [...receiver.told.values()].reduce((sum, all) => sum + all.length, 0),
     ...answered,
   };
+}
+
+/** Milliseconds that a job takes from when the first worker can make it. */
+async function timeOfJob(url: () => string): Promise<number> {
+  const { bytes } = await ask(url, "/jobs", {
+    method: "POST",
+    headers: { "content-type": "application/json", prefer: "wait" },
+    body: JSON.stringify({ ...JOB, id: "first", seed: 0 }),
+  });
+  const { startedAt, finishedAt } = JSON.parse(new TextDecoder().decode(bytes));
+  return Date.parse(finishedAt) - Date.parse(startedAt);
 }
 
 function pause(ms: number): Promise<void> {
@@ -286,7 +300,7 @@ async function ended(url: () => string, id: string): Promise<JobJson> {
 async function doubles(url: () => string, ids: readonly string[]): Promise<number> {
   const { bytes } = await ask(url, "/jobs?limit=1000");
   const { jobs } = JSON.parse(new TextDecoder().decode(bytes));
-  const accepted = new Set(ids);
+  const accepted = new Set([...ids, "first"]);
   return jobs.filter(({ id, state }: JobJson) => !accepted.has(id) && state === "succeeded").length;
 }
 
