@@ -41,8 +41,11 @@ export interface Dialect {
   readonly ended: 200 | 201;
   /** Whether a new prediction may name a version, which then has to be the one here. */
   readonly versions: boolean;
-  /** An error. */
-  readonly error: z.ZodType;
+  /** An error, for the description of a route. */
+  readonly error: (description: string) => {
+    readonly description: string;
+    readonly content: Readonly<Record<string, { readonly schema: z.ZodType }>>;
+  };
 }
 
 const ERRORS = {
@@ -72,7 +75,7 @@ const COG: Dialect = {
   waits: true,
   ended: 200,
   versions: false,
-  error: CogError,
+  error: (description) => json(CogError, description),
 };
 
 /** Predictions of a list. */
@@ -136,7 +139,7 @@ export function predictions(
   const shown = (c: Context, job: Job) => prediction(job, { jobs, api: api(c), sign });
   const byId = { params: z.object({ id: z.string() }) };
   const errors = (...statuses: readonly (keyof typeof ERRORS)[]) =>
-    Object.fromEntries(statuses.map((status) => [status, json(dialect.error, ERRORS[status])]));
+    Object.fromEntries(statuses.map((status) => [status, dialect.error(ERRORS[status])]));
   const body = { body: { ...json(schema, "What to predict"), required: true } };
   const created = {
     200: { description: "Its events, for who accepts them", content: EVENT_STREAM },

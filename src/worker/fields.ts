@@ -44,7 +44,9 @@ export function wholeNumber(min: number, max: number) {
 /** A multiple of a number, which is not 0. */
 export function multipleOf(step: number, max: number) {
   const error = hasToBe(`a multiple of ${step} up to ${max}`);
-  return z.int({ error }).min(step, { error }).max(max, { error }).multipleOf(step, { error });
+  return z.int({ error }).min(step, { error }).max(max, { error }).multipleOf(step, { error })
+    // What describes schemas passes over it.
+    .openapi({ multipleOf: step });
 }
 
 /** Forms and addresses hold text alone: a number that is written there is one. */

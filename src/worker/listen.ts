@@ -134,9 +134,12 @@ function whole(response: Response, onError: (error: unknown) => void): Response 
 
 /** The adapter reads on for half a second what is left of a request that was answered, but does not notice when its client leaves. */
 function endWithConnection(incoming: IncomingMessage): void {
+  const { socket } = incoming;
   const end = () => incoming.destroy(new Error("The client left."));
-  if (incoming.socket.destroyed) end();
-  else incoming.socket.once("close", end);
+  if (socket.destroyed) return void end();
+  socket.once("close", end);
+  // The connection may go on, and with it the next request.
+  incoming.once("end", () => socket.off("close", end));
 }
 
 function hostsOf({ rawHeaders }: IncomingMessage): string[] {

@@ -5,7 +5,7 @@ import { cog, type Dialect, predictions } from "./cog.ts";
 import type { FrontEnd, FrontEndOptions } from "./front_end.ts";
 import { HttpError } from "./http_error.ts";
 import { json, newFrontEnd } from "./new_front_end.ts";
-import { answerReplicateError, ReplicateError } from "./replicate_error.ts";
+import { answerReplicateError, problem } from "./replicate_error.ts";
 import {
   checkModel,
   Model,
@@ -25,11 +25,11 @@ const DIALECT: Dialect = {
   waits: false,
   ended: 201,
   versions: true,
-  error: ReplicateError,
+  error: problem,
 };
 
 const tags = [DIALECT.name];
-const missing = { 404: json(ReplicateError, "There is none") };
+const missing = { 404: problem("There is none") };
 
 /** @param secret What webhooks are signed with. */
 export function replicate({ secret }: { readonly secret: string }): FrontEnd {
@@ -211,7 +211,7 @@ function absences({ model }: Jobs): OpenAPIHono {
         method,
         path,
         request: { params: z.object(Object.fromEntries(names)) },
-        responses: { [status]: json(ReplicateError, message) },
+        responses: { [status]: problem(message) },
       }),
       () => {
         throw error();

@@ -4,7 +4,9 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { asHttpError } from "./http_error.ts";
 
-export const ReplicateError = z.object({
+const PROBLEM = "application/problem+json";
+
+const ReplicateError = z.object({
   title: z.string(),
   detail: z.string().describe("What to do, in a sentence; of several wrong fields a line each."),
   status: z.int(),
@@ -15,6 +17,11 @@ export const ReplicateError = z.object({
   })).optional(),
 }).openapi("ReplicateError");
 
+/** An error, for the description of a route. */
+export function problem(description: string) {
+  return { description, content: { [PROBLEM]: { schema: ReplicateError } } };
+}
+
 type ReplicateError = z.infer<typeof ReplicateError>;
 
 /** Answers an error. */
@@ -22,7 +29,7 @@ export function answerReplicateError(error: unknown, c: Context): Response {
   const { status, headers } = asHttpError(error);
   return c.json(replicateError(error), status, {
     ...headers,
-    "Content-Type": "application/problem+json",
+    "Content-Type": PROBLEM,
   });
 }
 
