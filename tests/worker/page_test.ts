@@ -336,6 +336,7 @@ Deno.test("history and settings are there after a reload, without what the serve
     assert.equal(server.has(star!), false);
     assert.equal(await page.locator(".tile").count(), 0);
     await page.reload();
+    await page.locator(".past .thumb img").waitFor();
     assert.deepEqual(await page.locator(".past .text").allTextContents(), ["a cross"]);
   }));
 
