@@ -23,6 +23,7 @@ import { planJob, seedOf } from "./pictures.ts";
 import type { Heartbeat, JobQueue, Lease } from "./queue/queue.ts";
 import type { ResultStore } from "./store/store.ts";
 import { tellUnlessAway, Unavailable } from "./unavailable.ts";
+import { until } from "./until.ts";
 
 /** What makes pictures: an `Engine`. */
 export interface PictureMaker {
@@ -117,7 +118,8 @@ export class JobRun {
     using _timers = this.#startTimers();
     let checkpoints: string[] | null;
     try {
-      checkpoints = await this.#unlessStopped(this.#makeAll());
+      // It may be waiting for somebody who does not answer.
+      checkpoints = await until(this.#abort.signal, this.#makeAll());
     } catch (error) {
       this.#abort.abort(error);
       if (error === LOST) return "lost";
@@ -310,18 +312,9 @@ export class JobRun {
   }
 
   /** What a call to the store gives; it throws `LEFT` where the process ends before. */
-  async #unlessGone<T>(call: Promise<T>): Promise<T> {
+  #unlessGone<T>(call: Promise<T>): Promise<T> {
     const { gone } = this.options;
-    if (gone === undefined) return await call;
-    const { promise: left, reject } = Promise.withResolvers<never>();
-    const leave = () => reject(LEFT);
-    gone.addEventListener("abort", leave);
-    if (gone.aborted) leave();
-    try {
-      return await Promise.race([call, left]);
-    } finally {
-      gone.removeEventListener("abort", leave);
-    }
+    return gone === undefined ? call : until(gone, call, LEFT);
   }
 
   /** A checkpoint that is not there, or no good, is none: the picture begins again, to the same result. */
@@ -410,19 +403,6 @@ export class JobRun {
       if (error instanceof Unavailable) return "alive";
       console.error(error);
       return Date.now() - this.#heardAt < this.options.leaseMs ? "alive" : "lost";
-    }
-  }
-
-  /** What work gives, unless the job is stopped before: it may be waiting for somebody who does not answer. */
-  async #unlessStopped<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this.#abort;
-    const { promise: stopped, reject } = Promise.withResolvers<never>();
-    const stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop);
-    try {
-      return await Promise.race([work, stopped]);
-    } finally {
-      signal.removeEventListener("abort", stop);
     }
   }
 

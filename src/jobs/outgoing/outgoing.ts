@@ -4,6 +4,7 @@ import { lookup } from "node:dns/promises";
 import { request as requestOver } from "node:http";
 import { Duplex } from "node:stream";
 import { MdmError, UsageError } from "../../errors.ts";
+import { until } from "../until.ts";
 import { isPublic, isWithin, parseAddress, parseRange } from "./addresses.ts";
 
 export interface OutgoingRequest {
@@ -270,14 +271,4 @@ async function readBeginning(stream: AsyncIterable<Uint8Array>): Promise<Uint8Ar
     if (length === MOST_BYTES) break;
   }
   return bytes.subarray(0, length);
-}
-
-/** What a promise gives, unless the signal comes first. */
-function until<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort);
-    if (signal.aborted) abort();
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
