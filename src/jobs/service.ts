@@ -88,8 +88,7 @@ export class JobService implements Jobs {
 
   async submit(asked: JobRequest, options: JobOptions = {}): Promise<Job> {
     if (this.options.worker().worker === "draining") throw new NotTaking();
-    const request = this.#filledIn(asked);
-    const plan = this.#check(request);
+    const { request, plan } = this.#resolve({ ...this.defaults, ...asked });
     const createdAt = Date.now();
     const id = options.id ?? crypto.randomUUID();
     try {
@@ -232,14 +231,6 @@ export class JobService implements Jobs {
     });
   }
 
-  /** What a request does not say is as the server's defaults are, and the steps are no more than it takes. */
-  #filledIn(asked: JobRequest): JobRequest {
-    const request = { ...this.defaults, ...asked };
-    if (request.steps !== undefined) return request;
-    const { steps } = planJob(request, this.options.model);
-    return steps > this.limits.steps ? { ...request, steps: this.limits.steps } : request;
-  }
-
   /** What the queue could only guess, by how long steps took here: as if the jobs that run were like this one. */
   #better(full: QueueFull, { pictures, steps }: PlannedJob): QueueFull {
     const { stepMs, slots } = this.options.worker();
@@ -248,9 +239,15 @@ export class JobService implements Jobs {
     return new QueueFull(full.limit, asSeconds(stepMs * steps * rounds));
   }
 
-  /** @throws {UsageError} When the model cannot do what is asked for, or it is over a limit. */
-  #check(request: JobRequest): PlannedJob {
-    const { prompts, negative = "", count } = request;
+  /**
+   * Checks a request. Where it does not say how many steps, they are no more than the server takes.
+   *
+   * @throws {UsageError} When the model cannot do what is asked for, or it is over a limit.
+   */
+  #resolve(
+    asked: JobRequest,
+  ): { readonly request: JobRequest; readonly plan: PlannedJob } {
+    const { prompts, negative = "", count } = asked;
     const { promptLength, pictures, steps, pixels } = this.limits;
     const longest = Math.max(negative.length, ...prompts.map(({ length }) => length));
     if (longest > promptLength) {
@@ -265,20 +262,23 @@ export class JobService implements Jobs {
         } pictures: ${pictures} are the most that this server makes of one job.`,
       );
     }
-    const planned = planJob(request, this.options.model);
-    if (planned.steps > steps) {
+    const plan = planJob(asked, this.options.model);
+    const isOver = plan.steps > steps;
+    if (isOver && asked.steps !== undefined) {
       throw new UsageError(
-        `The job asks for ${planned.steps} steps: ${steps} are the most that this server takes.`,
+        `The job asks for ${plan.steps} steps: ${steps} are the most that this server takes.`,
       );
     }
-    if (planned.size ** 2 > pixels) {
+    if (plan.size ** 2 > pixels) {
       throw new UsageError(
-        `The job asks for a size of ${planned.size}: ${
+        `The job asks for a size of ${plan.size}: ${
           Math.floor(Math.sqrt(pixels))
         } is the most that this server makes.`,
       );
     }
-    return planned;
+    return isOver
+      ? { request: { ...asked, steps }, plan: { ...plan, steps } }
+      : { request: asked, plan };
   }
 }
 
