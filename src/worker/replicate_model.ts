@@ -1,5 +1,6 @@
 /** The model and its one version as Replicate's API has them. */
 import { z } from "@hono/zod-openapi";
+import { JOB_STATES } from "../jobs/job.ts";
 import type { Jobs, ModelCard, ModelVersion } from "../jobs/jobs.ts";
 import { HttpError } from "./http_error.ts";
 
@@ -107,7 +108,7 @@ export async function model(jobs: Jobs, latest: Version, url: string): Promise<M
     github_url: null,
     paper_url: "https://arxiv.org/abs/2310.15111",
     license_url: null,
-    run_count: Object.values(counts).reduce((sum, count) => sum + count, 0),
+    run_count: JOB_STATES.reduce((sum, state) => sum + counts[state], 0),
     cover_image_url: null,
     default_example: null,
     latest_version: latest,

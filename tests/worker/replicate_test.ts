@@ -89,6 +89,16 @@ Deno.test("models are found by words of their names", async () => {
   );
 });
 
+Deno.test("a prediction that was tried again counts once", async () => {
+  const { jobs, get } = start();
+  const request = { prompts: ["x"], count: 1, seed: "1", levels: false, preview: false };
+  const { id } = await jobs.submit(request);
+  await jobs.cancel(id);
+  await jobs.retry(id);
+  assert.equal((await jobs.health()).jobs.retried, 1);
+  assert.equal((await get("/v1/models/mdm/shapes32")).body.run_count, 1);
+});
+
 Deno.test("another model or version is none that is here", async () => {
   const { app, jobs, get } = start();
   for (const path of ["", "/versions", `/versions/${VERSION.id}`]) {
