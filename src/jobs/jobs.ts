@@ -65,6 +65,11 @@ export interface JobFilter {
 /** What is known of a process without asking anybody. */
 export type KnownHealth = Omit<Health, "jobs">;
 
+/** Whether jobs can be taken: a server without a worker of its own takes them for others. */
+export function takesJobs({ worker, away }: Pick<KnownHealth, "worker" | "away">): boolean {
+  return away === null && (worker === "ready" || worker === "none");
+}
+
 /** Jobs, as front ends see them. Where the queue or the store is away, methods that need it are `Unavailable` within seconds. */
 export interface Jobs {
   readonly model: ModelCard;

@@ -2,7 +2,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type Job, JOB_STATES } from "../jobs/job.ts";
-import type { Health } from "../jobs/jobs.ts";
+import { type Health, takesJobs } from "../jobs/jobs.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { plainError } from "./plain_error.ts";
 
@@ -131,8 +131,9 @@ export class Metrics {
   }
 
   /** All of it in Prometheus's text format. */
-  async text({ worker, slots, jobs, away }: Health): Promise<string> {
-    this.#ready.set(away === null && (worker === "ready" || worker === "none") ? 1 : 0);
+  async text(health: Health): Promise<string> {
+    const { slots, jobs, away } = health;
+    this.#ready.set(takesJobs(health) ? 1 : 0);
     this.#away.set(away === null ? 0 : 1);
     this.#queued.set(jobs.queued);
     for (const state of JOB_STATES) this.#jobs.set({ state }, jobs[state]);

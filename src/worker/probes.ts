@@ -1,5 +1,6 @@
 /** Whether the server lives and can work, for those who start and stop it. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { takesJobs } from "../jobs/jobs.ts";
 import type { FrontEnd } from "./front_end.ts";
 import { plainError } from "./plain_error.ts";
 
@@ -15,10 +16,10 @@ export const probes: FrontEnd = ({ jobs }) => {
 
   /** How the worker is, and whether jobs can be taken: the queue and the store have to be there, too. */
   const readiness = async () => {
-    const away = await jobs.look();
-    const { worker, reason } = jobs.knownHealth();
-    const isReady = away === null && (worker === "ready" || worker === "none");
-    return { worker, reason: reason ?? away, isReady };
+    await jobs.look();
+    const health = jobs.knownHealth();
+    const { worker, reason, away } = health;
+    return { worker, reason: reason ?? away, isReady: takesJobs(health) };
   };
 
   app.openapi(

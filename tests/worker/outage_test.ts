@@ -132,6 +132,9 @@ Deno.test("a server whose data folder is moved away says so, once, and goes on w
       assert.equal(status, 503);
       assert.match(text, /"worker":"none","reason":"Cannot use the (queue|results) /);
       assert.equal((await ask("/ping")).status, 503);
+      const page = JSON.parse((await ask("/page/state")).text);
+      assert.equal(page.ready, false);
+      assert.match(page.reason, /^Cannot use the (queue|results) /);
       assert.deepEqual((await ask("/livez")).text, "ok");
       const health = await ask("/health-check");
       assert.deepEqual([health.status, JSON.parse(health.text).status], [200, "UNHEALTHY"]);

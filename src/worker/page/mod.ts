@@ -2,6 +2,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
+import { takesJobs } from "../../jobs/jobs.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
 import type { FrontEnd } from "../front_end.ts";
 import type { Offer } from "../input.ts";
@@ -92,9 +93,10 @@ export const pageFrontEnd: FrontEnd = ({ jobs, needsToken }) => {
   const app = new OpenAPIHono();
   for (const [path, file] of Object.entries(FILES)) app.get(path, (c) => sendContent(c, file));
   app.get(STATE_PATH, (c) => {
-    const { worker, reason } = jobs.knownHealth();
-    const ready = worker === "ready" || worker === "none";
-    return c.json({ ready, reason, needsToken }, 200, { "Cache-Control": "no-store" });
+    const health = jobs.knownHealth();
+    const { reason, away } = health;
+    const state = { ready: takesJobs(health), reason: reason ?? away, needsToken };
+    return c.json(state, 200, { "Cache-Control": "no-store" });
   });
   app.openapi(
     createRoute({
