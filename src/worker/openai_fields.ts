@@ -12,29 +12,29 @@ const ALIASES = /^(gpt-image|chatgpt-image|dall-e|sora)-/;
 export function extraFields(offer: Offer) {
   const fields = optionFields(offer);
   return {
-    negative_prompt: fields.negative.nullish(),
-    seed: fields.seed.nullish(),
-    steps: fields.steps.nullish(),
-    guidance: fields.guidance.nullish(),
-    sampler: fields.sampler.nullish(),
+    negative_prompt: fields.negative.optional(),
+    seed: fields.seed.optional(),
+    steps: fields.steps.optional(),
+    guidance: fields.guidance.optional(),
+    sampler: fields.sampler.optional(),
   };
 }
 
 /** What a request says of the model. */
 export function modelField({ name }: ModelCard) {
-  return z.string().max(200).nullish().describe(
+  return z.string().max(200).optional().describe(
     `"${name}", or the name of a model of OpenAI, which stands for it.`,
   );
 }
 
 /** Whether a model of OpenAI is asked for. */
-export function isAlias(asked: string | null | undefined): boolean {
+export function isAlias(asked: string | undefined): boolean {
   return ALIASES.test(asked ?? "");
 }
 
 /** @throws {HttpError} When the model is another one. */
-export function checkModel({ name }: ModelCard, asked: string | null | undefined): void {
-  if (asked == null || asked === name || isAlias(asked)) return;
+export function checkModel({ name }: ModelCard, asked: string | undefined): void {
+  if (asked === undefined || asked === name || isAlias(asked)) return;
   throw new HttpError(404, `There is no model of that name: the model here is "${name}".`, {
     code: "model_not_found",
     fields: [{ path: ["model"], message: `Give "${name}".` }],

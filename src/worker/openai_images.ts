@@ -99,31 +99,31 @@ export function images(app: OpenAPIHono, options: FrontEndOptions): void {
 function imagesBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strictSizes">) {
   const { prompt } = optionFields(jobs);
   // Hints, whose values become more with each model of OpenAI.
-  const ignored = z.string().max(1000).nullish().describe("Changes nothing.");
+  const ignored = z.string().max(1000).optional().describe("Changes nothing.");
   return fields({
     prompt,
     model: modelField(jobs.model),
     ...sizeFields(jobs.model, strictSizes),
-    n: z.int().min(1).max(Math.min(10, jobs.limits.pictures)).nullish().describe("Pictures."),
-    response_format: z.enum(["url", "b64_json"], { error: `Give "url" or "b64_json".` }).nullish()
+    n: z.int().min(1).max(Math.min(10, jobs.limits.pictures)).optional().describe("Pictures."),
+    response_format: z.enum(["url", "b64_json"], { error: `Give "url" or "b64_json".` }).optional()
       .describe(
         `Without it: an address where the model's name is one of dall-e, the picture itself where it is another of OpenAI, else both. ` +
           "An address needs no token, for an hour.",
       ),
-    output_format: z.enum(PICTURE_FORMATS, { error: `Give "png", "jpeg" or "webp".` }).nullish(),
-    stream: z.boolean().nullish(),
-    partial_images: z.int().min(0).max(3).nullish().describe(
+    output_format: z.enum(PICTURE_FORMATS, { error: `Give "png", "jpeg" or "webp".` }).optional(),
+    stream: z.boolean().optional(),
+    partial_images: z.int().min(0).max(3).optional().describe(
       "Of each picture, how often its inner resolutions are shown on the way, with `stream`.",
     ),
     ...extraFields(jobs),
     background: z.enum(["opaque", "auto"], {
       error: `Pictures have no transparency: give "opaque" or "auto".`,
-    }).nullish().describe("Changes nothing."),
+    }).optional().describe("Changes nothing."),
     quality: ignored,
     style: ignored,
     complexity: ignored,
     moderation: ignored,
-    output_compression: z.int().min(0).max(100).nullish().describe("Changes nothing."),
+    output_compression: z.int().min(0).max(100).optional().describe("Changes nothing."),
     user: ignored,
     safety_identifier: ignored,
   }).openapi("OpenAIImageRequest");
@@ -135,20 +135,20 @@ type Body = z.infer<ReturnType<typeof imagesBody>>;
 function waysOf({ response_format: asked, model }: Body) {
   const addresses = model?.startsWith("dall-e") ?? false;
   return {
-    url: asked == null ? addresses || !isAlias(model) : asked === "url",
-    b64_json: asked == null ? !addresses : asked === "b64_json",
+    url: asked === undefined ? addresses || !isAlias(model) : asked === "url",
+    b64_json: asked === undefined ? !addresses : asked === "b64_json",
   };
 }
 
 function requestOf(body: Body, preview: boolean): JobRequest {
   return jobRequest([body.prompt], {
-    count: body.n ?? undefined,
-    negative: body.negative_prompt ?? undefined,
-    seed: body.seed ?? undefined,
-    steps: body.steps ?? undefined,
-    guidance: body.guidance ?? undefined,
-    sampler: body.sampler ?? undefined,
-    format: body.output_format ?? undefined,
+    count: body.n,
+    negative: body.negative_prompt,
+    seed: body.seed,
+    steps: body.steps,
+    guidance: body.guidance,
+    sampler: body.sampler,
+    format: body.output_format,
     preview,
   });
 }

@@ -21,12 +21,12 @@ export function sizeFields({ levels: [outermost] }: ModelCard, strict: boolean) 
   const shape = strict
     ? z.enum(["1:1", "auto"], { error: `All that the model makes is square: give "1:1".` })
     : z.string().regex(RATIO, { error: `Give a shape such as "1:1", or "auto".` });
-  const ratio = shape.nullish().describe(`"1:1" or "auto". ${otherwise}`);
+  const ratio = shape.optional().describe(`"1:1" or "auto". ${otherwise}`);
   const extent = strict
     ? z.enum([size, "auto"], { error: `The model makes one size: give "${size}" or "auto".` })
     : z.string().regex(SIZE, { error: `Give a size such as "${size}", or "auto".` });
   return {
-    size: extent.nullish().describe(`"${size}" or "auto". ${otherwise}`),
+    size: extent.optional().describe(`"${size}" or "auto". ${otherwise}`),
     aspect_ratio: ratio,
     aspectRatio: ratio,
   };

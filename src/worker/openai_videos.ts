@@ -258,20 +258,20 @@ function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strict
       z.number({ error: `Give a number of seconds, such as "${secondsOf(frames, DEFAULT_FPS)}".` })
         .positive().max(3600).refine((seconds) => fpsFor(seconds, frames) !== null, {
           error: ({ input }) => impossible(Number(input), frames),
-        }).nullish(),
+        }).optional(),
     )).describe(`How long the video is: of ${frames} frames, of which so many are shown a second.`),
-    fps: written(orNull(fps.nullish())),
+    fps: written(orNull(fps.optional())),
     seed: orNull(seed),
     sampler: orNull(sampler),
     steps: written(orNull(steps)),
     guidance: written(orNull(guidance)),
-    user: z.string().max(1000).nullish().describe("Changes nothing."),
+    user: z.string().max(1000).optional().describe("Changes nothing."),
     input_reference: reference,
     // As the official clients put what is in it into forms.
     "input_reference[image_url]": reference,
     "input_reference[file_id]": reference,
   }).refine(
-    ({ seconds, fps }) => seconds == null || fps == null || lasts(frames, fps, seconds),
+    ({ seconds, fps }) => seconds === undefined || fps === undefined || lasts(frames, fps, seconds),
     {
       path: ["fps"],
       error: `It says another length than "seconds": leave one of them out.`,
@@ -281,9 +281,9 @@ function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strict
 
 type Body = z.infer<ReturnType<typeof videoBody>>;
 
-/** Forms hold text alone: what has no value is so written. */
+/** Forms hold text alone: what is absent may be written so. */
 function orNull<T extends z.ZodType>(schema: T) {
-  return z.preprocess((value) => value === "null" ? null : value, schema);
+  return z.preprocess((value) => value === "null" ? undefined : value, schema);
 }
 
 const reference = orNull(
@@ -296,13 +296,13 @@ function impossible(seconds: number, frames: number): string {
 }
 
 function requestOf(body: Body, { frames }: ModelCard, key: string | undefined): JobRequest {
-  const fps = body.seconds == null ? null : fpsFor(body.seconds, frames);
+  const fps = body.seconds === undefined ? null : fpsFor(body.seconds, frames);
   return jobRequest([body.prompt], {
-    negative: body.negative_prompt ?? undefined,
-    seed: body.seed ?? undefined,
-    steps: body.steps ?? undefined,
-    guidance: body.guidance ?? undefined,
-    sampler: body.sampler ?? undefined,
+    negative: body.negative_prompt,
+    seed: body.seed,
+    steps: body.steps,
+    guidance: body.guidance,
+    sampler: body.sampler,
     fps: body.fps ?? fps ?? undefined,
     format: "mp4",
   }, key);
