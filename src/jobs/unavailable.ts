@@ -1,6 +1,10 @@
 /** What is said where a queue or a store cannot be used at the moment. */
 import { MdmError } from "../errors.ts";
 
+/** What is said of a file or folder that was there. */
+export const REMOVED =
+  "it was removed, or the disk that it is on. Bring it back, or start mdm anew.";
+
 /** Seconds after which it may be there again. */
 const RETRY_AFTER = 5;
 

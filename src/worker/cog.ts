@@ -39,7 +39,7 @@ export interface Dialect {
   readonly waits: boolean;
   /** The status of an answer to a new prediction that has ended. */
   readonly ended: 200 | 201;
-  /** Whether a new prediction may name a version, which then has to be the one here. */
+  /** Whether a new prediction may name a version, which then has to be one of a model of this name. */
   readonly versions: boolean;
   /** An error, for the description of a route. */
   readonly error: (description: string) => {

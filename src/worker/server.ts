@@ -245,8 +245,6 @@ async function serve(
   },
   { onListen }: ServerEvents,
 ): Promise<Listening> {
-  // It is asked for by every prediction, and takes a while: a failure shows when it is asked for.
-  jobs.version().catch(() => {});
   const log = verbose ? { logRequest: (line: string) => console.error(line) } : {};
   const app = createApp({
     jobs,

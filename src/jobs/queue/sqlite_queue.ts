@@ -20,7 +20,7 @@ import {
 } from "./entry.ts";
 import { MdmError } from "../../errors.ts";
 import { isEnded, type Job, JOB_STATES, type JobOutcome, type JobRequest } from "../job.ts";
-import { Unavailable } from "../unavailable.ts";
+import { REMOVED, Unavailable } from "../unavailable.ts";
 import { type Listener, Listeners } from "./listeners.ts";
 import type {
   Counts,
@@ -457,11 +457,7 @@ export class SqliteQueue implements JobQueue {
   /** Whether the file that is open is the one at the path: it may have been removed, or its disk. */
   #isThere(): boolean {
     const found = identityOf(this.#path);
-    if (found === null) {
-      throw this.#unavailable(
-        "it was removed, or the disk that it is on. Bring it back, or start mdm anew.",
-      );
-    }
+    if (found === null) throw this.#unavailable(REMOVED);
     return found === this.#identity;
   }
 

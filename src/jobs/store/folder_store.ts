@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import { openFile } from "../../checkpoint/file.ts";
 import { MdmError } from "../../errors.ts";
 import { asWriteError, writeAtomically } from "../../media/write.ts";
-import { Unavailable } from "../unavailable.ts";
+import { REMOVED, Unavailable } from "../unavailable.ts";
 import { storedPath } from "./names.ts";
 import type { ResultStore } from "./store.ts";
 
@@ -153,8 +153,6 @@ function firstBytes(
     },
   });
 }
-
-const REMOVED = "it was removed, or the disk that it is on. Bring it back, or start mdm anew.";
 
 /** What the system says about a folder, for the user. */
 function reasonOf(error: unknown): string {
