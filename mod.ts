@@ -27,9 +27,9 @@ export {
 } from "./src/media/animation.ts";
 export { encodeImage, formatOf, type ImageFormat } from "./src/media/image.ts";
 export type { Picture } from "./src/media/picture.ts";
-export { convert, type ConvertOptions } from "./src/pipeline/convert.ts";
-export { type Inspection, inspectModel } from "./src/pipeline/inspect.ts";
-export { type ModelOptions, ModelSource } from "./src/pipeline/model_source.ts";
+export { convert, type ConvertOptions } from "./src/pipeline/models/convert.ts";
+export { type Inspection, inspectModel } from "./src/pipeline/models/inspect.ts";
+export { type ModelOptions, ModelSource } from "./src/pipeline/models/model_source.ts";
 export {
   type GeneratedPicture,
   type GenerateEvent,
@@ -37,6 +37,6 @@ export {
   type PipelineOptions,
   type Stage,
 } from "./src/pipeline/pipeline.ts";
-export { readTuned, type TunedKernels } from "./src/pipeline/tuned_file.ts";
+export { readTuned, type TunedKernels } from "./src/pipeline/planning/tuned_file.ts";
 export type { GenerateRequest, PictureJob, ResolvedRequest } from "./src/pipeline/request.ts";
 export { isSamplerName, type SamplerName, SAMPLERS } from "./src/diffusion/samplers/mod.ts";

@@ -1,4 +1,4 @@
-import { type Command, integer, oneOf, parse } from "../src/cli/options.ts";
+import { type Command, integer, oneOf, parse } from "../src/cli/options/options.ts";
 import { UsageError } from "../src/errors.ts";
 import { allCases } from "./cases/mod.ts";
 import type { Case } from "./cases/case.ts";

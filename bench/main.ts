@@ -1,7 +1,7 @@
 /** `deno task bench`: measures what was asked for and prints a report. */
-import { abortOnSignals } from "../src/cli/interrupt.ts";
-import { help } from "../src/cli/options.ts";
-import { print, printJson, warn } from "../src/cli/output.ts";
+import { abortOnSignals } from "../src/cli/terminal/interrupt.ts";
+import { help } from "../src/cli/options/options.ts";
+import { print, printJson, warn } from "../src/cli/terminal/output.ts";
 import { MdmError, UsageError } from "../src/errors.ts";
 import { checkExports } from "./check/check.ts";
 import { type BenchOptions, COMMAND, readOptions } from "./command.ts";

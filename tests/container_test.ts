@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parse as parseYaml } from "yaml";
 import project from "../deno.json" with { type: "json" };
-import { COMMAND as HEALTH } from "../src/cli/health.ts";
-import { type Command, parse } from "../src/cli/options.ts";
-import { COMMAND as SERVE } from "../src/cli/serve.ts";
-import { COMMAND as WORKER } from "../src/cli/worker.ts";
-import { RUNPOD_VARIABLES } from "../src/worker/runpod_platform.ts";
+import { COMMAND as HEALTH } from "../src/cli/commands/health.ts";
+import { type Command, parse } from "../src/cli/options/options.ts";
+import { COMMAND as SERVE } from "../src/cli/commands/serve.ts";
+import { COMMAND as WORKER } from "../src/cli/commands/worker.ts";
+import { RUNPOD_VARIABLES } from "../src/server/protocols/runpod/platform.ts";
 import { decode, inFolder } from "./cli/mdm.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
@@ -121,7 +121,7 @@ Deno.test("docs/deploy.md explains each variable, and has numbers that there are
   const allowed = /--allow-env=(\S+)/.exec(project.tasks.server.command)![1]!.split(",");
   for (const name of allowed) assert.ok(text.includes(`\`${name}\``), name);
   for (const name of RUNPOD_VARIABLES) assert.ok(allowed.includes(name), name);
-  const metrics = read("src/worker/metrics.ts");
+  const metrics = read("src/server/http/metrics.ts");
   const named = new Set(text.match(/\bmdm_\w+/g));
   assert.ok(named.has("mdm_queue_depth"));
   for (const name of named) assert.ok(metrics.includes(`name: "${name}"`), name);

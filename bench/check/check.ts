@@ -1,12 +1,12 @@
 /** Whether an exported model is the model: its graphs, run by onnxruntime, against what the reference recorded. */
 import { join } from "node:path";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { print, printJson } from "../../src/cli/output.ts";
-import { table } from "../../src/cli/table.ts";
+import { print, printJson } from "../../src/cli/terminal/output.ts";
+import { table } from "../../src/cli/terminal/table.ts";
 import { MdmError } from "../../src/errors.ts";
 import { Gpu } from "../../src/gpu/device.ts";
 import type { Graph, Shape } from "../../src/graph/graph.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { channelsLast, compare, type Comparison } from "../../src/verify/comparison.ts";
 import { recordedMicros, recordedTexts } from "../../src/verify/forward.ts";
 import { writeGraph } from "../cases/folder.ts";

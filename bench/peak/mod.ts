@@ -13,7 +13,7 @@ export interface Peak {
 export async function measurePeak(python: string | null, threads: number): Promise<Peak> {
   const matmul = new URL("torch_matmul.py", import.meta.url).pathname;
   return {
-    adapter: await measured(script("../peak/peak.ts")),
+    adapter: await measured(script("./peak.ts")),
     torch: python === null ? null : await measured([python, matmul, String(threads)]),
   };
 }

@@ -2,10 +2,10 @@
 
 import project from "../../deno.json" with { type: "json" };
 import { MdmError, UsageError } from "../errors.ts";
-import { abortOnSignals } from "./interrupt.ts";
+import { abortOnSignals } from "./terminal/interrupt.ts";
 import { nearest } from "../nearest.ts";
-import { type Command, help } from "./options.ts";
-import { print, quoted, warn } from "./output.ts";
+import { type Command, help } from "./options/options.ts";
+import { print, quoted, warn } from "./terminal/output.ts";
 
 /** When our own code begins to run: `mdm bench` counts from here. */
 performance.mark("main");
@@ -27,20 +27,20 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
   string,
   () => Promise<CommandModule>
 >([
-  ["generate", () => import("./generate.ts")],
-  ["replay", () => import("./replay.ts")],
-  ["serve", () => import("./serve.ts")],
-  ["worker", () => import("./worker.ts")],
-  ["health", () => import("./health.ts")],
-  ["info", () => import("./info.ts")],
-  ["inspect", () => import("./inspect.ts")],
-  ["convert", () => import("./convert.ts")],
-  ["verify", () => import("./verify.ts")],
-  ["tune", () => import("./tune.ts")],
-  ["warmup", () => import("./warmup.ts")],
-  ["bench", () => import("./bench.ts")],
-  ["bench serve", () => import("./bench_serve.ts")],
-  ["doctor", () => import("./doctor.ts")],
+  ["generate", () => import("./commands/generate.ts")],
+  ["replay", () => import("./commands/replay.ts")],
+  ["serve", () => import("./commands/serve.ts")],
+  ["worker", () => import("./commands/worker.ts")],
+  ["health", () => import("./commands/health.ts")],
+  ["info", () => import("./commands/info.ts")],
+  ["inspect", () => import("./commands/inspect.ts")],
+  ["convert", () => import("./commands/convert.ts")],
+  ["verify", () => import("./commands/verify.ts")],
+  ["tune", () => import("./commands/tune.ts")],
+  ["warmup", () => import("./commands/warmup.ts")],
+  ["bench", () => import("./commands/bench.ts")],
+  ["bench serve", () => import("../../bench/serve/main.ts")],
+  ["doctor", () => import("./commands/doctor.ts")],
 ]);
 
 /** Shells know 13 as SIGPIPE, which ends other programs here. */

@@ -1,24 +1,24 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { DescribedModel } from "../pipeline/built_in.ts";
+import type { DescribedModel } from "../pipeline/models/built_in.ts";
 import {
   CHECKPOINT_TYPE,
   checkpointName,
   decodeCheckpoint,
   encodeCheckpoint,
   pictureOf,
-} from "./checkpoint.ts";
-import type { PictureEnd, PictureNews } from "./engine/engine.ts";
+} from "../engine/sampler_state.ts";
+import type { PictureEnd, PictureNews } from "../engine/engine.ts";
 import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
 import { etaMs, type JobPace } from "./eta.ts";
 import { DEADLINE_PASSED, jobError, JobFailed } from "./job_error.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
-import type { Moderator } from "./outgoing/moderation.ts";
+import type { Moderator } from "./moderation.ts";
 import type {
   Checkpoint,
   EncodedLevel,
   PictureTask,
   PictureTimings,
-} from "./engine/picture_task.ts";
+} from "../engine/picture_task.ts";
 import { planJob, seedOf } from "./pictures.ts";
 import type { Heartbeat, JobQueue, Lease } from "./queue/queue.ts";
 import type { ResultStore } from "./store/store.ts";

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { frameGrids, makesVideos } from "../model/frame_grids.ts";
 import { sizeMultiple } from "../model/config.ts";
-import type { DescribedModel } from "../pipeline/built_in.ts";
+import type { DescribedModel } from "../pipeline/models/built_in.ts";
 import { resolveSize } from "../pipeline/request.ts";
 import type { ModelCard } from "./jobs.ts";
 

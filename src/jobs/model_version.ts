@@ -1,6 +1,6 @@
 /** Which model it is, to the last bit. */
 import { fingerprint } from "../checkpoint/fingerprint.ts";
-import type { ModelSource } from "../pipeline/model_source.ts";
+import type { ModelSource } from "../pipeline/models/model_source.ts";
 import type { ModelVersion } from "./jobs.ts";
 
 /** Reads all of a model's files, once. Where that fails it is tried again when the version is asked for. */

@@ -1,10 +1,10 @@
 /** The pictures of a job. */
 import { UsageError } from "../errors.ts";
-import type { DescribedModel } from "../pipeline/built_in.ts";
+import type { DescribedModel } from "../pipeline/models/built_in.ts";
 import { resolveRequest } from "../pipeline/request.ts";
-import { encodingOf } from "./engine/encode_levels.ts";
+import { encodingOf } from "../engine/encode_levels.ts";
 import type { JobRequest } from "./job.ts";
-import type { PictureOutput, PictureRequest } from "./engine/picture_task.ts";
+import type { PictureOutput, PictureRequest } from "../engine/picture_task.ts";
 
 /** What a job comes to: a request for each picture, in order, and how each is wanted. */
 export interface PlannedJob {

@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import type { DescribedModel } from "../pipeline/built_in.ts";
+import type { DescribedModel } from "../pipeline/models/built_in.ts";
 import {
   isEnded,
   type Job,

@@ -1,6 +1,6 @@
 import { median } from "../median.ts";
-import { Engine, type EngineNews } from "./engine/engine.ts";
-import type { EngineOptions } from "./engine/engine_protocol.ts";
+import { Engine, type EngineNews } from "../engine/engine.ts";
+import type { EngineOptions } from "../engine/engine_protocol.ts";
 import { Runner, type RunnerOptions } from "./runner.ts";
 import type { WorkerHealth } from "./service.ts";
 

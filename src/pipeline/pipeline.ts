@@ -10,10 +10,10 @@ import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
 import { Batch, type Sampled } from "./batch.ts";
-import { compactWhereLarge } from "./compact.ts";
-import type { PlannedEncoder } from "./estimate.ts";
-import { fitBatch } from "./fit_batch.ts";
-import { type ModelOptions, ModelSource } from "./model_source.ts";
+import { compactWhereLarge } from "./planning/compact.ts";
+import type { PlannedEncoder } from "./planning/estimate.ts";
+import { fitBatch } from "./planning/fit_batch.ts";
+import { type ModelOptions, ModelSource } from "./models/model_source.ts";
 import { readTextFeatures, type TextFeatures } from "./text_features.ts";
 import { openText, padded, type TextSource, type Truncation } from "./prompts.ts";
 import {

@@ -7,7 +7,7 @@ import { TextEncoder } from "../text/text_encoder.ts";
 import type { TextTokenizer } from "../text/text_tokenizer.ts";
 import { MdmTokenizer } from "../text/mdm_tokenizer.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import type { ModelSource, TextFolders } from "./model_source.ts";
+import type { ModelSource, TextFolders } from "./models/model_source.ts";
 
 /** A prompt that was too long, and what was done about it. */
 export interface Truncation {

@@ -8,7 +8,7 @@ import { isSamplerName, type SamplerName, SAMPLERS } from "../diffusion/samplers
 import { THRESHOLDS } from "../diffusion/thresholds.ts";
 import { MdmError } from "../errors.ts";
 import { FASTEST } from "../media/animation.ts";
-import type { ModelSource } from "./model_source.ts";
+import type { ModelSource } from "./models/model_source.ts";
 import type { GenerateRequest, PictureJob, ResolvedRequest } from "./request.ts";
 
 /** The keyword of a recipe among the texts of a PNG. */

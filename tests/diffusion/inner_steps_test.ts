@@ -8,7 +8,7 @@ import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { writeMicros, writeText } from "../../src/model/network_inputs.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { random } from "../graph/run.ts";
 import { makeVideoModel } from "../video_model.ts";
 

@@ -12,7 +12,7 @@ import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { writeMicros, writeText } from "../../src/model/network_inputs.ts";
 import type { RowText } from "../../src/model/text_inputs.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { random } from "../graph/run.ts";
 
 const MODEL = "tests/fixtures/reference/unet_options";

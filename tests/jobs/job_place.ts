@@ -1,14 +1,14 @@
 /** A queue in a file, a store in memory and a maker that is played: for tests of what brings them together. */
-import type { PictureEnd, PictureNews } from "../../src/jobs/engine/engine.ts";
+import type { PictureEnd, PictureNews } from "../../src/engine/engine.ts";
 import type { JobRequest } from "../../src/jobs/job.ts";
 import { JobRun, type JobRunOptions } from "../../src/jobs/job_run.ts";
-import { openModerator } from "../../src/jobs/outgoing/moderation.ts";
-import type { EncodedLevel, PictureTask } from "../../src/jobs/engine/picture_task.ts";
+import { openModerator } from "../../src/jobs/moderation.ts";
+import type { EncodedLevel, PictureTask } from "../../src/engine/picture_task.ts";
 import type { JobQueue, NewJob } from "../../src/jobs/queue/queue.ts";
 import type { RunnerOptions, StoppableMaker } from "../../src/jobs/runner.ts";
-import { SqliteQueue } from "../../src/jobs/queue/sqlite_queue.ts";
+import { SqliteQueue } from "../../src/jobs/queue/sqlite/sqlite_queue.ts";
 import type { ResultStore, StoredFile } from "../../src/jobs/store/store.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 
 /** What shapes32 says of itself. */
 export const MODEL = await (async () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
-import { encodeCheckpoint } from "../../src/jobs/checkpoint.ts";
+import { encodeCheckpoint } from "../../src/engine/sampler_state.ts";
 import type { JobProgress } from "../../src/jobs/job.ts";
-import type { Moderator } from "../../src/jobs/outgoing/moderation.ts";
+import type { Moderator } from "../../src/jobs/moderation.ts";
 import { MdmError } from "../../src/errors.ts";
 import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { JobPlace, level, made, queueWith, STEPS } from "./job_place.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { modelCard } from "../../src/jobs/model_card.ts";
-import { builtInModel } from "../../src/pipeline/built_in.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { builtInModel } from "../../src/pipeline/models/built_in.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { makeVideoModel } from "../video_model.ts";
 import { MODEL } from "./job_place.ts";
 

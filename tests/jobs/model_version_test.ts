@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { VersionReader } from "../../src/jobs/model_version.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { makeVideoModel } from "../video_model.ts";
 
 async function versionOf(folder: string) {

@@ -4,7 +4,7 @@
     deno task serve --port 8430 --data /tmp/mdm --token secret
     python tests/oracle/record_replicate.py http://127.0.0.1:8430 secret
 
-writes `tests/fixtures/replicate_python/calls.json`, which `tests/worker/replicate_python_test.ts` replays.
+writes `tests/fixtures/replicate_python/calls.json`, which `tests/server/protocols/replicate/python_test.ts` replays.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ import {
   type GenerateEvent,
   Pipeline,
 } from "../../src/pipeline/pipeline.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { type GenerateRequest, resolveRequest } from "../../src/pipeline/request.ts";
 
 const MODEL = "weights/shapes32";

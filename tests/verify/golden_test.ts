@@ -4,7 +4,7 @@ import { CONV_VARIANTS } from "../../src/gpu/conv_variant.ts";
 import { Gpu, type GpuOptions } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
-import { ModelSource } from "../../src/pipeline/model_source.ts";
+import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import type { Comparison } from "../../src/verify/comparison.ts";
 import { verifyForward } from "../../src/verify/forward.ts";
 import { verifySampling } from "../../src/verify/sampling.ts";

@@ -9,7 +9,7 @@ import type { QueueOptions } from "./queue_options.ts";
  */
 export async function openQueue(address: string, options: QueueOptions): Promise<JobQueue> {
   if (/^rediss?:\/\//i.test(address)) {
-    const { RedisQueue } = await import("./redis_queue.ts");
+    const { RedisQueue } = await import("./redis/redis_queue.ts");
     return await RedisQueue.open(address, options);
   }
   const [, scheme] = /^([a-z][a-z0-9+.-]*):\/\//i.exec(address) ?? [];
@@ -18,6 +18,6 @@ export async function openQueue(address: string, options: QueueOptions): Promise
       `Cannot keep a queue at an address that begins with "${scheme}://": give redis://, rediss:// or the path of a file.`,
     );
   }
-  const { SqliteQueue } = await import("./sqlite_queue.ts");
+  const { SqliteQueue } = await import("./sqlite/sqlite_queue.ts");
   return await SqliteQueue.open(address, options);
 }

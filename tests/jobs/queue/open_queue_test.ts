@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { MdmError } from "../../../src/errors.ts";
 import { openQueue } from "../../../src/jobs/queue/open_queue.ts";
-import { RedisQueue } from "../../../src/jobs/queue/redis_queue.ts";
-import { SqliteQueue } from "../../../src/jobs/queue/sqlite_queue.ts";
+import { RedisQueue } from "../../../src/jobs/queue/redis/redis_queue.ts";
+import { SqliteQueue } from "../../../src/jobs/queue/sqlite/sqlite_queue.ts";
 import { OPTIONS } from "./queue_conformance.ts";
-import { withRedis } from "./redis_server.ts";
+import { withRedis } from "./redis/redis_server.ts";
 
 Deno.test("an address of something else is refused, and what is secret in it not told", async () => {
   await assert.rejects(

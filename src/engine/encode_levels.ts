@@ -1,0 +1,82 @@
+import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
+import { UsageError } from "../errors.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { makesVideos } from "../model/frame_grids.ts";
+import { encodeLevel, type Encoding, levelOf } from "../pipeline/level_files.ts";
+import type { GeneratedPicture } from "../pipeline/pipeline.ts";
+import type { ModelIdentity } from "../pipeline/recipe.ts";
+import type { ResolvedRequest } from "../pipeline/request.ts";
+import { type OutputFormat, PICTURE_FORMATS, VIDEO_FORMATS } from "../jobs/job.ts";
+import type { EncodedLevel, PictureOutput } from "./picture_task.ts";
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".png": "image/png",
+  ".jpeg": "image/jpeg",
+  ".webp": "image/webp",
+  ".gif": "image/gif",
+  ".mp4": "video/mp4",
+};
+
+/**
+ * How a model's results are encoded.
+ *
+ * @throws {UsageError} When the model makes nothing that the format can hold.
+ */
+export function encodingOf({ format, fps }: PictureOutput, config: ModelConfig): Encoding {
+  if (!makesVideos(config)) {
+    if (fps !== undefined) {
+      throw new UsageError("The model makes pictures, not videos: leave out the frames a second.");
+    }
+    const chosen = oneOf(format ?? "png", PICTURE_FORMATS, "pictures");
+    return { medium: "picture", format: chosen, extension: `.${chosen}` };
+  }
+  const rate = fps ?? DEFAULT_FPS;
+  if (!Number.isInteger(rate) || rate < 1 || rate > FASTEST) {
+    throw new UsageError(
+      `Cannot show ${rate} frames a second: give a whole number from 1 to ${FASTEST}.`,
+    );
+  }
+  const chosen = oneOf(format ?? "mp4", VIDEO_FORMATS, "videos");
+  return { medium: "video", format: chosen, fps: rate, extension: `.${chosen}` };
+}
+
+/** The same for previews, which are small: PNG keeps every pixel. */
+export function previewEncoding(output: PictureOutput, config: ModelConfig): Encoding {
+  return encodingOf({ ...output, format: "png" }, config);
+}
+
+/** Encodes levels of what was made, with their settings where the format holds text. */
+export async function encodeLevels(
+  picture: GeneratedPicture,
+  levels: readonly number[],
+  encoding: Encoding,
+  { resolved, model }: { readonly resolved: ResolvedRequest; readonly model: ModelIdentity },
+): Promise<EncodedLevel[]> {
+  const encoded: EncodedLevel[] = [];
+  for (const level of levels) {
+    const { medium } = encoding;
+    const file = levelOf(picture, level, { resolved, model, medium });
+    const { extension, content } = await encodeLevel(file, encoding);
+    const { width, height } = file.frames[0]!;
+    encoded.push({
+      level,
+      width,
+      height,
+      frames: file.frames.length,
+      type: TYPES[extension]!,
+      extension,
+      bytes: content as Uint8Array<ArrayBuffer>,
+    });
+  }
+  return encoded;
+}
+
+function oneOf<N extends OutputFormat>(
+  format: OutputFormat,
+  known: readonly N[],
+  what: string,
+): N {
+  const found = known.find((name) => name === format);
+  if (found !== undefined) return found;
+  throw new UsageError(`The model makes ${what}: give one of the formats ${known.join(", ")}.`);
+}

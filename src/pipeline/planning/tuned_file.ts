@@ -1,0 +1,106 @@
+import project from "../../../deno.json" with { type: "json" };
+import { readJson } from "../../checkpoint/json.ts";
+import { MdmError } from "../../errors.ts";
+import {
+  CONV_VARIANTS,
+  type ConvChoice,
+  convKey,
+  type ConvShape,
+  type TunedConvs,
+} from "../../gpu/conv_variant.ts";
+import { MAX_PARTS, WORKGROUP_TILES, workgroupCuts } from "../../gpu/conv_workgroup.ts";
+import { JsonFields } from "../../model/json_fields.ts";
+
+/** The fastest kernels of an adapter, as they were measured. */
+export interface TunedKernels {
+  /** The adapter as its driver names it. */
+  readonly adapter: string;
+  readonly convolutions: TunedConvs;
+}
+
+/** One of them with its shape, to be written. */
+export interface ShapeChoice {
+  readonly shape: ConvShape;
+  readonly choice: ConvChoice;
+}
+
+/** Letters of an adapter's name: no driver's is longer, and messages repeat it. */
+const LONGEST_NAME = 256;
+
+/** More shapes than any model has. */
+const MOST = 4096;
+
+/** The text of a file that {@linkcode readTuned} reads. */
+export function tunedText(adapter: string, choices: readonly ShapeChoice[]): string {
+  const convolutions = choices.map(({ shape, choice: { variant, cut } }) => ({
+    ...shape,
+    variant,
+    ...cut,
+  }));
+  return JSON.stringify({ mdm: project.version, adapter, convolutions }, null, 2) + "\n";
+}
+
+/**
+ * Reads what `mdm tune` wrote.
+ *
+ * @throws {MdmError} When it is not such a file, or another version's.
+ */
+export async function readTuned(path: string): Promise<TunedKernels> {
+  return parseTuned(await readJson(path), path);
+}
+
+/** {@linkcode readTuned} for what is read already. */
+export function parseTuned(json: unknown, source: string): TunedKernels {
+  const fields = new JsonFields(json, "", source);
+  const version = fields.string("mdm") ?? fields.fail("mdm", "a version");
+  if (version !== project.version) {
+    throw new MdmError(
+      `Cannot use "${source}": another version of mdm measured it. Run "mdm tune" again.`,
+    );
+  }
+  const adapter = fields.string("adapter") ?? "";
+  if (adapter === "" || adapter.length > LONGEST_NAME) {
+    fields.fail("adapter", `a name of at most ${LONGEST_NAME} letters`);
+  }
+  const list = fields.get("convolutions");
+  if (!Array.isArray(list) || list.length > MOST) {
+    return fields.fail("convolutions", `a list of at most ${MOST}`);
+  }
+  fields.rejectUnknown();
+  const convolutions = new Map<string, ConvChoice>();
+  for (const [i, item] of list.entries()) {
+    const path = `convolutions[${i}]`;
+    const { shape, choice } = parseChoice(new JsonFields(item, path, source));
+    if (convolutions.has(convKey(shape))) {
+      throw new MdmError(`Cannot load "${source}": "${path}" has the shape of another. Remove it.`);
+    }
+    convolutions.set(convKey(shape), choice);
+  }
+  return { adapter, convolutions };
+}
+
+function parseChoice(fields: JsonFields): ShapeChoice {
+  const size = { min: 1, max: 1 << 24 };
+  const half = fields.get("half");
+  const shape = {
+    pixels: fields.integer("pixels", size),
+    outputs: fields.integer("outputs", size),
+    depth: fields.integer("depth", size),
+    sources: fields.integer("sources", { min: 1, max: 2 }),
+    half: typeof half === "boolean" ? half : fields.fail("half", "true or false"),
+  };
+  const name = fields.string("variant");
+  const variant = CONV_VARIANTS.find((known) => known === name) ??
+    fields.fail("variant", `one of ${CONV_VARIANTS.join(", ")}`);
+  const cut = variant !== "workgroup" ? undefined : {
+    tile: fields.integer("tile", { min: WORKGROUP_TILES[0], max: WORKGROUP_TILES.at(-1)! }),
+    parts: fields.integer("parts", { min: 1, max: MAX_PARTS }),
+  };
+  fields.rejectUnknown();
+  if (cut === undefined) return { shape, choice: { variant } };
+  const cuts = workgroupCuts(shape);
+  if (!cuts.some(({ tile, parts }) => tile === cut.tile && parts === cut.parts)) {
+    fields.fail("tile", `a tile that suits the shape, with ${cut.parts} parts`);
+  }
+  return { shape, choice: { variant, cut } };
+}

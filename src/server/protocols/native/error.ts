@@ -1,0 +1,21 @@
+/** How errors look in our own protocol. */
+import { z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { asHttpError } from "../../http/http_error.ts";
+
+export const PlainError = z.object({
+  error: z.object({
+    code: z.string().describe("One word for programs.").meta({ examples: ["queue_full"] }),
+    message: z.string().describe("One sentence for people."),
+    fields: z.array(
+      z.object({ path: z.array(z.union([z.string(), z.int()])), message: z.string() }),
+    ).optional().describe("What is wrong with which field of the body."),
+  }),
+}).openapi("Error");
+
+/** Answers an error. */
+export function plainError(error: unknown, c: Context): Response {
+  const { status, code, message, fields, headers } = asHttpError(error);
+  const body = { error: { code, message, ...fields.length > 0 && { fields } } };
+  return c.json(body, status, headers);
+}

@@ -1,0 +1,367 @@
+/** The queue on Redis: what is special to it. */
+import assert from "node:assert/strict";
+import { mock } from "node:test";
+import { Queue, Worker } from "bullmq";
+import { MdmError } from "../../../../src/errors.ts";
+import { canceled, queued } from "../../../../src/jobs/queue/entry.ts";
+import type { Delivery, NewJob } from "../../../../src/jobs/queue/queue.ts";
+import { asRedisError, connect } from "../../../../src/jobs/queue/redis/connection.ts";
+import { RedisEntries } from "../../../../src/jobs/queue/redis/entries.ts";
+import { RedisQueue } from "../../../../src/jobs/queue/redis/redis_queue.ts";
+import { Unavailable } from "../../../../src/jobs/unavailable.ts";
+import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "../queue_conformance.ts";
+import { freePort, withRedis } from "./redis_server.ts";
+
+testQueue("Redis", (use) =>
+  withRedis(({ port, url }) => {
+    let time = Date.now();
+    const now = () => time;
+    return use({
+      open: (options) => RedisQueue.open(url, { ...OPTIONS, now, ...options }),
+      address: url,
+      // The client looks at all variables of the environment, and needs none.
+      permissions: [`--allow-net=127.0.0.1:${port}`, "--ignore-env"],
+      now,
+      pass: (ms) => void (time += ms),
+    });
+  }));
+
+const SILENT =
+  "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
+
+const JOB: NewJob = { id: "a", request: requestOf("a"), createdAt: 1 };
+
+/** Opening has to fail with one sentence. */
+async function refuses(url: string, host: string, reason: string): Promise<void> {
+  await assert.rejects(
+    RedisQueue.open(url, OPTIONS),
+    new MdmError(`Cannot use the queue at ${host}: ${reason}`),
+  );
+}
+
+async function openssl(...args: string[]): Promise<void> {
+  const { code, stderr } = await new Deno.Command("openssl", { args, stderr: "piped" }).output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+}
+
+Deno.test("what becomes of a job is written only by one who knows how it is", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    const entries = new RedisEntries(redis, "{mdm}");
+    const entry = queued(JOB);
+    const kept = await entries.save(null, entry, { now: 1, limit: 2 });
+    assert.ok(typeof kept === "object");
+    assert.equal(await entries.save(null, entry, { now: 2, limit: 2 }), "changed");
+    assert.ok(typeof await entries.save(kept, canceled(entry, 3), { now: 3 }) === "object");
+    assert.equal(await entries.save(kept, canceled(entry, 4), { now: 4 }), "changed");
+    assert.equal(await entries.forget(kept), false);
+    assert.equal((await entries.read("a"))?.entry.job.finishedAt, 3);
+    redis.disconnect();
+  }));
+
+Deno.test("a job whose process died before it was in the line is taken all the same", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    await new RedisEntries(redis, "{mdm}").save(null, queued(JOB), { now: 1, limit: 1 });
+    redis.disconnect();
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    assert.equal((await queue.claim())?.job.id, "a");
+    assert.equal(await queue.claim(), null);
+  }));
+
+Deno.test("a job whose worker died while it took it is given to another one", () =>
+  withRedis(async ({ port, url }) => {
+    const options = { ...OPTIONS, leaseMs: 50 };
+    await using queue = await RedisQueue.open(url, options);
+    await queue.add(JOB);
+    const worker = new Worker("line", null, {
+      connection: { port },
+      prefix: "{mdm}",
+      autorun: false,
+      lockDuration: 50,
+    });
+    assert.ok(await worker.getNextJob("token", { block: false }));
+    await worker.close(true);
+    await until(async () => (await queue.claim())?.job.id === "a");
+  }));
+
+Deno.test("a place that was left behind is no job", () =>
+  withRedis(async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const redis = await connect(url);
+    await queue.add(JOB);
+    await queue.add({ ...JOB, id: "b" });
+    // As if the process had died between canceling and taking it out of the line.
+    const text = (await redis.hget("{mdm}:entries", "a"))!;
+    await redis.hset("{mdm}:entries", "a", text.replace("queued", "canceled"));
+    assert.equal((await queue.claim())?.job.id, "b");
+    assert.equal(await queue.claim(), null);
+    redis.disconnect();
+  }));
+
+/** The line, as Bull Board sees it. */
+function boardOf(port: number): Queue {
+  return new Queue("line", { connection: { port }, prefix: "{mdm}" });
+}
+
+/** Removes the place of a job, as Bull Board does. */
+async function removeOf(board: Queue, id: string): Promise<void> {
+  const places = await board.getJobs();
+  await places.find((place) => place.id!.includes(`-${id}.`))!.remove();
+}
+
+Deno.test("a job whose place is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 3 });
+    await using other = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    const heard: string[] = [];
+    const stop = other.listen(({ job }) => heard.push(`${job.id} ${job.state}`));
+    const webhook = { url: "https://example.com/hook", events: ["completed"] } as const;
+    for (const id of ["a", "b", "c"]) await queue.add({ ...JOB, id, webhook });
+    await until(() => heard.length === 3);
+    await removeOf(board, "b");
+    // Nobody looks at the queue, but those who listen.
+    await until(() => heard.includes("b canceled"));
+    assert.equal(await queue.get("b"), null);
+    assert.deepEqual((await queue.list()).map(({ id }) => id), ["c", "a"]);
+    assert.equal((await queue.counts()).queued, 2);
+    const [{ job, event }] = await queue.takeDeliveries(9) as [Delivery];
+    assert.deepEqual([job.id, job.state, event], ["b", "canceled", "completed"]);
+    // There is room, also for the same id.
+    await queue.add({ ...JOB, id: "b", idempotencyKey: "key" });
+    await until(() => heard.length === 5);
+    assert.deepEqual(await queue.forget(0), []);
+    const claimed = [await queue.claim(), await queue.claim(), await queue.claim()];
+    assert.deepEqual(claimed.map((lease) => lease?.job.id), ["a", "c", "b"]);
+    assert.deepEqual((await queue.counts()).running, 3);
+    stop();
+    await board.close();
+  }));
+
+Deno.test("what is seen of a queue does not have what was removed in Bull Board", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 1 });
+    const board = boardOf(port);
+    const added = async (id: string, remove: () => Promise<unknown>) => {
+      await queue.add({ ...JOB, id });
+      await remove();
+    };
+    await added("a", () => removeOf(board, "a"));
+    assert.equal(await queue.get("a"), null);
+    await added("b", () => board.drain());
+    assert.deepEqual(await queue.list(), []);
+    await added("c", () => board.obliterate());
+    assert.equal((await queue.counts()).queued, 0);
+    await added("d", () => board.clean(0, 10, "prioritized"));
+    await queue.add({ ...JOB, id: "e" }); // The only one that may wait.
+    const lease = (await queue.claim())!;
+    assert.equal(lease.job.id, "e");
+    await queue.release(lease, ["checkpoint"]);
+    await removeOf(board, "e");
+    assert.equal(await queue.claim(), null);
+    assert.equal(await queue.get("e"), null);
+    // Their files are still to be removed, once.
+    assert.deepEqual((await queue.forget(0)).sort(), ["a", "b", "c", "d", "e"]);
+    assert.deepEqual(await queue.forget(0), []);
+    await board.close();
+  }));
+
+Deno.test("a server that is started again has all jobs, and is found again", () =>
+  withRedis(
+    async ({ url, restart }) => {
+      await using queue = await RedisQueue.open(url, OPTIONS);
+      const heard: string[] = [];
+      const stop = queue.listen(({ job }) => heard.push(`${job.id} ${job.state}`));
+      await queue.add(JOB);
+      await until(() => heard.length === 1);
+      await restart();
+      const lease = (await queue.claim())!;
+      assert.equal(lease.job.id, "a");
+      await queue.heartbeat(lease, { progress: lease.job.progress, files: [] });
+      await until(() => heard.length === 2);
+      assert.deepEqual(heard, ["a queued", "a running"]);
+      stop();
+    },
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "always",
+  ));
+
+Deno.test("a server that does not answer, or wants something else, is said to be one", async () => {
+  const port = freePort();
+  await refuses(`redis://user:secret@127.0.0.1:${port}`, `127.0.0.1:${port}`, SILENT);
+  await withRedis(
+    async ({ port, url }) => {
+      const host = `127.0.0.1:${port}`;
+      const password = "it wants another password. Give redis://:PASSWORD@HOST.";
+      await refuses(url, host, password);
+      await refuses(`redis://:wrong@${host}`, host, password);
+      await refuses(
+        `redis://:right@${host}/99`,
+        host,
+        "it has no such database. Give another number at the end.",
+      );
+      await using queue = await RedisQueue.open(`redis://:right@${host}/2`, OPTIONS);
+      await queue.add(JOB);
+      assert.equal((await queue.claim())?.job.id, "a");
+    },
+    "--requirepass",
+    "right",
+  );
+});
+
+Deno.test("what Redis says of a command is told without what was in it", () =>
+  withRedis(async ({ url }) => {
+    const redis = await connect(url);
+    const error = await redis.call("AUTH", "user", "password").catch((error) => error);
+    assert.match(Deno.inspect(error), /password/);
+    assert.doesNotMatch(Deno.inspect(asRedisError(url, error)), /password'|"password"/);
+    const odd = await redis.call("GET").catch((error) => error);
+    assert.equal(asRedisError(url, odd), odd);
+    assert.ok(odd instanceof Error && !("command" in odd));
+    redis.disconnect();
+  }));
+
+Deno.test("a server with TLS is used where its certificate is trusted", async () => {
+  const folder = await Deno.makeTempDir();
+  const [key, certificate] = [`${folder}/key.pem`, `${folder}/certificate.pem`];
+  await openssl(
+    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate],
+    ...["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"],
+    ...["-addext", "basicConstraints=critical,CA:FALSE"],
+  );
+  const port = freePort();
+  await withRedis(
+    async ({ url }) => {
+      const host = `127.0.0.1:${port}`;
+      const address = `rediss://${host}`;
+      await refuses(
+        address,
+        host,
+        "its certificate is not trusted. Check it, or start mdm with DENO_CERT.",
+      );
+      await using queue = await RedisQueue.open(url, OPTIONS);
+      await queue.add(JOB);
+      const permissions = [`--cert=${certificate}`, `--allow-net=${host}`, "--ignore-env"];
+      const child = start({ address, permissions }, "hold");
+      const { value: token } = await linesOf(child).next();
+      child.kill("SIGKILL");
+      await Promise.all([child.status, child.stdin.close()]);
+      assert.match(token!, /^[\w-]{36}$/);
+      assert.equal((await queue.get("a"))?.state, "running");
+    },
+    ...["--tls-port", String(port), "--tls-auth-clients", "no"],
+    ...["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate],
+  );
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a server whose memory is full is said to be so", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const redis = await connect(url);
+    await redis.config("SET", "maxmemory", "1");
+    redis.disconnect();
+    await assert.rejects(
+      queue.add(JOB),
+      new Unavailable(
+        `Cannot use the queue at 127.0.0.1:${port}: its memory is full. Give it more.`,
+      ),
+    );
+  }));
+
+Deno.test("a server that keeps silent is away within seconds, and then nothing was done twice", () =>
+  withRedis(async ({ port, url, pause, resume }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    await queue.claim(); // So that there are all connections.
+    const silent = new Unavailable(`Cannot use the queue at 127.0.0.1:${port}: ${SILENT}`);
+    pause();
+    const calls = [
+      queue.add({ ...JOB, id: "b", idempotencyKey: "key" }),
+      queue.get("a"),
+      queue.claim(),
+      queue.counts(),
+      queue.check(),
+      RedisQueue.open(url, OPTIONS).catch((error) => {
+        throw new Unavailable(error.message);
+      }),
+    ];
+    await Promise.all(calls.map((call) => assert.rejects(call, silent)));
+    // Nothing is sent to it any more.
+    await assert.rejects(queue.add({ ...JOB, id: "c" }), silent);
+    await assert.rejects(queue.claim(), silent);
+    resume();
+    await until(() => queue.check().then(() => true, () => false));
+    const again = await queue.add({ ...JOB, id: "d", idempotencyKey: "key" });
+    assert.ok(again.id === "b" || again.id === "d");
+    assert.equal(await queue.get("c"), null);
+    assert.equal((await queue.counts()).queued, 1);
+    assert.equal((await queue.claim())?.job.id, again.id);
+    assert.equal(await queue.claim(), null);
+  }));
+
+Deno.test("a server that is started again within seconds is waited for", () =>
+  withRedis(
+    async ({ url, restart }) => {
+      await using queue = await RedisQueue.open(url, OPTIONS);
+      await queue.add(JOB);
+      const back = restart(500);
+      const calls = Array.from({ length: 20 }, (_, k) => queue.add({ ...JOB, id: `job-${k}` }));
+      assert.equal((await Promise.all(calls)).length, 20);
+      await back;
+      assert.equal((await queue.counts()).queued, 21);
+      assert.equal((await queue.claim())?.job.id, "a");
+    },
+    ...["--appendonly", "yes", "--appendfsync", "always"],
+  ));
+
+Deno.test("a job that was given away in an answer that was lost is given back, as the same attempt", () =>
+  withRedis(async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    const { save } = RedisEntries.prototype;
+    const { mock: lost } = mock.method(
+      RedisEntries.prototype,
+      "save",
+      async function (this: RedisEntries, ...about: Parameters<typeof save>) {
+        await save.apply(this, about);
+        throw new Error("Command timed out");
+      },
+    );
+    await assert.rejects(queue.claim(), Unavailable);
+    lost.restore();
+    assert.equal((await queue.get("a"))?.state, "running");
+    await until(async () => (await queue.claim())?.job.attempts === 1);
+  }));
+
+Deno.test("what a server says that takes nothing is a sentence", () => {
+  const said = (message: string) =>
+    asRedisError("redis://:secret@host:1/2", new Error(message), Unavailable);
+  for (
+    const [message, reason] of [
+      ["MISCONF Errors writing to the AOF file", "it cannot write to its disk. Make room there."],
+      ["READONLY You can't write", "it is a replica. Give the address of its primary."],
+      ["OOM command not allowed", "its memory is full. Give it more."],
+      ["BUSY Redis is busy", "it takes nothing at the moment. Look into its log."],
+      ["LOADING Redis is loading", "it is still loading its data. Try again soon."],
+      ["Connection is closed.", SILENT],
+      ["Command timed out", SILENT],
+      ["Socket timeout. Expecting data", SILENT],
+      ["Stream isn't writeable and enableOfflineQueue options is false", SILENT],
+      ["connect ECONNREFUSED 127.0.0.1:1", SILENT],
+    ] as const
+  ) {
+    assert.deepEqual(said(message), new Unavailable(`Cannot use the queue at host:1: ${reason}`));
+  }
+  assert.ok(!(said("ERR wrong number of arguments") instanceof Unavailable));
+});
+
+Deno.test("an address that is none is refused", async () => {
+  await assert.rejects(
+    RedisQueue.open("redis://[", OPTIONS),
+    new MdmError("Cannot use the queue's address: give redis://HOST:PORT."),
+  );
+});
