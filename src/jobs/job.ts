@@ -142,9 +142,9 @@ export interface JobOptions {
   readonly webhook?: Webhook;
   /** The same key gives the job that was submitted with it before. */
   readonly idempotencyKey?: string;
-  /** The front end that it came by: "plain", "cog", "runpod", "openai". */
+  /** The protocol that it came by: "plain", "cog", "runpod", "openai". */
   readonly origin?: string;
-  /** What that front end wants to know again: JSON. */
+  /** What that protocol wants to know again: JSON. */
   readonly note?: unknown;
 }
 

@@ -1,4 +1,4 @@
-/** What front ends can do with jobs: the one core behind all protocols. */
+/** What protocols can do with jobs: the one core behind all protocols. */
 import type { Job, JobOptions, JobRequest, RequestDefaults } from "./job.ts";
 import type { Counts, JobEvent } from "./queue/queue.ts";
 import type { ByteRange, StoredFile } from "./store/store.ts";
@@ -70,7 +70,7 @@ export function takesJobs({ worker, away }: Pick<KnownHealth, "worker" | "away">
   return away === null && (worker === "ready" || worker === "none");
 }
 
-/** Jobs, as front ends see them. Where the queue or the store is away, methods that need it are `Unavailable` within seconds. */
+/** Jobs, as protocols see them. Where the queue or the store is away, methods that need it are `Unavailable` within seconds. */
 export interface Jobs {
   readonly model: ModelCard;
   readonly limits: Limits;
@@ -96,7 +96,7 @@ export interface Jobs {
   cancel(id: string): Promise<Job | null>;
   /** Queues a job that failed or was canceled once more. */
   retry(id: string): Promise<Job | null>;
-  /** Cancels all that wait of one front end; gives how many. */
+  /** Cancels all that wait of one protocol; gives how many. */
   purge(origin: string): Promise<number>;
   /** Removes a job that has ended, and its files. */
   remove(id: string): Promise<boolean>;

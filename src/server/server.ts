@@ -29,8 +29,8 @@ import { Metrics, metricsPage } from "./http/metrics.ts";
 import { listen, type Listening } from "./http/listen.ts";
 import { modelList } from "./protocols/model_list.ts";
 import { openai } from "./protocols/openai/openai.ts";
-import { PAGE_PATHS, pageFrontEnd } from "./page/mod.ts";
-import { plain } from "./protocols/native/native.ts";
+import { PAGE_PATHS, webPage } from "./page/mod.ts";
+import { native } from "./protocols/native/native.ts";
 import { probes } from "./http/probes.ts";
 import { replicate } from "./protocols/replicate/replicate.ts";
 import { runpod } from "./protocols/runpod/runpod.ts";
@@ -115,7 +115,7 @@ export interface ServerEvents {
 /** A running process of the worker. */
 export class Server {
   private constructor(
-    /** What front ends are given, for who asks from within. */
+    /** What protocols are given, for who asks from within. */
     readonly jobs: JobService,
     private readonly parts: AsyncDisposableStack,
     private readonly worker: Worker | null,
@@ -249,9 +249,9 @@ async function serve(
   const app = createApp({
     jobs,
     open: PAGE_PATHS,
-    frontEnds: [
-      ...[plain, probes, metricsPage(metrics), cog, replicate({ secret })] as const,
-      ...[runpod, modelList, openai, pageFrontEnd],
+    protocols: [
+      ...[native, probes, metricsPage(metrics), cog, replicate({ secret })] as const,
+      ...[runpod, modelList, openai, webPage],
     ],
     token,
     addresses,

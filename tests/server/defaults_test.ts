@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import type { RequestDefaults } from "../../src/jobs/job.ts";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";
 import { openai } from "../../src/server/protocols/openai/openai.ts";
-import { pageFrontEnd } from "../../src/server/page/mod.ts";
-import { plain } from "../../src/server/protocols/native/native.ts";
+import { webPage } from "../../src/server/page/mod.ts";
+import { native } from "../../src/server/protocols/native/native.ts";
 import { runpod } from "../../src/server/protocols/runpod/runpod.ts";
 import { FakeJobs } from "./fake_jobs.ts";
 import { appOf, posted } from "./server.ts";
@@ -20,7 +20,7 @@ const DEFAULTS: RequestDefaults = {
 
 function start(defaults?: RequestDefaults) {
   const jobs = new FakeJobs({ finishAtOnce: true, ...defaults && { defaults } });
-  return { jobs, app: appOf(jobs, [plain, cog, runpod, openai, pageFrontEnd]) };
+  return { jobs, app: appOf(jobs, [native, cog, runpod, openai, webPage]) };
 }
 
 // deno-lint-ignore no-explicit-any

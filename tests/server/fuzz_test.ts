@@ -4,8 +4,8 @@ import { Metrics, metricsPage } from "../../src/server/http/metrics.ts";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";
 import { modelList } from "../../src/server/protocols/model_list.ts";
 import { openai } from "../../src/server/protocols/openai/openai.ts";
-import { pageFrontEnd } from "../../src/server/page/mod.ts";
-import { plain } from "../../src/server/protocols/native/native.ts";
+import { webPage } from "../../src/server/page/mod.ts";
+import { native } from "../../src/server/protocols/native/native.ts";
 import { probes } from "../../src/server/http/probes.ts";
 import { replicate } from "../../src/server/protocols/replicate/replicate.ts";
 import { runpod } from "../../src/server/protocols/runpod/runpod.ts";
@@ -15,15 +15,15 @@ import { RAW_TEXT } from "./http/raw_text.ts";
 import { operationsOf, pick, requestFor } from "./requests.ts";
 import { appOf } from "./server.ts";
 
-const FRONT_ENDS = [
-  plain,
+const PROTOCOLS = [
+  native,
   probes,
   openai,
   cog,
   replicate({ secret: "whsec_secret" }),
   modelList,
   runpod,
-  pageFrontEnd,
+  webPage,
   metricsPage(new Metrics()),
 ] as const;
 const REQUESTS = 3000;
@@ -33,7 +33,7 @@ for (const makes of ["pictures", "videos"] as const) {
   Deno.test(`no request to a server of ${makes} makes it fail or hang`, async () => {
     const jobs = new FakeJobs({ finishAtOnce: true, model: { ...MODEL, makes } });
     const defects: string[] = [];
-    const app = appOf(jobs, FRONT_ENDS, { logDefect: (line) => defects.push(line) });
+    const app = appOf(jobs, PROTOCOLS, { logDefect: (line) => defects.push(line) });
     const document = await (await app.request("/openapi.json")).json();
     const operations = operationsOf(document);
     const seen = new Map(operations.map((operation) => [operation, new Set<string>()]));

@@ -4,7 +4,7 @@ import { mock } from "node:test";
 import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";
 import { openai } from "../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../src/server/protocols/native/native.ts";
+import { native } from "../../src/server/protocols/native/native.ts";
 import { replicate } from "../../src/server/protocols/replicate/replicate.ts";
 import { runpod } from "../../src/server/protocols/runpod/runpod.ts";
 import { Server } from "../../src/server/server.ts";
@@ -13,18 +13,18 @@ import { appOf, posted } from "./server.ts";
 
 const AWAY = "Cannot use the queue at 127.0.0.1:6379: it does not answer.";
 
-const FRONT_ENDS = [
-  plain,
+const PROTOCOLS = [
+  native,
   cog,
   replicate({ secret: "whsec_secret" }),
   runpod,
   openai,
 ] as const;
 
-Deno.test("all front ends say what is away and when to try again, and none calls it a defect", async () => {
+Deno.test("all protocols say what is away and when to try again, and none calls it a defect", async () => {
   const jobs = new FakeJobs();
   const defects: string[] = [];
-  const app = appOf(jobs, FRONT_ENDS, { logDefect: (line) => defects.push(line) });
+  const app = appOf(jobs, PROTOCOLS, { logDefect: (line) => defects.push(line) });
   jobs.away = AWAY;
   const error = { code: "unavailable", message: AWAY };
   const openAiError = { error: { ...error, type: "server_error", param: null } };
@@ -53,7 +53,7 @@ Deno.test("all front ends say what is away and when to try again, and none calls
 
 Deno.test("who asked for a job is told its id, though the queue is away before it can be looked at", async () => {
   const jobs = new FakeJobs();
-  const app = appOf(jobs, FRONT_ENDS);
+  const app = appOf(jobs, PROTOCOLS);
   const gone = () => Promise.reject(new Unavailable(AWAY));
   jobs.position = gone;
   jobs.wait = gone;

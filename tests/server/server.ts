@@ -1,6 +1,6 @@
 /** What tests of the server have in common. */
 import { type AppOptions, createApp } from "../../src/server/http/app.ts";
-import type { FrontEnd } from "../../src/server/http/protocol.ts";
+import type { ProtocolFactory } from "../../src/server/http/protocol.ts";
 import { listen, type ListenOptions } from "../../src/server/http/listen.ts";
 import { signedAddresses } from "../../src/server/http/signed_address.ts";
 import type { FakeJobs } from "./fake_jobs.ts";
@@ -13,10 +13,10 @@ export type App = ReturnType<typeof createApp>;
 /** A server without a token, unless a test wants one. */
 export function appOf(
   jobs: FakeJobs,
-  frontEnds: readonly [FrontEnd, ...FrontEnd[]],
+  protocols: readonly [ProtocolFactory, ...ProtocolFactory[]],
   options: Partial<AppOptions> = {},
 ): App {
-  return createApp({ jobs, frontEnds, token: null, addresses: ADDRESSES, ...options });
+  return createApp({ jobs, protocols, token: null, addresses: ADDRESSES, ...options });
 }
 
 /** A request with a body of JSON. */

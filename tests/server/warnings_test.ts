@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";
 import { openai } from "../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../src/server/protocols/native/native.ts";
+import { native } from "../../src/server/protocols/native/native.ts";
 import { replicate } from "../../src/server/protocols/replicate/replicate.ts";
 import { runpod } from "../../src/server/protocols/runpod/runpod.ts";
 import { FakeJobs, MODEL } from "./fake_jobs.ts";
@@ -14,7 +14,7 @@ const STAR = { prompt: "a star", seed: 7 };
 /** A server whose jobs succeed at once, with warnings. */
 function start(warnings: readonly string[], model = MODEL) {
   const jobs = new FakeJobs({ model });
-  const app = appOf(jobs, [plain, cog, replicate({ secret: "whsec_secret" }), runpod, openai]);
+  const app = appOf(jobs, [native, cog, replicate({ secret: "whsec_secret" }), runpod, openai]);
   const json = async (path: string, body?: unknown) => {
     if (body !== undefined) {
       void jobs.next.then(async ({ id }) => {

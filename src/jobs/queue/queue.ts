@@ -140,7 +140,7 @@ export interface JobQueue extends AsyncDisposable {
   /** Queues a job that failed, was canceled or timed out once more; null where there is none. */
   retry(id: string): Promise<Job | null>;
 
-  /** Cancels all that wait, of one front end; gives how many those were. */
+  /** Cancels all that wait, of one protocol; gives how many those were. */
   purge(origin: string): Promise<number>;
 
   /**

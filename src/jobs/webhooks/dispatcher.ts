@@ -60,7 +60,7 @@ export interface CourierOptions {
   readonly queue: Pick<JobQueue, "takeDeliveries" | "settleDelivery">;
   /** See `webhook_secret.ts`. */
   readonly secret: string;
-  /** What a webhook says, as the front end has it that the job came by: JSON, or a promise of it. */
+  /** What a webhook says, as the protocol has it that the job came by: JSON, or a promise of it. */
   readonly bodyOf: (job: Job, event: WebhookEvent) => unknown;
   /** Hosts that may be called although they are not public; see `OutgoingRules`. */
   readonly allow: readonly string[];

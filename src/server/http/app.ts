@@ -1,4 +1,4 @@
-/** The server: front ends behind what is the same for all of them. */
+/** The server: protocols behind what is the same for all of them. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -11,7 +11,7 @@ import type { Jobs } from "../../jobs/jobs.ts";
 import { withoutQueries } from "./without_queries.ts";
 import { tokenCheck } from "./auth.ts";
 import { errorsByOwner } from "./errors_by_owner.ts";
-import type { FrontEnd } from "./protocol.ts";
+import type { ProtocolFactory } from "./protocol.ts";
 import { HttpError, isDefect } from "./http_error.ts";
 import { openApiDocument } from "./openapi.ts";
 import { checkHost, checkOrigin } from "./origin.ts";
@@ -26,7 +26,7 @@ const PROBES = ["/livez", "/readyz", "/ping", "/health-check"];
 export interface AppOptions {
   readonly jobs: Jobs;
   /** The first one answers what belongs to none. */
-  readonly frontEnds: readonly [FrontEnd, ...FrontEnd[]];
+  readonly protocols: readonly [ProtocolFactory, ...ProtocolFactory[]];
   /** What clients have to send; null: anybody who reaches the server may use it. */
   readonly token: string | null;
   /** What opens a path to whoever has no token. */
@@ -61,8 +61,8 @@ export function createApp(options: AppOptions): App {
     sign,
     strictSizes: options.strictSizes ?? false,
   };
-  const frontEnds = options.frontEnds.map((frontEnd) => frontEnd(shared));
-  const answerError = errorsByOwner(frontEnds);
+  const protocols = options.protocols.map((protocol) => protocol(shared));
+  const answerError = errorsByOwner(protocols);
   const app: App = new OpenAPIHono();
   app.onError(answerError);
   app.notFound((c) =>
@@ -118,7 +118,7 @@ export function createApp(options: AppOptions): App {
     matchedRoutes(c).some(({ method }) => method !== "ALL") ? limit(c, next) : next()
   );
 
-  for (const frontEnd of frontEnds) app.route("/", frontEnd);
+  for (const { routes } of protocols) app.route("/", routes);
   const document = openApiDocument(app, {
     open: token === null ? null : open,
     namesHosts: allowedHosts !== undefined,
@@ -132,7 +132,7 @@ export function createApp(options: AppOptions): App {
 /** What browsers may do with answers. */
 function headers(crossOrigin: boolean): Parameters<typeof secureHeaders>[0] {
   return {
-    // A front end may say what its own answers need.
+    // A protocol may say what its own answers need.
     overwrite: false,
     contentSecurityPolicy: {
       defaultSrc: ["'none'"],

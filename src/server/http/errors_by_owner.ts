@@ -1,37 +1,30 @@
 /** Whose errors a request gets. */
-import { OpenAPIHono } from "@hono/zod-openapi";
 import type { ErrorHandler } from "hono";
 import { TrieRouter } from "hono/router/trie-router";
+import type { Protocol } from "./protocol.ts";
 
 /**
- * Answers an error as the front end does whose path was asked for, or one that begins like it; for what belongs to none, or to one that
+ * Answers an error as the protocol does whose path was asked for, or one that begins like it; for what belongs to none, or to one that
  * does not say how, as the first one does.
  */
-export function errorsByOwner(frontEnds: readonly OpenAPIHono[]): ErrorHandler {
-  const owners = new TrieRouter<OpenAPIHono>();
-  const beginnings = new Map<string, OpenAPIHono>();
-  for (const frontEnd of frontEnds) {
-    if (errorHandler(frontEnd) === UNSET) continue;
-    for (const { path, method } of frontEnd.routes) {
+export function errorsByOwner(protocols: readonly Protocol[]): ErrorHandler {
+  const owners = new TrieRouter<ErrorHandler>();
+  const beginnings = new Map<string, ErrorHandler>();
+  for (const { routes: { routes }, onError } of protocols) {
+    if (onError === undefined) continue;
+    for (const { path, method } of routes) {
       if (method === "ALL") continue;
-      owners.add("ALL", path, frontEnd);
-      beginnings.set(firstPart(path), frontEnd);
+      owners.add("ALL", path, onError);
+      beginnings.set(firstPart(path), onError);
     }
   }
+  const [otherwise] = protocols.flatMap(({ onError }) => onError ?? []);
   return (error, c) => {
-    const [[exact]] = owners.match("ALL", c.req.path) as [[OpenAPIHono, unknown][]];
-    const owner = exact?.[0] ?? beginnings.get(firstPart(c.req.path)) ?? frontEnds[0]!;
-    return errorHandler(owner)(error, c);
+    const [[exact]] = owners.match("ALL", c.req.path) as [[ErrorHandler, unknown][]];
+    const answer = exact?.[0] ?? beginnings.get(firstPart(c.req.path)) ?? otherwise!;
+    return answer(error, c);
   };
 }
-
-/** hono keeps what `onError` was given to itself, but errors may also come before any of the front end's handlers. */
-function errorHandler(frontEnd: OpenAPIHono): ErrorHandler {
-  return (frontEnd as unknown as { readonly errorHandler: ErrorHandler }).errorHandler;
-}
-
-/** What hono has where nothing was given. */
-const UNSET = errorHandler(new OpenAPIHono());
 
 function firstPart(path: string): string {
   return path.split("/", 2)[1]!;

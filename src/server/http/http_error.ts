@@ -1,4 +1,4 @@
-/** What goes wrong, as front ends tell it: a status, a code for programs and a sentence for people. */
+/** What goes wrong, as protocols tell it: a status, a code for programs and a sentence for people. */
 import type { z } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";

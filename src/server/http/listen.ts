@@ -146,7 +146,7 @@ function hostsOf({ rawHeaders }: IncomingMessage): string[] {
   return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === "host");
 }
 
-/** Answers what never comes to a front end. */
+/** Answers what never comes to a protocol. */
 function refuse(
   outgoing: ServerResponse,
   status: number,

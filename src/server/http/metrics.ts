@@ -3,8 +3,8 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type Job, JOB_STATES } from "../../jobs/job.ts";
 import { type Health, takesJobs } from "../../jobs/jobs.ts";
-import type { FrontEnd } from "./protocol.ts";
-import { plainError } from "../protocols/native/error.ts";
+import type { ProtocolFactory } from "./protocol.ts";
+import { nativeError } from "../protocols/native/error.ts";
 
 /** Seconds of a step: 1 ms on a large GPU, 30 s of a large model on none. */
 const STEP_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -48,7 +48,7 @@ export class Metrics {
   });
   readonly #ended = new Counter({
     name: "mdm_jobs_ended_total",
-    help: "Jobs that have ended, by outcome and the front end that they came by.",
+    help: "Jobs that have ended, by outcome and the protocol that they came by.",
     labelNames: ["outcome", "origin"] as const,
     ...this.#registers,
   });
@@ -149,10 +149,9 @@ export class Metrics {
 }
 
 /** `/metrics`. */
-export function metricsPage(metrics: Metrics): FrontEnd {
+export function metricsPage(metrics: Metrics): ProtocolFactory {
   return ({ jobs }) => {
     const app = new OpenAPIHono();
-    app.onError(plainError);
     app.openapi(
       createRoute({
         method: "get",
@@ -168,6 +167,6 @@ export function metricsPage(metrics: Metrics): FrontEnd {
           "Content-Type": metrics.contentType,
         }),
     );
-    return app;
+    return { routes: app, onError: nativeError };
   };
 }

@@ -1,8 +1,8 @@
 /** Whether the server lives and can work, for those who start and stop it. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { takesJobs } from "../../jobs/jobs.ts";
-import type { FrontEnd } from "./protocol.ts";
-import { plainError } from "../protocols/native/error.ts";
+import type { ProtocolFactory } from "./protocol.ts";
+import { nativeError } from "../protocols/native/error.ts";
 
 const Readiness = z.object({
   worker: z.enum(["starting", "ready", "draining", "failed", "none"]),
@@ -10,9 +10,8 @@ const Readiness = z.object({
 }).openapi("Readiness");
 
 /** `/livez`, `/readyz` and `/ping`. */
-export const probes: FrontEnd = ({ jobs }) => {
+export const probes: ProtocolFactory = ({ jobs }) => {
   const app = new OpenAPIHono();
-  app.onError(plainError);
 
   /** How the worker is, and whether jobs can be taken: the queue and the store have to be there, too. */
   const readiness = async () => {
@@ -74,5 +73,5 @@ export const probes: FrontEnd = ({ jobs }) => {
     },
   );
 
-  return app;
+  return { routes: app, onError: nativeError };
 };

@@ -1,9 +1,10 @@
-/** What every front end is given, and gives. */
+/** What every protocol is given, and gives. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { ErrorHandler } from "hono";
 import type { Jobs } from "../../jobs/jobs.ts";
 
-/** What front ends share. */
-export interface FrontEndOptions {
+/** What protocols share. */
+export interface ProtocolOptions {
   readonly jobs: Jobs;
   /** Where clients reach this server, without a slash at the end; of a request where it is not configured: its own origin. */
   publicUrl(request: Request): string;
@@ -15,8 +16,15 @@ export interface FrontEndOptions {
   readonly strictSizes: boolean;
 }
 
-/**
- * One protocol: routes, and with `onError` how its errors look: those that its handlers throw, and what is refused before any handler,
- * such as a request without the token. `asHttpError` says what an error is. It knows nothing of the others.
- */
-export type FrontEnd = (options: FrontEndOptions) => OpenAPIHono;
+/** Routes, and how their errors look. */
+export interface Protocol {
+  readonly routes: OpenAPIHono;
+  /**
+   * Answers errors: those that handlers throw, and what is refused before any handler, such as a request without the token.
+   * `asHttpError` says what an error is. Absent: errors look as those of the first protocol.
+   */
+  readonly onError?: ErrorHandler;
+}
+
+/** Makes one protocol, which knows nothing of the others. */
+export type ProtocolFactory = (options: ProtocolOptions) => Protocol;

@@ -1,4 +1,4 @@
-/** The options of generation as front ends take them from JSON. Descriptions are the API's documentation. */
+/** The options of generation as protocols take them from JSON. Descriptions are the API's documentation. */
 import { createHash, randomBytes } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
@@ -13,7 +13,7 @@ import { hasToBe } from "./sentences.ts";
 /** What decides which options there are. */
 export type Offer = Pick<Jobs, "model" | "limits" | "defaults">;
 
-/** What one front end calls an option is its own affair; what may be said in it is the same in all of them. */
+/** What one protocol calls an option is its own affair; what may be said in it is the same in all of them. */
 export function optionFields({ model, limits, defaults }: Offer) {
   const samplers = Object.entries(SAMPLERS);
   const videos = model.makes === "videos";

@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference lib="dom" />
-/** The plain API of the server that the page came from; addresses are relative, for it may be behind a proxy's path. */
+/** The native API of the server that the page came from; addresses are relative, for it may be behind a proxy's path. */
 import { askForToken, authorization } from "./token.js";
 
 /**

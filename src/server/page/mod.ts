@@ -4,7 +4,7 @@ import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
 import { takesJobs } from "../../jobs/jobs.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
-import type { FrontEnd } from "../http/protocol.ts";
+import type { ProtocolFactory } from "../http/protocol.ts";
 import type { Offer } from "../input/options.ts";
 import { type Content, etagOf, sendContent } from "../http/send_content.ts";
 import api from "./api.js" with { type: "text" };
@@ -89,7 +89,7 @@ const ModelJson = z.object({
 }).openapi("Model");
 
 /** `/`, the files that it needs, and `/model`. */
-export const pageFrontEnd: FrontEnd = ({ jobs, needsToken }) => {
+export const webPage: ProtocolFactory = ({ jobs, needsToken }) => {
   const app = new OpenAPIHono();
   for (const [path, file] of Object.entries(FILES)) app.get(path, (c) => sendContent(c, file));
   app.get(STATE_PATH, (c) => {
@@ -113,7 +113,7 @@ export const pageFrontEnd: FrontEnd = ({ jobs, needsToken }) => {
     }),
     (c) => c.json(modelJson(jobs), 200),
   );
-  return app;
+  return { routes: app };
 };
 
 function modelJson({ model, limits, defaults }: Offer): z.infer<typeof ModelJson> {

@@ -1,8 +1,9 @@
 /** `/v1/models`, which OpenAI's clients and Replicate's both ask for: one answer has what either looks for. */
 import { createRoute, z } from "@hono/zod-openapi";
-import type { FrontEnd } from "../http/protocol.ts";
+import type { ErrorHandler } from "hono";
+import type { ProtocolFactory } from "../http/protocol.ts";
 import { asHttpError } from "../http/http_error.ts";
-import { json, newFrontEnd } from "../http/new_protocol.ts";
+import { json, newRoutes } from "../http/routes.ts";
 import { ModelJson, modelJson } from "./openai/openai.ts";
 import { openAiError } from "./openai/error.ts";
 import { replicateModel } from "./replicate/replicate.ts";
@@ -12,12 +13,12 @@ import { Model, page, pageOf } from "./replicate/model.ts";
 const PATH = "/v1/models";
 
 /** The list of the one model, and searching in it. */
-export const modelList: FrontEnd = (options) => {
-  const app = newFrontEnd();
-  app.onError((error, c) => {
+export const modelList: ProtocolFactory = (options) => {
+  const app = newRoutes();
+  const onError: ErrorHandler = (error, c) => {
     const { status, headers } = asHttpError(error);
     return c.json({ ...openAiError(error), ...replicateError(error) }, status, headers);
-  });
+  };
   const openai = modelJson(options.jobs);
   const replicate = replicateModel(options);
 
@@ -54,5 +55,5 @@ export const modelList: FrontEnd = (options) => {
     return c.json(page(words.every((word) => text.includes(word)) ? [found] : []));
   });
 
-  return app;
+  return { routes: app, onError };
 };

@@ -5,7 +5,7 @@ import { cogWebhookBody } from "./replicate/prediction.ts";
 import { runpodWebhookBody } from "./runpod/job.ts";
 
 /**
- * What webhooks say: a job as the front end has it that it came by.
+ * What webhooks say: a job as the protocol has it that it came by.
  *
  * `publicUrl` is where clients reach the server; without it addresses of files have no host. Whether it wants a token nobody knows where
  * pictures are made for a server elsewhere, so `sign` signs in any case.

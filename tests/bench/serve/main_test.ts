@@ -29,7 +29,7 @@ Deno.test("rounds over a real server are measured, and its pictures compared", a
   }
 });
 
-/** Answers as the plain front end does; has no engine. Jobs of one seed fail. */
+/** Answers as the native protocol does; has no engine. Jobs of one seed fail. */
 function standIn(
   token: string,
   picture: () => string,

@@ -526,7 +526,7 @@ export function testQueue(
     },
   );
 
-  test("purging cancels what waits of one front end only", async (queue, { now }) => {
+  test("purging cancels what waits of one protocol only", async (queue, { now }) => {
     const origins = { a: "cog", b: "runpod", c: "cog", d: "cog" };
     for (const [id, origin] of Object.entries(origins)) {
       await queue.add({ id, request: requestOf(id), createdAt: now(), origin, webhook: WEBHOOK });

@@ -1,15 +1,15 @@
-/** What is the same for all front ends. */
+/** What is the same for all protocols. */
 import assert from "node:assert/strict";
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { FrontEnd } from "../../../src/server/http/protocol.ts";
+import type { ProtocolFactory } from "../../../src/server/http/protocol.ts";
 import { HttpError } from "../../../src/server/http/http_error.ts";
 import { openai } from "../../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../../src/server/protocols/native/native.ts";
+import { native } from "../../../src/server/protocols/native/native.ts";
 import { probes } from "../../../src/server/http/probes.ts";
 import { FakeJobs } from "../fake_jobs.ts";
 import { ADDRESSES, appOf, listening, posted } from "../server.ts";
 
-const ALL = [plain, probes, openai] as const;
+const ALL = [native, probes, openai] as const;
 const TOKEN = "secret";
 const REQUEST = { prompts: ["a star"], count: 1, seed: "1", levels: false, preview: false };
 
@@ -17,7 +17,7 @@ async function message(response: Response): Promise<string> {
   return (await response.json()).error.message;
 }
 
-Deno.test("without the token nothing is answered but probes, each front end in its own way", async () => {
+Deno.test("without the token nothing is answered but probes, each protocol in its own way", async () => {
   const app = appOf(new FakeJobs(), ALL, { token: TOKEN });
   for (const path of ["/jobs", "/jobs/x/files/y", "/openapi.json", "/nowhere"]) {
     const response = await app.request(path);
@@ -110,7 +110,7 @@ Deno.test("a defect of a signed address is logged without its signature", async 
   assert.doesNotMatch(log.join() + await failed.text(), /signature|until=/);
 });
 
-Deno.test("what is not there is 404, in the shape of the front end that it looks like", async () => {
+Deno.test("what is not there is 404, in the shape of the protocol that it looks like", async () => {
   const app = appOf(new FakeJobs(), ALL);
   const plainly = await app.request("/nowhere");
   assert.equal(plainly.status, 404);
@@ -138,15 +138,15 @@ Deno.test("a method that does nothing is 405 and told which ones would", async (
   assert.equal((await theirs.json()).error.type, "invalid_request_error");
 });
 
-Deno.test("a front end that does not say how errors look has those of the first", async () => {
-  const page: FrontEnd = () => {
+Deno.test("a protocol that does not say how errors look has those of the first", async () => {
+  const page: ProtocolFactory = () => {
     const app = new OpenAPIHono();
     app.get("/page/:name", () => {
       throw new HttpError(404, "There is no such page.");
     });
-    return app;
+    return { routes: app };
   };
-  const app = appOf(new FakeJobs(), [plain, page]);
+  const app = appOf(new FakeJobs(), [native, page]);
   assert.equal(await message(await app.request("/page/x")), "There is no such page.");
   assert.equal((await app.request("/page/x", { method: "PUT" })).status, 405);
 });
@@ -224,13 +224,13 @@ Deno.test("answers say what browsers may do with them", async () => {
   assert.match(headers.get("X-Request-Id")!, /^[\da-f-]{36}$/);
 });
 
-Deno.test("a front end's own policy stays", async () => {
-  const page: FrontEnd = () => {
+Deno.test("a protocol's own policy stays", async () => {
+  const page: ProtocolFactory = () => {
     const app = new OpenAPIHono();
     app.get("/page", (c) => c.text("", 200, { "Content-Security-Policy": "img-src 'self'" }));
-    return app;
+    return { routes: app };
   };
-  const { headers } = await appOf(new FakeJobs(), [plain, page]).request("/page");
+  const { headers } = await appOf(new FakeJobs(), [native, page]).request("/page");
   assert.equal(headers.get("Content-Security-Policy"), "img-src 'self'");
 });
 

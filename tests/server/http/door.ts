@@ -4,11 +4,11 @@
  *     deno run -A tests/server/http/door.ts 100000
  */
 import assert from "node:assert/strict";
-import { pageFrontEnd } from "../../../src/server/page/mod.ts";
+import { webPage } from "../../../src/server/page/mod.ts";
 import { Metrics, metricsPage } from "../../../src/server/http/metrics.ts";
 import { cog } from "../../../src/server/protocols/replicate/cog.ts";
 import { openai } from "../../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../../src/server/protocols/native/native.ts";
+import { native } from "../../../src/server/protocols/native/native.ts";
 import { probes } from "../../../src/server/http/probes.ts";
 import { runpod } from "../../../src/server/protocols/runpod/runpod.ts";
 import { seededRandom } from "../../fuzz/mutate.ts";
@@ -17,7 +17,7 @@ import { type RawAnswer, rawRequest } from "./raw_http.ts";
 import { pick } from "../requests.ts";
 import { ADDRESSES, appOf, listening } from "../server.ts";
 
-const FRONT_ENDS = [plain, probes, openai, cog, runpod, pageFrontEnd, metricsPage(new Metrics())];
+const PROTOCOLS = [native, probes, openai, cog, runpod, webPage, metricsPage(new Metrics())];
 const PROMPT = "a secret star";
 const REQUEST = { prompts: [PROMPT], count: 1, seed: "1", levels: false, preview: false };
 const AT_ONCE = 16;
@@ -52,7 +52,7 @@ export async function tryTheDoor(requests: number): Promise<Tally> {
       `/predictions/${id}`,
     ]);
   const log: string[] = [];
-  const app = appOf(jobs, FRONT_ENDS as unknown as Parameters<typeof appOf>[1], {
+  const app = appOf(jobs, PROTOCOLS as unknown as Parameters<typeof appOf>[1], {
     token: "secret",
     logRequest: (line) => log.push(line),
   });

@@ -108,7 +108,7 @@ Deno.test("who reads nothing of an answer is cut off", () =>
     assert.ok(answer.length < 32 << 20, `${answer.length} bytes came`);
   }, { stallMs: 1000 }));
 
-Deno.test("an address that is not plain never comes to a front end, and is told why", async () => {
+Deno.test("an address that is not plain never comes to a protocol, and is told why", async () => {
   const log: string[] = [];
   const seen: string[] = [];
   await serving(

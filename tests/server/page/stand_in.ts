@@ -1,10 +1,10 @@
 /**
- * Stands in for the server of the page: the page's own front end, and the plain API with jobs to which only happens what a test says.
+ * Stands in for the server of the page: the page's own protocol, and the native API with jobs to which only happens what a test says.
  */
 import type { Limits, ModelCard } from "../../../src/jobs/jobs.ts";
 import { encodeAnimation } from "../../../src/media/animation.ts";
 import { encodeImage } from "../../../src/media/image.ts";
-import { pageFrontEnd } from "../../../src/server/page/mod.ts";
+import { webPage } from "../../../src/server/page/mod.ts";
 
 const MODEL = {
   name: "stand-in",
@@ -84,8 +84,8 @@ export class PageStandIn implements AsyncDisposable {
     this.#token = token;
     this.#model = { ...MODEL, makes, frames: makes === "videos" ? 2 : 1 };
     const jobs = { model: this.#model, limits: LIMITS, defaults: {} };
-    // The page asks its front end for nothing else.
-    const page = pageFrontEnd({ jobs } as Parameters<typeof pageFrontEnd>[0]);
+    // The page asks its protocol for nothing else.
+    const { routes: page } = webPage({ jobs } as Parameters<typeof webPage>[0]);
     this.#server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen: () => {} },
       (request) => this.#answer(request) ?? page.fetch(request),
@@ -310,7 +310,7 @@ function circle(side: number): Uint8Array {
   return data;
 }
 
-/** An error as the plain API tells it. */
+/** An error as the native API tells it. */
 export function refuse(
   status: number,
   code: string,

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import type { JobRequest } from "../../../src/jobs/job.ts";
 import { encodeAnimation } from "../../../src/media/animation.ts";
 import { openai } from "../../../src/server/protocols/openai/openai.ts";
-import { pageFrontEnd } from "../../../src/server/page/mod.ts";
-import { plain } from "../../../src/server/protocols/native/native.ts";
+import { webPage } from "../../../src/server/page/mod.ts";
+import { native } from "../../../src/server/protocols/native/native.ts";
 import { startChromium } from "../page/browser.ts";
 import { FakeJobs, MODEL } from "../fake_jobs.ts";
 import { ADDRESSES, type App, appOf, listening } from "../server.ts";
@@ -23,7 +23,7 @@ const CONTENT = new TextEncoder().encode("0123456789");
 /** A server with a job that has ended, and routes that send a file of ten bytes. */
 async function start(options: Parameters<typeof appOf>[2] = {}, content = CONTENT) {
   const jobs = new FakeJobs({ model: VIDEOS });
-  const app = appOf(jobs, [plain, openai, pageFrontEnd], options);
+  const app = appOf(jobs, [native, openai, webPage], options);
   const { id } = await jobs.submit(REQUEST, { id: "made" });
   jobs.begin(id);
   await jobs.picture(id, content);
@@ -272,7 +272,7 @@ Deno.test("a file that is gone, or is not the one that was made, is 404", async 
 
 Deno.test("a preview that a newer one has followed is still there", async () => {
   const jobs = new FakeJobs();
-  const app = appOf(jobs, [plain]);
+  const app = appOf(jobs, [native]);
   const { id } = await jobs.submit({ ...REQUEST, preview: true });
   jobs.begin(id);
   const previews = ["preview-0-1-16x16.png", "preview-0-2-16x16.png"];

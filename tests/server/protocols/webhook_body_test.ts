@@ -15,7 +15,7 @@ async function bodyOf(origin: string, publicUrl: string | null = null): Promise<
   return JSON.parse(JSON.stringify(await body(job)));
 }
 
-Deno.test("webhooks say what the front end says that the job came by", async () => {
+Deno.test("webhooks say what the protocol says that the job came by", async () => {
   assert.equal((await bodyOf("plain")).state, "succeeded");
   assert.equal((await bodyOf("openai")).state, "succeeded");
   assert.equal((await bodyOf("cog")).status, "succeeded");

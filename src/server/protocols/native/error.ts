@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { asHttpError } from "../../http/http_error.ts";
 
-export const PlainError = z.object({
+export const NativeError = z.object({
   error: z.object({
     code: z.string().describe("One word for programs.").meta({ examples: ["queue_full"] }),
     message: z.string().describe("One sentence for people."),
@@ -14,7 +14,7 @@ export const PlainError = z.object({
 }).openapi("Error");
 
 /** Answers an error. */
-export function plainError(error: unknown, c: Context): Response {
+export function nativeError(error: unknown, c: Context): Response {
   const { status, code, message, fields, headers } = asHttpError(error);
   const body = { error: { code, message, ...fields.length > 0 && { fields } } };
   return c.json(body, status, headers);

@@ -1,4 +1,4 @@
-/** Jobs as the plain front end tells them. */
+/** Jobs as the native protocol shows them. */
 import { z } from "@hono/zod-openapi";
 import { THRESHOLD_NAMES } from "../../../diffusion/thresholds.ts";
 import { type Job, JOB_STATES, type JobFile, type JobRequest } from "../../../jobs/job.ts";

@@ -6,12 +6,12 @@ import type { JobEvent } from "../../../jobs/queue/queue.ts";
 import { unlessAway } from "../../../jobs/unavailable.ts";
 import { fields, httpAddress, wholeNumber, written } from "../../input/fields.ts";
 import { findJob } from "../find_job.ts";
-import type { FrontEnd } from "../../http/protocol.ts";
+import type { ProtocolFactory } from "../../http/protocol.ts";
 import { jobRequest, type Offer, optionFields } from "../../input/options.ts";
 import { EVENT_STREAM, streamJob } from "../job_events.ts";
 import { fileJson, JobJson, jobJson } from "./job_json.ts";
-import { newFrontEnd } from "../../http/new_protocol.ts";
-import { PlainError, plainError } from "./error.ts";
+import { newRoutes } from "../../http/routes.ts";
+import { NativeError, nativeError } from "./error.ts";
 import { FileHeaders, fileResponses, sendFile } from "../send_file.ts";
 import { hasToBe } from "../../input/sentences.ts";
 
@@ -28,10 +28,8 @@ const JOB_IDS = /^[\w-]{1,128}(,[\w-]{1,128}){0,99}$/;
 const Id = z.object({ id: z.string() });
 
 /** `/jobs` and what is below. */
-export const plain: FrontEnd = ({ jobs, publicUrl }) => {
-  const app = newFrontEnd();
-  app.onError(plainError);
-
+export const native: ProtocolFactory = ({ jobs, publicUrl }) => {
+  const app = newRoutes();
   const json = async (job: Job, c: Context) => {
     // That it was accepted is told, though its place cannot be found out.
     const position = job.state === "queued" ? await unlessAway(jobs.position(job.id), null) : null;
@@ -186,7 +184,7 @@ export const plain: FrontEnd = ({ jobs, publicUrl }) => {
     },
   );
 
-  return app;
+  return { routes: app, onError: nativeError };
 };
 
 type Body = z.infer<ReturnType<typeof jobBody>>;
@@ -254,7 +252,7 @@ function waitOf(prefer = ""): number {
 }
 
 function errors(...statuses: readonly (keyof typeof ERRORS)[]) {
-  const content = { "application/json": { schema: PlainError } };
+  const content = { "application/json": { schema: NativeError } };
   return Object.fromEntries(
     ([...statuses, 503] as const).map((
       status,

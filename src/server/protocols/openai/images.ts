@@ -11,7 +11,7 @@ import {
 import type { Jobs } from "../../../jobs/jobs.ts";
 import type { JobEvent } from "../../../jobs/queue/queue.ts";
 import { fileAddress, fileBase64, inOrder } from "../file_address.ts";
-import type { FrontEndOptions } from "../../http/protocol.ts";
+import type { ProtocolOptions } from "../../http/protocol.ts";
 import { HttpError } from "../../http/http_error.ts";
 import { jobRequest, optionFields } from "../../input/options.ts";
 import { EVENT_STREAM, streamJob } from "../job_events.ts";
@@ -39,7 +39,7 @@ const ImagesJson = z.object({
 }).openapi("OpenAIImages");
 
 /** `POST /v1/images/generations`. */
-export function images(app: OpenAPIHono, options: FrontEndOptions): void {
+export function images(app: OpenAPIHono, options: ProtocolOptions): void {
   const { jobs, publicUrl, sign } = options;
   app.openapi(
     createRoute({
@@ -102,7 +102,7 @@ export function images(app: OpenAPIHono, options: FrontEndOptions): void {
   );
 }
 
-function imagesBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strictSizes">) {
+function imagesBody({ jobs, strictSizes }: Pick<ProtocolOptions, "jobs" | "strictSizes">) {
   const { prompt } = optionFields(jobs);
   // Hints, whose values become more with each model of OpenAI.
   const ignored = z.string().max(1000).optional().describe("Changes nothing.");

@@ -1,8 +1,9 @@
 /** What programs made for OpenAI's API ask for. */
 import { createRoute, z } from "@hono/zod-openapi";
+import type { ErrorHandler } from "hono";
 import type { Jobs } from "../../../jobs/jobs.ts";
-import type { FrontEnd } from "../../http/protocol.ts";
-import { newFrontEnd } from "../../http/new_protocol.ts";
+import type { ProtocolFactory } from "../../http/protocol.ts";
+import { newRoutes } from "../../http/routes.ts";
 import { answerOpenAiError, OpenAiError } from "./error.ts";
 import { checkModel, seconds } from "./fields.ts";
 import { images } from "./images.ts";
@@ -17,10 +18,9 @@ export const ModelJson = z.object({
 }).openapi("OpenAIModel");
 
 /** `/v1/images/generations`, `/v1/videos`, `/v1/models/{model}`, and what else such clients ask for; `modelList` has the list of models. */
-export const openai: FrontEnd = (options) => {
+export const openai: ProtocolFactory = (options) => {
   const { jobs } = options;
-  const app = newFrontEnd();
-  app.onError((error, c) => answerOpenAiError(withAdvice(error, jobs.model), c));
+  const app = newRoutes();
   refusals(app, jobs.model);
   images(app, options);
   videos(app, options);
@@ -51,7 +51,8 @@ export const openai: FrontEnd = (options) => {
     },
   );
 
-  return app;
+  const onError: ErrorHandler = (error, c) => answerOpenAiError(withAdvice(error, jobs.model), c);
+  return { routes: app, onError };
 };
 
 /** The model, which began to be offered now. */

@@ -6,7 +6,7 @@ import type { ModelCard } from "../../../jobs/jobs.ts";
 import { DEFAULT_FPS } from "../../../media/animation.ts";
 import { fields, wholeNumber, written } from "../../input/fields.ts";
 import { findJob } from "../find_job.ts";
-import type { FrontEndOptions } from "../../http/protocol.ts";
+import type { ProtocolOptions } from "../../http/protocol.ts";
 import { HttpError, notFound } from "../../http/http_error.ts";
 import { jobRequest, optionFields } from "../../input/options.ts";
 import { OpenAiError } from "./error.ts";
@@ -51,7 +51,7 @@ const FAILED = {
 };
 
 /** `/v1/videos` and what is below. */
-export function videos(app: OpenAPIHono, options: FrontEndOptions): void {
+export function videos(app: OpenAPIHono, options: ProtocolOptions): void {
   const { jobs } = options;
   const { model } = jobs;
   const schema = videoBody(options);
@@ -235,7 +235,7 @@ function isVideo({ request: { format = "mp4" }, files }: Job, { makes }: ModelCa
     files.every(({ level, type }) => level > 0 || type === "video/mp4");
 }
 
-function videoBody({ jobs, strictSizes }: Pick<FrontEndOptions, "jobs" | "strictSizes">) {
+function videoBody({ jobs, strictSizes }: Pick<ProtocolOptions, "jobs" | "strictSizes">) {
   const { frames } = jobs.model;
   const { prompt, fps } = optionFields(jobs);
   const { negative_prompt, seed, sampler, steps, guidance } = extraFields(jobs);

@@ -3,17 +3,17 @@
  * for a prediction unless told not to, Replicate waits only when told to; and so in a status code, in how errors look, and in that
  * Replicate looks at the version.
  */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context, ErrorHandler } from "hono";
 import { isEnded, type Job, type Webhook, WEBHOOK_EVENTS } from "../../../jobs/job.ts";
 import type { Jobs, KnownHealth } from "../../../jobs/jobs.ts";
 import { unlessAway } from "../../../jobs/unavailable.ts";
-import type { FrontEnd, FrontEndOptions } from "../../http/protocol.ts";
+import type { ProtocolFactory, ProtocolOptions } from "../../http/protocol.ts";
 import { httpAddress, openFields } from "../../input/fields.ts";
 import { findJob, JOB_ID } from "../find_job.ts";
 import { asHttpError, HttpError } from "../../http/http_error.ts";
 import { EVENT_STREAM } from "../job_events.ts";
-import { json, newFrontEnd } from "../../http/new_protocol.ts";
+import { json, newRoutes } from "../../http/routes.ts";
 import {
   Prediction,
   prediction,
@@ -89,11 +89,9 @@ const Id = z.string().regex(/^[\w-]{1,64}$/, {
 });
 
 /** Cog. */
-export const cog: FrontEnd = (options) => {
-  const app = new OpenAPIHono();
-  app.onError((error, c) => answerError(c, asHttpError(error)));
-  app.route("/", predictions(options, COG));
-  return app;
+export const cog: ProtocolFactory = (options) => {
+  const onError: ErrorHandler = (error, c) => answerError(c, asHttpError(error));
+  return { routes: predictions(options, COG), onError };
 };
 
 /** Clients read what a model takes from the component `Input` of /openapi.json. Null is as good as nothing. */
@@ -126,10 +124,10 @@ function webhookOf(
 
 /** The routes that both have. */
 export function predictions(
-  { jobs, publicUrl, sign }: FrontEndOptions,
+  { jobs, publicUrl, sign }: ProtocolOptions,
   dialect: Dialect,
 ): OpenAPIHono {
-  const app = newFrontEnd();
+  const app = newRoutes();
   const schema = predictionRequest(jobs);
   const tags = [dialect.name];
   const api = (c: Context): PredictionApi => ({

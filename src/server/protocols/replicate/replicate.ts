@@ -2,9 +2,9 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import { cog, type Dialect, predictions } from "./cog.ts";
-import type { FrontEnd, FrontEndOptions } from "../../http/protocol.ts";
+import type { ProtocolFactory, ProtocolOptions } from "../../http/protocol.ts";
 import { HttpError } from "../../http/http_error.ts";
-import { json, newFrontEnd } from "../../http/new_protocol.ts";
+import { json, newRoutes } from "../../http/routes.ts";
 import { answerReplicateError, problem } from "./error.ts";
 import {
   checkModel,
@@ -32,35 +32,34 @@ const tags = [DIALECT.name];
 const missing = { 404: problem("There is none") };
 
 /** @param secret What webhooks are signed with. */
-export function replicate({ secret }: { readonly secret: string }): FrontEnd {
+export function replicate({ secret }: { readonly secret: string }): ProtocolFactory {
   return (options) => {
     const app = new OpenAPIHono();
-    app.onError(answerReplicateError);
     app.route(DIALECT.prefix, predictions(options, DIALECT));
     app.route(DIALECT.prefix, models(options));
     app.route(DIALECT.prefix, account(secret));
     app.route(DIALECT.prefix, absences(options.jobs));
-    return app;
+    return { routes: app, onError: answerReplicateError };
   };
 }
 
 /** Tells the model to who asks for it. */
 export function replicateModel(
-  options: FrontEndOptions,
+  options: ProtocolOptions,
   latest = latestVersion(options),
 ): (request: Request) => Promise<Model> {
   const { jobs, publicUrl } = options;
   return async (request) => await model(jobs, await latest(), `${publicUrl(request)}/`);
 }
 
-function latestVersion(options: FrontEndOptions): () => Promise<Version> {
+function latestVersion(options: ProtocolOptions): () => Promise<Version> {
   let schema: Version["openapi_schema"] | null = null;
   return async () => version(await options.jobs.version(), schema ??= cogSchema(options));
 }
 
 /** What Cog's /openapi.json says, with fields in the order in which forms show them. */
-function cogSchema(options: FrontEndOptions): Version["openapi_schema"] {
-  const document = (cog(options) as OpenAPIHono).getOpenAPIDocument({
+function cogSchema(options: ProtocolOptions): Version["openapi_schema"] {
+  const document = cog(options).routes.getOpenAPIDocument({
     openapi: "3.0.2",
     info: { title: "Cog", version: "0.1.0" },
   });
@@ -72,9 +71,9 @@ function cogSchema(options: FrontEndOptions): Version["openapi_schema"] {
 }
 
 /** The model and its version. */
-function models(options: FrontEndOptions): OpenAPIHono {
+function models(options: ProtocolOptions): OpenAPIHono {
   const { jobs } = options;
-  const app = newFrontEnd();
+  const app = newRoutes();
   const latest = latestVersion(options);
   const modelJson = replicateModel(options, latest);
   const params = z.object({ owner: z.string(), name: z.string() });
@@ -145,7 +144,7 @@ const Secret = z.object({ key: z.string() });
 
 /** Whose the server is, what it runs on, and how its webhooks are signed. */
 function account(secret: string): OpenAPIHono {
-  const app = newFrontEnd();
+  const app = newRoutes();
 
   app.openapi(
     createRoute({
@@ -186,7 +185,7 @@ function account(secret: string): OpenAPIHono {
 
 /** What there is on Replicate and not here: lists are empty, and all else says what to do. */
 function absences({ model }: Jobs): OpenAPIHono {
-  const app = newFrontEnd();
+  const app = newRoutes();
   const here = modelName(model);
   const run = `run "${here}".`;
 

@@ -3,14 +3,15 @@
  * clients throw; a job that is not there is one that failed, for those that stream it go on asking otherwise.
  */
 import { createRoute, z } from "@hono/zod-openapi";
+import type { ErrorHandler } from "hono";
 import type { Job } from "../../../jobs/job.ts";
 import type { Health } from "../../../jobs/jobs.ts";
 import { unlessAway } from "../../../jobs/unavailable.ts";
 import { written } from "../../input/fields.ts";
 import { JOB_ID } from "../find_job.ts";
-import type { FrontEnd } from "../../http/protocol.ts";
+import type { ProtocolFactory } from "../../http/protocol.ts";
 import { asHttpError, notFound } from "../../http/http_error.ts";
-import { json, newFrontEnd } from "../../http/new_protocol.ts";
+import { json, newRoutes } from "../../http/routes.ts";
 import {
   RunpodFile,
   RunpodJob,
@@ -30,13 +31,13 @@ const STREAM_WAIT = 5000;
 
 const WAIT = "Give the milliseconds to wait: a number from 0 on.";
 
-export const runpod: FrontEnd = ({ jobs }) => {
-  const app = newFrontEnd();
-  app.onError((error, c) => {
+export const runpod: ProtocolFactory = ({ jobs }) => {
+  const app = newRoutes();
+  const onError: ErrorHandler = (error, c) => {
     const { status, message, headers } = asHttpError(error);
     const isWrong = status === 415 || status === 422;
     return c.json({ error: message }, isWrong ? 400 : status, headers);
-  });
+  };
 
   const body = { ...json(runpodRequest(jobs), "What to make"), required: true };
   const endpoint = z.object({ endpoint: z.string() });
@@ -192,7 +193,7 @@ export const runpod: FrontEnd = ({ jobs }) => {
     async (c) => c.json(health(await jobs.health()), 200),
   );
 
-  return app;
+  return { routes: app, onError };
 };
 
 /** What a request gets that cannot be: no job was made. */

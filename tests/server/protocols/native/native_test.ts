@@ -1,6 +1,6 @@
 /** Our own protocol. */
 import assert from "node:assert/strict";
-import { plain } from "../../../../src/server/protocols/native/native.ts";
+import { native } from "../../../../src/server/protocols/native/native.ts";
 import { FakeJobs } from "../../fake_jobs.ts";
 import { appOf, eventsOf, listening, posted } from "../../server.ts";
 
@@ -9,7 +9,7 @@ const STAR = { prompt: "a star", seed: 7 };
 /** A server and its jobs. */
 function start(options: ConstructorParameters<typeof FakeJobs>[0] = {}) {
   const jobs = new FakeJobs(options);
-  return { jobs, app: appOf(jobs, [plain]) };
+  return { jobs, app: appOf(jobs, [native]) };
 }
 
 Deno.test("a job is taken at once, and told where it is", async () => {

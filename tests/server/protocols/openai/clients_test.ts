@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { ModelCard } from "../../../../src/jobs/jobs.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";
 import { openai } from "../../../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../../../src/server/protocols/native/native.ts";
+import { native } from "../../../../src/server/protocols/native/native.ts";
 import recorded from "../../../fixtures/clients/openai.json" with { type: "json" };
 import { FakeJobs, MODEL } from "../../fake_jobs.ts";
 import { type Said, saidBy } from "./answers.ts";
@@ -42,7 +42,7 @@ for (const { client, call, makes, request, said } of recorded as unknown as read
     const jobs = new FakeJobs({ model: MODELS[makes], finishAtOnce: makes === "pictures" });
     const id = await ended(jobs);
     const { method, path, headers, body } = request;
-    const app = appOf(jobs, [plain, modelList, openai], { token: "secret" });
+    const app = appOf(jobs, [native, modelList, openai], { token: "secret" });
     const response = await app.request(path.replace("{id}", id), {
       method,
       headers: { ...headers, authorization: "Bearer secret" },

@@ -4,7 +4,7 @@ import OpenAI from "openai";
 import type { JobError } from "../../../../src/jobs/job.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";
 import { openai } from "../../../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../../../src/server/protocols/native/native.ts";
+import { native } from "../../../../src/server/protocols/native/native.ts";
 import { readPng } from "../../../media/png_pixels.ts";
 import { FakeJobs, type FakeOptions, MODEL } from "../../fake_jobs.ts";
 import { appOf, eventsOf, listening, posted } from "../../server.ts";
@@ -18,7 +18,7 @@ async function withClient(
   use: (client: OpenAI, jobs: FakeJobs, url: string) => Promise<void>,
 ): Promise<void> {
   const jobs = new FakeJobs(options);
-  await listening(appOf(jobs, [plain, modelList, openai], { token: "secret" }), async (url) => {
+  await listening(appOf(jobs, [native, modelList, openai], { token: "secret" }), async (url) => {
     await use(new OpenAI({ apiKey: "secret", baseURL: `${url}/v1`, maxRetries: 0 }), jobs, url);
   });
 }
@@ -65,7 +65,7 @@ Deno.test("the official client gets addresses of pictures that it can fetch", as
 });
 
 Deno.test("where there is no token, addresses of pictures have no signature", async () => {
-  const app = appOf(new FakeJobs({ finishAtOnce: true }), [plain, openai]);
+  const app = appOf(new FakeJobs({ finishAtOnce: true }), [native, openai]);
   const body = { prompt: "a star", response_format: "url" };
   const { data } = await (await app.request("/v1/images/generations", posted(body))).json();
   assert.deepEqual(data, [{ url: "http://localhost/jobs/job-1/files/0.png" }]);
@@ -341,7 +341,7 @@ Deno.test("what the API has and the model cannot is said in a sentence, and no b
     ["/v1/embeddings", 404, none],
     ["/v1/completions", 404, none],
   ];
-  const app = appOf(new FakeJobs(), [plain, openai], { token: "secret" });
+  const app = appOf(new FakeJobs(), [native, openai], { token: "secret" });
   const headers = { Authorization: "Bearer secret" };
   for (const [path, status, message] of cases) {
     const response = await app.request(path, { ...form(), headers });

@@ -3,7 +3,7 @@ import Replicate, { type FileOutput, parseProgressFromLogs } from "replicate";
 import { UsageError } from "../../../../src/errors.ts";
 import type { Job } from "../../../../src/jobs/job.ts";
 import { cog } from "../../../../src/server/protocols/replicate/cog.ts";
-import { plain } from "../../../../src/server/protocols/native/native.ts";
+import { native } from "../../../../src/server/protocols/native/native.ts";
 import {
   cogWebhookBody,
   type Prediction,
@@ -14,12 +14,12 @@ import { ADDRESSES, appOf, listening, posted } from "../../server.ts";
 
 const HTTPS = "https://mdm.example";
 const TOKEN = "secret";
-const FRONT_ENDS = [cog, replicate({ secret: "whsec_secret" })] as const;
+const PROTOCOLS = [cog, replicate({ secret: "whsec_secret" })] as const;
 const STAR = { input: { prompt: "a star", seed: 7 } };
 
 function start(options: FakeOptions = {}) {
   const jobs = new FakeJobs(options);
-  const app = appOf(jobs, FRONT_ENDS);
+  const app = appOf(jobs, PROTOCOLS);
   const send = (
     path: string,
     { method = "POST", body = STAR as unknown, headers = {}, signal }: {
@@ -346,7 +346,7 @@ Deno.test("files that have an address are given by it, also to a webhook", async
 
 Deno.test("Replicate gives signed addresses of files and streams, Cog files themselves", async () => {
   const jobs = new FakeJobs({ finishAtOnce: true });
-  const app = appOf(jobs, [plain, ...FRONT_ENDS], { token: TOKEN, publicUrl: HTTPS });
+  const app = appOf(jobs, [native, ...PROTOCOLS], { token: TOKEN, publicUrl: HTTPS });
   const headers = { Authorization: `Bearer ${TOKEN}` };
   const make = async (path: string) => {
     const response = await app.request(path, posted(STAR, { ...headers, Prefer: "wait" }));
@@ -381,7 +381,7 @@ Deno.test("Replicate gives signed addresses of files and streams, Cog files them
 
 Deno.test("a preview in a stream is the file itself, for the next one takes its place", async () => {
   const jobs = new FakeJobs();
-  const app = appOf(jobs, [plain, ...FRONT_ENDS], { publicUrl: HTTPS });
+  const app = appOf(jobs, [native, ...PROTOCOLS], { publicUrl: HTTPS });
   const { id, urls } = await answer(app.request("/v1/predictions", posted(STAR)), 202);
   const heard = events(await app.request(`${urls.stream}?previews=true`));
   const without = events(await app.request(urls.stream));
@@ -675,7 +675,7 @@ Deno.test("Replicate's client streams a prediction", () =>
 
 Deno.test("Replicate's client streams from a server with a token, and fetches files", async () => {
   const jobs = new FakeJobs({ finishAtOnce: true });
-  const app = appOf(jobs, [plain, ...FRONT_ENDS], { token: TOKEN, publicUrl: HTTPS });
+  const app = appOf(jobs, [native, ...PROTOCOLS], { token: TOKEN, publicUrl: HTTPS });
   await listening(app, async (url) => {
     const client = new Replicate({
       auth: TOKEN,
@@ -726,7 +726,7 @@ Deno.test("Replicate's client is told of what is wrong, and of what failed", () 
   }));
 
 Deno.test("without the token Replicate's client is refused", () => {
-  const app = appOf(new FakeJobs(), FRONT_ENDS, { token: "secret" });
+  const app = appOf(new FakeJobs(), PROTOCOLS, { token: "secret" });
   return listening(app, async (url) => {
     const client = new Replicate({ auth: "wrong", baseUrl: `${url}/v1` });
     await assert.rejects(

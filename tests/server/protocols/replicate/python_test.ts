@@ -4,14 +4,14 @@ import { z } from "@hono/zod-openapi";
 import { cog } from "../../../../src/server/protocols/replicate/cog.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";
 import { openai } from "../../../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../../../src/server/protocols/native/native.ts";
+import { native } from "../../../../src/server/protocols/native/native.ts";
 import { replicate } from "../../../../src/server/protocols/replicate/replicate.ts";
 import calls from "../../../fixtures/replicate_python/calls.json" with { type: "json" };
 import { FakeJobs, VERSION } from "../../fake_jobs.ts";
 import { appOf } from "../../server.ts";
 
-const FRONT_ENDS = [
-  plain,
+const PROTOCOLS = [
+  native,
   cog,
   replicate({ secret: "whsec_c2VjcmV0" }),
   modelList,
@@ -98,7 +98,7 @@ function checkEvents(events: string): void {
 
 for (const { call, exchanges } of calls) {
   Deno.test(`Python's replicate: ${call}`, async () => {
-    const app = appOf(new FakeJobs({ finishAtOnce: true }), FRONT_ENDS, { token: "secret" });
+    const app = appOf(new FakeJobs({ finishAtOnce: true }), PROTOCOLS, { token: "secret" });
     const last = { id: "none", query: "" };
     for (const { method, path, headers, body, gives } of exchanges) {
       const put = (template: string) =>

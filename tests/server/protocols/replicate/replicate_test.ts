@@ -3,18 +3,18 @@ import Replicate from "replicate";
 import { cog } from "../../../../src/server/protocols/replicate/cog.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";
 import { openai } from "../../../../src/server/protocols/openai/openai.ts";
-import { plain } from "../../../../src/server/protocols/native/native.ts";
+import { native } from "../../../../src/server/protocols/native/native.ts";
 import { replicate } from "../../../../src/server/protocols/replicate/replicate.ts";
 import { FakeJobs, VERSION } from "../../fake_jobs.ts";
 import { appOf, listening, posted } from "../../server.ts";
 
 const SECRET = "whsec_c2VjcmV0";
-const FRONT_ENDS = [plain, cog, replicate({ secret: SECRET }), modelList, openai] as const;
+const PROTOCOLS = [native, cog, replicate({ secret: SECRET }), modelList, openai] as const;
 const STAR = { input: { prompt: "a star", seed: 7 } };
 
 function start(token: string | null = null) {
   const jobs = new FakeJobs();
-  const app = appOf(jobs, FRONT_ENDS, { token });
+  const app = appOf(jobs, PROTOCOLS, { token });
   const get = async (path: string, init: RequestInit = {}) => {
     const response = await app.request(path, init);
     return {

@@ -1,9 +1,9 @@
-/** What front ends are begun with. */
+/** What the routes of protocols are made of. */
 import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import { invalid } from "./http_error.ts";
 
 /** Routes without any: what does not fit their schemas is thrown as an `HttpError`. */
-export function newFrontEnd(): OpenAPIHono {
+export function newRoutes(): OpenAPIHono {
   return new OpenAPIHono({
     defaultHook: (result) => {
       if (!result.success) throw invalid(result.error);
