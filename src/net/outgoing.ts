@@ -5,7 +5,7 @@ import { request as requestOver } from "node:http";
 import { Duplex } from "node:stream";
 import { MdmError, UsageError } from "../errors.ts";
 import { until } from "../jobs/until.ts";
-import { isPublic, isWithin, parseAddress, parseRange } from "./addresses.ts";
+import { isAddress, isPublic, isWithin, parseRange } from "./address_ranges.ts";
 
 export interface OutgoingRequest {
   readonly method?: "GET" | "POST";
@@ -83,7 +83,7 @@ export function checkOutgoing(url: string, { allow }: Pick<OutgoingRules, "allow
   }
   const name = hostOf(target);
   const known = /(^|\.)localhost$/.test(name) ? "127.0.0.1" : name;
-  if (parseAddress(known) !== null && !isAllowed(name, known, allow)) throw refusal(target);
+  if (isAddress(known) && !isAllowed(name, known, allow)) throw refusal(target);
   return target;
 }
 
@@ -110,7 +110,7 @@ async function checkedAddresses(
   { allow, resolve = resolveBySystem }: OutgoingRules,
 ): Promise<readonly string[]> {
   const name = hostOf(target);
-  const addresses = parseAddress(name) === null ? await resolve(name) : [name];
+  const addresses = isAddress(name) ? [name] : await resolve(name);
   if (addresses.length === 0) throw new MdmError("it has no address");
   if (!addresses.every((address) => isAllowed(name, address, allow))) throw refusal(target);
   return addresses;
@@ -121,13 +121,13 @@ async function resolveBySystem(name: string): Promise<readonly string[]> {
 }
 
 /** Whether requests may go to an address of a host with this name. */
-function isAllowed(name: string, text: string, allow: readonly string[]): boolean {
-  const address = parseAddress(text);
-  if (address !== null && isPublic(address)) return true;
+function isAllowed(name: string, address: string, allow: readonly string[]): boolean {
+  const isKnown = isAddress(address);
+  if (isKnown && isPublic(address)) return true;
   return allow.some((entry) => {
     const range = parseRange(entry);
     if (range === null) return withoutDot(entry.toLowerCase()) === name;
-    return address !== null && isWithin(address, range);
+    return isKnown && isWithin(address, range);
   });
 }
 
