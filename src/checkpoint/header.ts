@@ -1,3 +1,4 @@
+import { isJsonObject } from "../json/json_object.ts";
 import { MdmError } from "../errors.ts";
 import { bytesPerElement, type Dtype, isDtype } from "./dtype.ts";
 
@@ -117,7 +118,7 @@ function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
   } catch {
     throw loadError(path, "its header is not JSON in UTF-8");
   }
-  if (!isObject(value)) throw loadError(path, "its header is not a JSON object");
+  if (!isJsonObject(value)) throw loadError(path, "its header is not a JSON object");
   return value;
 }
 
@@ -136,7 +137,7 @@ function countValues(bytes: Uint8Array): number {
 
 function parseMetadata(path: string, value: unknown): ReadonlyMap<string, string> {
   const metadata = new Map<string, string>();
-  for (const [key, text] of Object.entries(isObject(value) ? value : { value })) {
+  for (const [key, text] of Object.entries(isJsonObject(value) ? value : { value })) {
     if (typeof text !== "string") throw loadError(path, "its metadata are not all text");
     metadata.set(key, text);
   }
@@ -145,7 +146,7 @@ function parseMetadata(path: string, value: unknown): ReadonlyMap<string, string
 
 function parseTensor(path: string, name: string, entry: unknown, dataStart: number): TensorInfo {
   const fail = (reason: string) => loadError(path, `tensor ${quote(name)} ${reason}`);
-  if (!isObject(entry)) throw fail("is not described by an object");
+  if (!isJsonObject(entry)) throw fail("is not described by an object");
   const { dtype, shape, data_offsets: range } = entry;
   if (typeof dtype !== "string" || !/^\w{1,32}$/.test(dtype)) {
     throw fail(`has the unknown dtype ${quote(String(dtype))}`);
@@ -192,10 +193,6 @@ function checkCoverage(
     throw loadError(path, `the header says ${covered} bytes but the file has ${size}`);
   }
   if (covered < size) throw loadError(path, `its last ${size - covered} bytes belong to no tensor`);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isSizes(value: unknown): value is number[] {

@@ -1,3 +1,4 @@
+import { isJsonObject } from "../json/json_object.ts";
 import { loadError, quote } from "./header.ts";
 import { readJson } from "./json.ts";
 import type { TensorDescription, TensorFile } from "./tensor_file.ts";
@@ -97,8 +98,8 @@ export class ShardedTensors implements TensorFile {
 
 /** The file of each tensor, by the index. */
 function parseIndex(path: string, json: unknown): ReadonlyMap<string, string> {
-  const map = isObject(json) ? json.weight_map : undefined;
-  if (!isObject(map)) throw loadError(path, `it has no "weight_map" object`);
+  const map = isJsonObject(json) ? json.weight_map : undefined;
+  if (!isJsonObject(map)) throw loadError(path, `it has no "weight_map" object`);
   const shardOf = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
     // A separator could lead out of the folder.
@@ -141,8 +142,4 @@ function findProblems(
     }
   }
   return problems;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -6,7 +6,7 @@
  */
 
 import { MdmError } from "../errors.ts";
-import { JsonFields } from "./json_fields.ts";
+import { JsonFields } from "../json/json_fields.ts";
 
 /** The number of heads of every attention in the UNet (not configurable in the reference). */
 export const NUM_ATTENTION_HEADS = 8;

@@ -1,5 +1,5 @@
 import { MdmError } from "../errors.ts";
-import { JsonFields } from "./json_fields.ts";
+import { JsonFields } from "../json/json_fields.ts";
 
 /** How much of a prompt a model reads. */
 export interface TextLimits {

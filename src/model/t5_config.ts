@@ -4,7 +4,7 @@
  * such files hold many.
  */
 
-import { JsonFields } from "./json_fields.ts";
+import { JsonFields } from "../json/json_fields.ts";
 
 /** `gelu` is the exact one, `geluTanh` its approximation. */
 export type T5Activation = "relu" | "gelu" | "geluTanh" | "silu";

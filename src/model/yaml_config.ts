@@ -3,10 +3,11 @@
  * model, its diffusion, the reading of text and the training.
  */
 
+import { isJsonObject } from "../json/json_object.ts";
 import { parseDocument } from "yaml";
 import { readTextFile } from "../checkpoint/text_file.ts";
 import { MdmError } from "../errors.ts";
-import { JsonFields } from "./json_fields.ts";
+import { JsonFields } from "../json/json_fields.ts";
 import { parseReaderConfig, type TextLimits } from "./reader_config.ts";
 
 /** A configuration taken apart, each part for the function that checks it. */
@@ -103,19 +104,15 @@ function textWidth(fields: JsonFields): number | undefined {
 
 /** The pictures that the model was trained on; the reference writes -1 for "as they are". */
 function imageSize(reader: unknown): number | undefined {
-  const size = isObject(reader) ? reader.image_size : undefined;
+  const size = isJsonObject(reader) ? reader.image_size : undefined;
   return typeof size === "number" && size > 0 ? size : undefined;
 }
 
 /** An older name of a thing that the reference no longer has; the published 64x64 file turns it off. */
 function withoutVariances(diffusion: unknown): unknown {
-  if (!isObject(diffusion) || !isObject(diffusion.sampler_config)) return diffusion;
+  if (!isJsonObject(diffusion) || !isJsonObject(diffusion.sampler_config)) return diffusion;
   const { predict_variances: variances, ...sampler } = diffusion.sampler_config;
   return variances === false ? { ...diffusion, sampler_config: sampler } : diffusion;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function fail(source: string, reason: string): MdmError {

@@ -3,11 +3,11 @@
  * are used where they do the same.
  */
 
+import type { JsonObject } from "../json/json_object.ts";
 import { Normalizer, SequenceNormalizer } from "@huggingface/tokenizers";
 import { Charsmap } from "./charsmap.ts";
 
 type Normalize = (text: string) => string;
-type Json = Record<string, unknown>;
 
 /** White space as Unicode has it; JavaScript's differs in U+0085 and U+FEFF. */
 const SPACE = /\p{White_Space}/u;
@@ -43,7 +43,7 @@ export class Normalizers extends Normalizer {
 
 function stepsOf(definition: unknown): Normalize[] {
   if (definition === null || definition === undefined) return [];
-  const { type, ...options } = Object(definition) as Json;
+  const { type, ...options } = Object(definition) as JsonObject;
   switch (type) {
     case "Sequence":
       return (Array.isArray(options.normalizers) ? options.normalizers : []).flatMap(stepsOf);
@@ -93,7 +93,7 @@ function precompiled(text: string, charsmap: Charsmap): string {
   return normalized;
 }
 
-function strip(text: string, { strip_left: left, strip_right: right }: Json): string {
+function strip(text: string, { strip_left: left, strip_right: right }: JsonObject): string {
   let start = 0;
   let end = text.length;
   if (left === true) { while (start < end && SPACE.test(text[start]!)) start++; }

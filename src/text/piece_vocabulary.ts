@@ -1,3 +1,4 @@
+import { isJsonObject } from "../json/json_object.ts";
 import { readJson } from "../checkpoint/json.ts";
 import { readTextFile } from "../checkpoint/text_file.ts";
 import { MdmError } from "../errors.ts";
@@ -74,12 +75,12 @@ function parseVocab(text: string, path: string): Piece[] {
 }
 
 function parseJson(json: unknown, path: string): Piece[] {
-  const { model, added_tokens: added } = isObject(json) ? json : {};
-  const vocab = isObject(model) && model.type === "Unigram" ? model.vocab : undefined;
+  const { model, added_tokens: added } = isJsonObject(json) ? json : {};
+  const vocab = isJsonObject(model) && model.type === "Unigram" ? model.vocab : undefined;
   if (!Array.isArray(vocab)) throw fail(path, `its model is not a "Unigram" vocabulary`);
   const special = new Set(
     (Array.isArray(added) ? added : [])
-      .filter((token) => isObject(token) && token.special === true)
+      .filter((token) => isJsonObject(token) && token.special === true)
       .map(({ content }) => content),
   );
   return vocab.map((entry, i) => {
@@ -93,10 +94,6 @@ function parseJson(json: unknown, path: string): Piece[] {
       special: special.has(text) || SPECIAL.test(text),
     };
   });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function fail(path: string, reason: string): MdmError {

@@ -9,6 +9,7 @@
  * - A lone surrogate in the prompt is read as U+FFFD.
  */
 
+import { isJsonObject, type JsonObject } from "../json/json_object.ts";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { dirname } from "node:path";
 import { isFile } from "../checkpoint/file.ts";
@@ -33,8 +34,6 @@ const METASPACE = "\u2581";
 /** Begins the name of a piece that no text may match. */
 const UNMATCHABLE = "\uD800";
 
-type Json = Record<string, unknown>;
-
 /** The ids that the post-processor puts before and after those of the text. */
 interface Frame {
   readonly before: readonly number[];
@@ -52,7 +51,7 @@ export class Tokenizer implements TextTokenizer {
   readonly #byteIds: readonly number[] | null;
   readonly #frame: Frame;
 
-  private constructor(definition: Json, config: Json) {
+  private constructor(definition: JsonObject, config: JsonObject) {
     const vocabulary = readVocabulary(definition);
     const added = readAddedTokens(definition);
     const idOf = new Map(vocabulary.map(([piece], id) => [piece, id]));
@@ -79,7 +78,7 @@ export class Tokenizer implements TextTokenizer {
       normalizer: { type: "Sequence", normalizers: [] },
       pre_tokenizer: splitAtWordBoundaries(definition.pre_tokenizer ?? null),
       model: {
-        ...definition.model as Json,
+        ...definition.model as JsonObject,
         vocab: vocabulary.map(([piece, score]) => [
           reserved.has(piece) ? UNMATCHABLE + piece : piece,
           score,
@@ -99,7 +98,7 @@ export class Tokenizer implements TextTokenizer {
     this.#model.normalizer = normalizers;
     // Left to the library, fusing takes time quadratic in the length of the text.
     if (this.#model.model) this.#model.model.fuse_unk = false;
-    const { unk_id: unknown, byte_fallback: byteFallback } = definition.model as Json;
+    const { unk_id: unknown, byte_fallback: byteFallback } = definition.model as JsonObject;
     this.#unknownId = unknown as number;
     this.#byteIds = byteFallback === true ? readByteIds(idOf) : null;
   }
@@ -157,13 +156,13 @@ export class Tokenizer implements TextTokenizer {
 /** Says what is wrong with the files; `load` adds where. */
 class Malformed extends Error {}
 
-async function readConfig(path: string): Promise<Json> {
+async function readConfig(path: string): Promise<JsonObject> {
   return await isFile(path) ? await readObject(path) : {};
 }
 
-async function readObject(path: string): Promise<Json> {
+async function readObject(path: string): Promise<JsonObject> {
   const json = await readJson(path, TOKENIZER);
-  if (!isObject(json)) throw new MdmError(`Cannot load "${path}": it must hold a JSON object.`);
+  if (!isJsonObject(json)) throw new MdmError(`Cannot load "${path}": it must hold a JSON object.`);
   return json;
 }
 
@@ -176,12 +175,8 @@ function readNormalizers(definition: unknown): Normalizers {
   }
 }
 
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function readVocabulary(definition: Json): [piece: string, score: number][] {
-  const model = isObject(definition.model) ? definition.model : {};
+function readVocabulary(definition: JsonObject): [piece: string, score: number][] {
+  const model = isJsonObject(definition.model) ? definition.model : {};
   if (model.type !== "Unigram") {
     throw new Malformed(
       `its model is ${JSON.stringify(model.type)} but must be "Unigram", as T5 has it`,
@@ -217,11 +212,11 @@ interface AddedToken {
   readonly normalized?: boolean;
 }
 
-function readAddedTokens(definition: Json): AddedToken[] {
+function readAddedTokens(definition: JsonObject): AddedToken[] {
   const added = definition.added_tokens ?? [];
   const valid = Array.isArray(added) &&
     added.every((token) =>
-      isObject(token) && isTokenId(token.id) && typeof token.content === "string" &&
+      isJsonObject(token) && isTokenId(token.id) && typeof token.content === "string" &&
       token.content !== ""
     );
   if (!valid) throw new Malformed(`its "added_tokens" must be a list of {id, content}`);
@@ -234,7 +229,7 @@ function isTokenId(id: unknown): id is number {
 
 /** A token of `tokenizer_config.json`: its text, or an object that holds it. */
 function tokenName(token: unknown): string | undefined {
-  const name = isObject(token) ? token.content : token;
+  const name = isJsonObject(token) ? token.content : token;
   return typeof name === "string" ? name : undefined;
 }
 
@@ -245,12 +240,12 @@ function readMaxLength(length: unknown): number | undefined {
 
 function readFrame(processor: unknown): Frame {
   if (processor === undefined || processor === null) return { before: [], after: [] };
-  if (!isObject(processor) || processor.type !== "TemplateProcessing") {
+  if (!isJsonObject(processor) || processor.type !== "TemplateProcessing") {
     throw new Malformed(`its post-processor must be "TemplateProcessing", as T5 has it`);
   }
   const template = Array.isArray(processor.single) ? processor.single : [];
-  const special = isObject(processor.special_tokens) ? processor.special_tokens : {};
-  const position = template.findIndex((item) => isObject(item) && isObject(item.Sequence));
+  const special = isJsonObject(processor.special_tokens) ? processor.special_tokens : {};
+  const position = template.findIndex((item) => isJsonObject(item) && isJsonObject(item.Sequence));
   if (position < 0) throw new Malformed("its post-processor leaves the text out");
   const idsOf = (items: unknown[]) => items.flatMap((item) => specialIds(item, special));
   return {
@@ -259,10 +254,10 @@ function readFrame(processor: unknown): Frame {
   };
 }
 
-function specialIds(item: unknown, special: Json): number[] {
-  const token = isObject(item) && isObject(item.SpecialToken) ? item.SpecialToken : {};
+function specialIds(item: unknown, special: JsonObject): number[] {
+  const token = isJsonObject(item) && isJsonObject(item.SpecialToken) ? item.SpecialToken : {};
   const entry = Object.hasOwn(special, String(token.id)) ? special[String(token.id)] : undefined;
-  const ids = isObject(entry) ? entry.ids : undefined;
+  const ids = isJsonObject(entry) ? entry.ids : undefined;
   if (!Array.isArray(ids) || !ids.every(isTokenId)) {
     throw new Malformed("its post-processor names a special token without ids");
   }
@@ -275,7 +270,7 @@ function specialIds(item: unknown, special: Json): number[] {
  * JavaScript takes for white space, which differs from Unicode's in U+0085 and U+FEFF.
  */
 function splitAtWordBoundaries(preTokenizer: unknown): unknown {
-  if (!isObject(preTokenizer)) return preTokenizer;
+  if (!isJsonObject(preTokenizer)) return preTokenizer;
   if (preTokenizer.type === "WhitespaceSplit") {
     return { type: "Split", pattern: { Regex: "\\s+" }, behavior: "Removed", invert: false };
   }

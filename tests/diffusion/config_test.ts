@@ -118,7 +118,7 @@ Deno.test("a bad field is named with its value", () => {
     ],
     [
       { threshold_function: [] },
-      `"sampler_config.threshold_function" is a list but must be one of "NONE", "CLIP", ` +
+      `"sampler_config.threshold_function" is [] but must be one of "NONE", "CLIP", ` +
       `"DYNAMIC", "DYNAMIC_IF".`,
     ],
     [
@@ -130,23 +130,23 @@ Deno.test("a bad field is named with its value", () => {
       `"sampler_config.rescale_schedule" is null but must be a number above 0.`,
     ],
     [
-      { schedule_shifted: 1 },
-      `"sampler_config.schedule_shifted" is 1 but must be true or false.`,
+      { schedule_shifted: "yes" },
+      `"sampler_config.schedule_shifted" is "yes" but must be true or false.`,
     ],
     [
       { schedule_shifted_power: {} },
-      `"sampler_config.schedule_shifted_power" is an object but must be a number.`,
+      `"sampler_config.schedule_shifted_power" is {} but must be a number.`,
     ],
     [
       { steps: 3 },
-      `"sampler_config" has the unknown field "steps": remove it or correct its name.`,
+      `"sampler_config.steps" is not a known field. Remove it.`,
     ],
     [
       JSON.parse('{"__proto__": {"beta_start": 0.5}}'),
-      `"sampler_config" has the unknown field "__proto__": remove it or correct its name.`,
+      `"sampler_config.__proto__" is not a known field. Remove it.`,
     ],
     [null, `"sampler_config" is null but must be an object.`],
-    [[], `"sampler_config" is a list but must be an object.`],
+    [[], `"sampler_config" is [] but must be an object.`],
   ];
   for (const [sampler_config, message] of cases) {
     assert.throws(

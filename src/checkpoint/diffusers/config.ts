@@ -4,15 +4,14 @@
  * in the reference's terms. Derived from reading both sources.
  */
 
+import { isJsonObject, type JsonObject } from "../../json/json_object.ts";
 import { MdmError } from "../../errors.ts";
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** UNets in one another that are read; the published models have 3. */
 const MAX_DEPTH = 8;
 
 /** What the reference does and has no setting for: a model that does otherwise is another one. */
-export const FIXED: Json = {
+export const FIXED: JsonObject = {
   act_fn: "silu",
   addition_embed_type: "matryoshka",
   attention_head_dim: 8,
@@ -37,8 +36,8 @@ export const FIXED: Json = {
   timestep_post_act: null,
 };
 
-const PREDICTIONS: Json = { v_prediction: "V_PREDICTION", epsilon: "DDPM" };
-const SCHEDULES: Json = { squaredcos_cap_v2: "DEEPFLOYD", linear: "DDPM" };
+const PREDICTIONS: JsonObject = { v_prediction: "V_PREDICTION", epsilon: "DDPM" };
+const SCHEDULES: JsonObject = { squaredcos_cap_v2: "DEEPFLOYD", linear: "DDPM" };
 
 /** Everything of a folder's JSON files that does not fit, to be told at once. */
 export class Mismatches {
@@ -80,7 +79,7 @@ export function referenceModel(
     input_channels: outermost.in_channels ?? 3,
     output_channels: outermost.out_channels ?? 3,
     conditioning_feature_dim: textWidth,
-    unet_config: unets.reduceRight<Json | undefined>(
+    unet_config: unets.reduceRight<JsonObject | undefined>(
       (inner, unet, depth) => ({
         ...referenceUNet(unet, depth, textWidth),
         ...nested(unet, inner),
@@ -91,11 +90,11 @@ export function referenceModel(
 }
 
 /** The UNets of a configuration, the outermost first. */
-function unetsOf(json: unknown, path: string, mismatches: Mismatches): Json[] {
-  const unets: Json[] = [];
+function unetsOf(json: unknown, path: string, mismatches: Mismatches): JsonObject[] {
+  const unets: JsonObject[] = [];
   let at: unknown = json;
   let where = path;
-  while (isObject(at)) {
+  while (isJsonObject(at)) {
     if (unets.length === MAX_DEPTH) {
       mismatches.add(`"${path}" nests more than ${MAX_DEPTH} UNets`);
       break;
@@ -103,7 +102,7 @@ function unetsOf(json: unknown, path: string, mismatches: Mismatches): Json[] {
     unets.push(at);
     checkFixed(at, where, mismatches);
     const { inner_config: inner } = at;
-    if (!isObject(inner) || Object.keys(inner).length === 0) return unets;
+    if (!isJsonObject(inner) || Object.keys(inner).length === 0) return unets;
     at = inner;
     where += ": inner_config";
   }
@@ -111,7 +110,7 @@ function unetsOf(json: unknown, path: string, mismatches: Mismatches): Json[] {
   return unets;
 }
 
-function checkFixed(unet: Json, where: string, mismatches: Mismatches): void {
+function checkFixed(unet: JsonObject, where: string, mismatches: Mismatches): void {
   for (const [name, value] of Object.entries(FIXED)) {
     if (!Object.hasOwn(unet, name)) continue;
     const given = unet[name];
@@ -126,8 +125,12 @@ function checkFixed(unet: Json, where: string, mismatches: Mismatches): void {
   }
 }
 
-function referenceUNet(unet: Json, depth: number, textWidth: unknown): Record<string, unknown> {
-  const isNested = isObject(unet.inner_config) && Object.keys(unet.inner_config).length > 0;
+function referenceUNet(
+  unet: JsonObject,
+  depth: number,
+  textWidth: unknown,
+): Record<string, unknown> {
+  const isNested = isJsonObject(unet.inner_config) && Object.keys(unet.inner_config).length > 0;
   const projects = !isNested && unet.encoder_hid_dim != null;
   const scale = unet.micro_conditioning_scale ?? null;
   return {
@@ -156,7 +159,7 @@ function referenceUNet(unet: Json, depth: number, textWidth: unknown): Record<st
   };
 }
 
-function nested(unet: Json, inner: Json | undefined): Json {
+function nested(unet: JsonObject, inner: JsonObject | undefined): JsonObject {
   if (inner === undefined) return {};
   return {
     skip_inner_unet_input: unet.skip_inner_unet_input ?? false,
@@ -165,7 +168,7 @@ function nested(unet: Json, inner: Json | undefined): Json {
   };
 }
 
-function attentionLevels(unet: Json): number[] {
+function attentionLevels(unet: JsonObject): number[] {
   const { down_block_types: types } = unet;
   if (!Array.isArray(types)) return [];
   return types.flatMap((type, level) => String(type).startsWith("CrossAttn") ? [level] : []);
@@ -183,8 +186,8 @@ export function referenceDiffusion(
   unets: number,
   mismatches: Mismatches,
 ): Record<string, unknown> {
-  const scheduler = isObject(json) ? json : {};
-  const one = (name: string, table: Json): unknown => {
+  const scheduler = isJsonObject(json) ? json : {};
+  const one = (name: string, table: JsonObject): unknown => {
     const value = String(scheduler[name]);
     if (Object.hasOwn(table, value)) return table[value];
     const known = Object.keys(table).map((key) => `"${key}"`).join(" or ");
@@ -207,17 +210,13 @@ export function referenceDiffusion(
   };
 }
 
-function threshold(scheduler: Json): string {
+function threshold(scheduler: JsonObject): string {
   if (scheduler.thresholding === true) {
     const max = Number(scheduler.sample_max_value ?? 1);
     if (max > 1) return max <= 1.5 ? "DYNAMIC_IF" : "DYNAMIC";
     return "CLIP";
   }
   return scheduler.clip_sample === false ? "NONE" : "CLIP";
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function shown(value: unknown): string {

@@ -1,5 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { AwsClient } from "aws4fetch";
 import { MdmError, UsageError } from "../../errors.ts";
+import { type Backoff, backoffMs } from "../../net/backoff.ts";
 import { Unavailable } from "../unavailable.ts";
 import { storedPath } from "./names.ts";
 import type { ResultStore } from "./store.ts";
@@ -15,8 +17,8 @@ export interface S3Credentials {
 /** How often a request is sent before it is given up. */
 const TRIES = 5;
 
-/** Milliseconds that the wait before the second try lasts at most; each one after that may be twice as long. */
-const FIRST_WAIT_MS = 100;
+/** Waits between tries: none to 100 ms before the second. */
+const BACKOFF: Backoff = { firstMs: 100, jitter: [0, 1] };
 
 /** Milliseconds until an answer has to begin, however often it was asked for: whoever waits for it is to hear within five seconds. */
 const PATIENCE_MS = 3500;
@@ -290,8 +292,7 @@ async function askAgain(send: () => Promise<Response>, signal: AbortSignal): Pro
       return answer;
     }
     if (answer instanceof Response) await answer.body?.cancel();
-    const wait = Math.random() * FIRST_WAIT_MS * 2 ** (tried - 1);
-    await new Promise((resolve) => setTimeout(resolve, wait));
+    await pause(backoffMs(tried, BACKOFF));
   }
 }
 

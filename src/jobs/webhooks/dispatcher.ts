@@ -3,6 +3,7 @@
 import { Webhook } from "standardwebhooks";
 import { UsageError } from "../../errors.ts";
 import type { Job, WebhookEvent } from "../job.ts";
+import { type Backoff, backoffMs } from "../../net/backoff.ts";
 import { fetchOutgoing, type OutgoingAnswer } from "../../net/outgoing.ts";
 import type { Delivery, JobQueue, Settlement } from "../queue/queue.ts";
 import { Unavailable } from "../unavailable.ts";
@@ -10,11 +11,14 @@ import { Unavailable } from "../unavailable.ts";
 /** Tries of a delivery: spread over a day. */
 const TRIES = 12;
 
-/** Milliseconds before the second try, and how many times as long it takes until each one after that. */
-const FIRST_DELAY_MS = 5_000;
-const DELAY_FACTOR = 2.5;
-
 const LONGEST_DELAY_MS = 24 * 60 * 60_000;
+
+const BACKOFF: Backoff = {
+  firstMs: 5_000,
+  longestMs: LONGEST_DELAY_MS,
+  factor: 2.5,
+  jitter: [0.8, 1.2],
+};
 
 /** Tries under way at once, and those of them to one host. */
 const AT_ONCE = 32;
@@ -45,9 +49,8 @@ export function signedHeaders(secret: string, id: string, body: string): Record<
  */
 export function retryDelay(tries: number, retryAfter = ""): number | null {
   if (tries >= TRIES) return null;
-  const jitter = 0.8 + 0.4 * Math.random();
-  const delay = FIRST_DELAY_MS * DELAY_FACTOR ** (tries - 1) * jitter;
-  return Math.min(Math.max(delay, millisecondsOf(retryAfter)), LONGEST_DELAY_MS);
+  const delay = Math.max(backoffMs(tries, BACKOFF), millisecondsOf(retryAfter));
+  return Math.min(delay, LONGEST_DELAY_MS);
 }
 
 function millisecondsOf(retryAfter: string): number {

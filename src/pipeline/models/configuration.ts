@@ -1,5 +1,5 @@
 import { readJson } from "../../checkpoint/json.ts";
-import { MdmError } from "../../errors.ts";
+import { JsonFields } from "../../json/json_fields.ts";
 import { PRESET_NAMES, presetConfig } from "../../model/presets.ts";
 import type { Configuration } from "../../model/yaml_config.ts";
 
@@ -69,37 +69,25 @@ const MAX_TOKENS = 4096;
 const MAX_CHARACTERS = 100_000;
 
 function parseText(json: unknown, source: string): ModelConfiguration["text"] {
-  const {
-    encoder,
-    tokenizer,
-    max_token_length: maxTokens,
-    max_caption_length: maxCharacters = null,
-    tokenizer_mode: mode = "sentencepiece",
-  } = Object(json) as Record<string, unknown>;
-  // A name with a separator could lead out of the model's folder.
-  const isName = (value: unknown): value is string =>
-    typeof value === "string" && /^[\w.-]+$/.test(value) && !/^\.+$/.test(value);
+  const fields = new JsonFields(json, "text", source);
+  const maxTokens = fields.integer("max_token_length", { min: 1, max: MAX_TOKENS });
+  const maxCharacters = fields.has("max_caption_length")
+    ? fields.integer("max_caption_length", { min: 1, max: MAX_CHARACTERS })
+    : null;
+  const tokenizerMode = fields.string("tokenizer_mode") ?? "sentencepiece";
+  if (tokenizerMode !== "mdm" && tokenizerMode !== "sentencepiece") {
+    return fields.fail("tokenizer_mode", `"mdm" or "sentencepiece"`);
+  }
   // A converted model may have been given no text encoder.
-  const named = encoder !== undefined || tokenizer !== undefined;
-  if (named && !(isName(encoder) && isName(tokenizer)) || !isWhole(maxTokens, MAX_TOKENS)) {
-    throw new MdmError(
-      `Cannot load "${source}": "text" needs "encoder" and "tokenizer", names of folders beside it, and a "max_token_length" from 1 to ${MAX_TOKENS}.`,
-    );
-  }
-  const folders = named ? { encoder: String(encoder), tokenizer: String(tokenizer) } : null;
-  if (mode !== "mdm" && mode !== "sentencepiece") {
-    throw new MdmError(
-      `Cannot load "${source}": the "tokenizer_mode" of "text" has to be "mdm" or "sentencepiece".`,
-    );
-  }
-  if (maxCharacters !== null && !isWhole(maxCharacters, MAX_CHARACTERS)) {
-    throw new MdmError(
-      `Cannot load "${source}": the "max_caption_length" of "text" has to be a whole number from 1 to ${MAX_CHARACTERS}.`,
-    );
-  }
-  return { folders, maxTokens, maxCharacters, tokenizerMode: mode };
+  const folders = fields.has("encoder") || fields.has("tokenizer")
+    ? { encoder: folderName(fields, "encoder"), tokenizer: folderName(fields, "tokenizer") }
+    : null;
+  return { folders, maxTokens, maxCharacters, tokenizerMode };
 }
 
-function isWhole(value: unknown, max: number): value is number {
-  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= max;
+/** A name with a separator could lead out of the model's folder. */
+function folderName(fields: JsonFields, field: string): string {
+  const name = fields.string(field);
+  const isName = name !== undefined && /^[\w.-]+$/.test(name) && !/^\.+$/.test(name);
+  return isName ? name : fields.fail(field, "the name of a folder beside the file");
 }

@@ -9,7 +9,7 @@ import {
   type TunedConvs,
 } from "../../gpu/conv_variant.ts";
 import { MAX_PARTS, WORKGROUP_TILES, workgroupCuts } from "../../gpu/conv_workgroup.ts";
-import { JsonFields } from "../../model/json_fields.ts";
+import { JsonFields } from "../../json/json_fields.ts";
 
 /** The fastest kernels of an adapter, as they were measured. */
 export interface TunedKernels {

@@ -5,6 +5,7 @@ import { isEnded, type Job, type JobRequest } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import { QueueFull } from "../../../jobs/queue/queue.ts";
 import { Unavailable } from "../../../jobs/unavailable.ts";
+import { backoffMs } from "../../../net/backoff.ts";
 import { reasonOf } from "../../http/without_queries.ts";
 import { JOB_ID } from "../find_job.ts";
 import { asHttpError, invalid } from "../../http/http_error.ts";
@@ -144,7 +145,7 @@ async function takeUntilStopped(
     } catch (error) {
       if (signal.aborted) return;
       warn(`Cannot take jobs from RunPod: ${reasonOf(error)}`);
-      await rest(Math.min(pace.failure * 2 ** failures++, pace.longest), signal);
+      await rest(backoffMs(++failures, { firstMs: pace.failure, longestMs: pace.longest }), signal);
     }
   }
 
@@ -326,7 +327,7 @@ async function hearStops(
       if (signal.aborted) return;
       // Once is enough: a platform that has no such channel says so every time.
       if (failures === 0) warn(`Cannot hear from RunPod which jobs to stop: ${reasonOf(error)}`);
-      await rest(Math.min(pace.failure * 2 ** failures++, pace.longest), signal);
+      await rest(backoffMs(++failures, { firstMs: pace.failure, longestMs: pace.longest }), signal);
     }
   }
 }

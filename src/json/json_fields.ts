@@ -4,6 +4,7 @@
  */
 
 import { MdmError } from "../errors.ts";
+import { isJsonObject, type JsonObject } from "./json_object.ts";
 
 export interface Range {
   readonly min: number;
@@ -11,27 +12,38 @@ export interface Range {
 }
 
 export class JsonFields {
-  readonly #object: Record<string, unknown>;
+  readonly #object: JsonObject;
   readonly #asked = new Set<string>();
 
   /**
    * @param value the parsed JSON
    * @param path where in the file it stands, `""` at the top
-   * @param source the file's name for messages
+   * @param source the file's name
+   * @param failure how messages begin
    * @throws {MdmError} when the value is not an object
    */
-  constructor(value: unknown, readonly path: string, readonly source: string) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      if (path === "") throw new MdmError(`Cannot load "${source}": it must hold a JSON object.`);
-      throw wrongField(source, path, value, "an object");
+  constructor(
+    value: unknown,
+    readonly path: string,
+    readonly source: string,
+    private readonly failure = `Cannot load "${source}"`,
+  ) {
+    if (!isJsonObject(value)) {
+      if (path === "") throw new MdmError(`${failure}: it must hold a JSON object.`);
+      throw wrongField(failure, path, value, "an object");
     }
-    this.#object = value as Record<string, unknown>;
+    this.#object = value;
   }
 
   /** The value as it is; `undefined` where it is absent or null. */
   get(name: string): unknown {
+    return this.raw(name, undefined) ?? undefined;
+  }
+
+  /** The value as it is, null as well. */
+  raw(name: string, fallback: unknown): unknown {
     this.#asked.add(name);
-    return Object.hasOwn(this.#object, name) ? this.#object[name] ?? undefined : undefined;
+    return Object.hasOwn(this.#object, name) ? this.#object[name] : fallback;
   }
 
   has(name: string): boolean {
@@ -44,7 +56,7 @@ export class JsonFields {
   }
 
   child(name: string): JsonFields {
-    return new JsonFields(this.get(name), this.#pathOf(name), this.source);
+    return new JsonFields(this.get(name), this.#pathOf(name), this.source, this.failure);
   }
 
   /** An integer in a range, both ends included; without a `fallback` it must be there. */
@@ -58,6 +70,27 @@ export class JsonFields {
     const value = this.get(name) ?? fallback;
     const valid = typeof value === "number" && value >= range.min && value <= range.max;
     return valid ? value : this.fail(name, `a number ${describe(range)}`);
+  }
+
+  /** A number that `accepts` takes, which is `need`: null is none. */
+  numberThat(
+    name: string,
+    fallback: number,
+    need: string,
+    accepts: (value: number) => boolean,
+  ): number {
+    const value = this.raw(name, fallback);
+    const valid = typeof value === "number" && Number.isFinite(value) && accepts(value);
+    return valid ? value : this.fail(name, need);
+  }
+
+  /** What a name stands for in a table, in small letters or capitals. */
+  oneOf<T>(name: string, fallback: NoInfer<T>, table: Readonly<Record<string, T>>): T {
+    const value = this.get(name);
+    if (value === undefined) return fallback;
+    const key = typeof value === "string" ? value.toUpperCase() : "";
+    if (Object.hasOwn(table, key)) return table[key]!;
+    return this.fail(name, `one of ${Object.keys(table).map((key) => `"${key}"`).join(", ")}`);
   }
 
   /** A flag; the reference writes some as 0 and 1. */
@@ -97,7 +130,7 @@ export class JsonFields {
   /** Throws what is wrong with a field: it is `value`, it must be `need`. */
   fail(name: string, need: string): never {
     const value = Object.hasOwn(this.#object, name) ? this.#object[name] : undefined;
-    throw wrongField(this.source, this.#pathOf(name), value, need);
+    throw wrongField(this.failure, this.#pathOf(name), value, need);
   }
 
   /** @throws {MdmError} when the object has a field that nobody asked for */
@@ -105,7 +138,7 @@ export class JsonFields {
     const unknown = Object.keys(this.#object).find((name) => !this.#asked.has(name));
     if (unknown === undefined) return;
     throw new MdmError(
-      `Cannot load "${this.source}": "${this.#pathOf(unknown)}" is not a known field. Remove it.`,
+      `${this.failure}: "${this.#pathOf(unknown)}" is not a known field. Remove it.`,
     );
   }
 
@@ -114,11 +147,11 @@ export class JsonFields {
   }
 }
 
-function wrongField(source: string, path: string, value: unknown, need: string): MdmError {
+function wrongField(failure: string, path: string, value: unknown, need: string): MdmError {
   // JSON has no text for the numbers that Python's has.
   const text = typeof value === "number" ? String(value) : JSON.stringify(value);
   const is = value === undefined ? "is missing" : `is ${shorten(text)}`;
-  return new MdmError(`Cannot load "${source}": "${path}" ${is} but must be ${need}.`);
+  return new MdmError(`${failure}: "${path}" ${is} but must be ${need}.`);
 }
 
 function shorten(text: string): string {
