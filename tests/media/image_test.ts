@@ -39,6 +39,23 @@ async function assertHalves(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   }
 }
 
+/** Soft waves, as pictures have them. */
+function waves(): Picture {
+  const data = new Uint8Array(64 * 64 * 4);
+  for (let i = 0; i < 64 * 64; i++) {
+    const [x, y] = [i % 64, i >> 6];
+    const wave = (angle: number, size: number) => Math.round(128 + size * Math.sin(angle));
+    data.set([wave(x / 5, 100), wave(y / 7, 100), wave((x + y) / 9, 60), 255], 4 * i);
+  }
+  return { width: 64, height: 64, data };
+}
+
+/** The root of the mean squared difference of colours, of 255. */
+function difference(a: Picture, b: Picture): number {
+  const sum = a.data.reduce((sum, value, i) => sum + (value - b.data[i]!) ** 2, 0);
+  return Math.sqrt(sum / (3 * a.width * a.height));
+}
+
 Deno.test("formatOf() goes by the extension", () => {
   assert.equal(formatOf("a.png"), "png");
   assert.equal(formatOf("out.d/a.b.JPG"), "jpeg");
@@ -68,6 +85,23 @@ Deno.test("encodeImage() writes JPEG", async () => {
   assert.deepEqual([...jpeg.subarray(0, 3)], [0xff, 0xd8, 0xff]);
   await assertHalves(jpeg);
   assert.deepEqual(await encodeImage(halves(), "jpeg"), jpeg);
+});
+
+Deno.test("encodeImage() loses little, and is not wasteful", async () => {
+  // Of qualities 90, 95 and 98 JPEG loses 2.11, 1.97 and 1.74 and has 2060, 2548 and 3148 bytes, WebP 2.79, 2.37, 1.99 and 566, 704, 864.
+  for (
+    const [format, loss, least, most] of [["jpeg", 2.05, 2300, 2900], [
+      "webp",
+      2.6,
+      630,
+      790,
+    ]] as const
+  ) {
+    const bytes = await encodeImage(waves(), format);
+    assert.ok(bytes.length > least && bytes.length < most, `${format}: ${bytes.length} bytes`);
+    const lost = difference(await decode(bytes), waves());
+    assert.ok(lost > 0 && lost < loss, `${format}: ${lost}`);
+  }
 });
 
 Deno.test(

@@ -36,10 +36,13 @@ export async function listening(
 ): Promise<void> {
   const fetch = (request: Request) => app.fetch(request);
   const server = await listen(fetch, { host: "127.0.0.1", port: 0, stallMs: 60_000, ...options });
+  // A test that failed may have left requests that never end.
+  let graceMs = 0;
   try {
     await use(server.url);
+    graceMs = 60_000;
   } finally {
-    await server.close(60_000);
+    await server.close(graceMs);
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { crc32 } from "node:zlib";
 import { Safetensors } from "../../../src/checkpoint/safetensors.ts";
 import { TorchFile } from "../../../src/checkpoint/torch/torch_file.ts";
 import { parseDiffusionConfig } from "../../../src/diffusion/config.ts";
@@ -343,6 +344,33 @@ Deno.test("TorchFile reads a damaged storage not at all, whole or in part", asyn
   ]);
   for (const name of ["whole", "half"]) {
     await assertRefused(bytes, async (path) => {
+      using file = await TorchFile.open(path);
+      await file.readFloat32(name);
+    }, /storage "0" is damaged: the checksum does not fit/);
+  }
+});
+
+Deno.test("TorchFile compares the checksum of a storage that is read in several pieces", async () => {
+  const count = (17 << 20) / 4;
+  const values = Float32Array.from({ length: count }, (_, i) => i % 4099);
+  const stored = new Uint8Array(values.buffer);
+  const part = (shape: number) =>
+    tensor({ storage: storage("0", count), shape: tuple(integer(shape)) });
+  const pickle = pickleOf(dict([text("whole"), part(count)], [text("part"), part(3)]));
+  for (const [name, length] of [["whole", count], ["part", 3]] as const) {
+    await withFile(checkpointOf(pickle, { 0: stored }), async (path) => {
+      using file = await TorchFile.open(path);
+      const read = await file.readFloat32(name);
+      assert.equal(read.length, length);
+      assert.ok(read.every((value, i) => value === values[i]));
+    });
+    // Only its last byte is another one.
+    const entries = [{ name: "a/data.pkl", bytes: pickle }, {
+      name: "a/data/0",
+      bytes: stored.with(-1, 1),
+      crc: crc32(stored),
+    }];
+    await assertRefused(zipOf(entries), async (path) => {
       using file = await TorchFile.open(path);
       await file.readFloat32(name);
     }, /storage "0" is damaged: the checksum does not fit/);

@@ -5,6 +5,7 @@ import type { ProtocolFactory } from "../../../src/server/http/protocol.ts";
 import { HttpError } from "../../../src/server/http/http_error.ts";
 import { openai } from "../../../src/server/protocols/openai/openai.ts";
 import { native } from "../../../src/server/protocols/native/native.ts";
+import { PAGE_PATHS, webPage } from "../../../src/server/page/mod.ts";
 import { probes } from "../../../src/server/http/probes.ts";
 import { FakeJobs } from "../fake_jobs.ts";
 import { ADDRESSES, appOf, listening, posted } from "../server.ts";
@@ -38,6 +39,22 @@ Deno.test("without the token nothing is answered but probes, each protocol in it
   const opened = appOf(new FakeJobs(), ALL, { token: TOKEN, open: ["/openapi.json"] });
   assert.equal((await opened.request("/openapi.json")).status, 200);
   assert.equal((await opened.request("/jobs")).status, 401);
+});
+
+Deno.test("a path that needs no token opens none below it, and none that begins like it", async () => {
+  const app = appOf(new FakeJobs(), [...ALL, webPage], { token: TOKEN, open: PAGE_PATHS });
+  for (const path of ["/livez", "/readyz", "/ping", ...PAGE_PATHS]) {
+    assert.ok((await app.request(path)).status < 300, path);
+    const below = path === "/" ? "/x" : `${path}/x`;
+    for (const other of [below, `${path}x`, `/x${path}`, path.toUpperCase(), `${path}/`]) {
+      if (other === path || PAGE_PATHS.includes(other)) continue;
+      const { status } = await app.request(other);
+      assert.equal(status, 401, other);
+    }
+  }
+  for (const path of ["/jobs", "/jobs/x/livez", "/metrics", "/model", "/openapi.json"]) {
+    assert.equal((await app.request(path)).status, 401, path);
+  }
 });
 
 Deno.test("the token opens, another one or another scheme does not", async () => {

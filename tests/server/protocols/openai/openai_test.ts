@@ -4,6 +4,7 @@ import OpenAI from "openai";
 import type { JobError } from "../../../../src/jobs/job.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";
 import { openai } from "../../../../src/server/protocols/openai/openai.ts";
+import { within } from "../../../within.ts";
 import { native } from "../../../../src/server/protocols/native/native.ts";
 import { readPng } from "../../../media/png_pixels.ts";
 import { FakeJobs, type FakeOptions, MODEL } from "../../fake_jobs.ts";
@@ -19,7 +20,8 @@ async function withClient(
 ): Promise<void> {
   const jobs = new FakeJobs(options);
   await listening(appOf(jobs, [native, modelList, openai], { token: "secret" }), async (url) => {
-    await use(new OpenAI({ apiKey: "secret", baseURL: `${url}/v1`, maxRetries: 0 }), jobs, url);
+    const client = new OpenAI({ apiKey: "secret", baseURL: `${url}/v1`, maxRetries: 0 });
+    await within(10, "the client's test", use(client, jobs, url));
   });
 }
 
