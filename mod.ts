@@ -19,6 +19,7 @@
  */
 export { MdmError, UsageError } from "./src/errors.ts";
 export { Gpu, type GpuInfo, type GpuOptions } from "./src/gpu/device.ts";
+export type { KernelOptions, TunedKernels } from "./src/gpu/kernel_policy.ts";
 export {
   type AnimationFormat,
   animationFormatOf,
@@ -37,6 +38,6 @@ export {
   type PipelineOptions,
   type Stage,
 } from "./src/pipeline/pipeline.ts";
-export { readTuned, type TunedKernels } from "./src/pipeline/planning/tuned_file.ts";
+export { readTuned } from "./src/pipeline/planning/tuned_file.ts";
 export type { GenerateRequest, PictureJob, ResolvedRequest } from "./src/pipeline/request.ts";
 export { isSamplerName, type SamplerName, SAMPLERS } from "./src/diffusion/samplers/mod.ts";

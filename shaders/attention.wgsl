@@ -2,7 +2,7 @@
 //
 //   output[row, query, head] = sum over keys of softmax(scale * q . k + bias[key - query]) v  + addend[row, query, head]
 //
-// q lies in `queries`, k and v in `pairs`, each at an offset within its position, so that one projection may hold all three.
+// q lies in `queries`, k and v in `kv`, each at an offset within its position, so that one projection may hold all three.
 // Positions of a row lie `inner` apart: 1 in a text or picture; over time each pixel is a row and frames lie a picture apart.
 // Keys with mask 0 do not exist; a row without any key gives zero. One invocation has one query of one head.
 // Offsets and strides count elements: vec4f where a head's width divides by four (VECTOR), else f32.
@@ -15,7 +15,7 @@ struct Params {
   inner: u32,
   queryStride: u32,
   queryOffset: u32,
-  pairStride: u32,
+  kvStride: u32,
   keyOffset: u32,
   valueOffset: u32,
   outputStride: u32,
@@ -37,7 +37,7 @@ fn product(a: f32, b: f32) -> f32 { return a * b; }
 
 #include "params"
 @group(0) @binding(1) var<storage, read_write> queries: array<Element>;
-@group(0) @binding(2) var<storage, read_write> pairs: array<Element>;
+@group(0) @binding(2) var<storage, read_write> kv: array<Element>;
 @group(0) @binding(3) var<storage, read_write> mask: array<f32>;
 @group(0) @binding(4) var<storage, read_write> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> addend: array<Element>;
@@ -50,40 +50,40 @@ fn compute(i: u32) {
   let head = i / params.queryCount % params.heads;
   let row = i / (params.queryCount * params.heads);
   let outer = row / params.inner;
-  let place = (outer * params.queryCount + query) * params.inner + row % params.inner;
-  let q = place * params.queryStride + params.queryOffset + head * ${WIDTH}u;
+  let position = (outer * params.queryCount + query) * params.inner + row % params.inner;
+  let q = position * params.queryStride + params.queryOffset + head * ${WIDTH}u;
   #for d in 0..WIDTH
   let q${d} = queries[q + ${d}u] * params.scale;
   var sum${d} = Element();
   #end
-  var highest = -3.0e38;
-  var total = 0.0;
-  var pair = (outer * params.keyCount * params.inner + row % params.inner) * params.pairStride
+  var rowMax = -3.0e38;
+  var expSum = 0.0;
+  var kvAt = (outer * params.keyCount * params.inner + row % params.inner) * params.kvStride
     + head * ${WIDTH}u;
   for (var key = 0u; key < params.keyCount; key++) {
     if (params.useMask == 0u || mask[row * params.maskStride + key] != 0.0) {
-      let k = pair + params.keyOffset;
-      let v = pair + params.valueOffset;
+      let k = kvAt + params.keyOffset;
+      let v = kvAt + params.valueOffset;
       var score = 0.0;
       #for d in 0..WIDTH
-      score += product(q${d}, pairs[k + ${d}u]);
+      score += product(q${d}, kv[k + ${d}u]);
       #end
       if (params.useBias != 0u) {
         score += bias[(key + params.queryCount - 1u - query) * params.biasStride + head];
       }
-      let limit = max(highest, score);
-      let keep = exp(highest - limit);
-      let share = exp(score - limit);
-      highest = limit;
-      total = total * keep + share;
+      let newMax = max(rowMax, score);
+      let rescale = exp(rowMax - newMax);
+      let weight = exp(score - newMax);
+      rowMax = newMax;
+      expSum = expSum * rescale + weight;
       #for d in 0..WIDTH
-      sum${d} = sum${d} * keep + pairs[v + ${d}u] * share;
+      sum${d} = sum${d} * rescale + kv[v + ${d}u] * weight;
       #end
     }
-    pair += params.pairStride * params.inner;
+    kvAt += params.kvStride * params.inner;
   }
-  let norm = select(0.0, 1.0 / total, total > 0.0);
-  let o = place * params.outputStride + head * ${WIDTH}u;
+  let norm = select(0.0, 1.0 / expSum, expSum > 0.0);
+  let o = position * params.outputStride + head * ${WIDTH}u;
   #for d in 0..WIDTH
   if (params.useAddend != 0u) {
     output[o + ${d}u] = sum${d} * norm + addend[o + ${d}u];
@@ -94,7 +94,7 @@ fn compute(i: u32) {
   #if !VECTOR
   // The last head also writes the zeros up to a whole vector.
   if (head == params.heads - 1u) {
-    let end = (place + 1u) * params.outputStride;
+    let end = (position + 1u) * params.outputStride;
     for (var at = o + ${WIDTH}u; at < end; at++) { output[at] = 0.0; }
   }
   #end

@@ -15,13 +15,13 @@ struct Params {
   scale: f32,
   biasStride: u32,
   keyCount0: u32,
-  pairStride0: u32,
+  kvStride0: u32,
   keyOffset0: u32,
   valueOffset0: u32,
   useMask0: u32,
   maskStride0: u32,
   keyCount1: u32,
-  pairStride1: u32,
+  kvStride1: u32,
   keyOffset1: u32,
   valueOffset1: u32,
   useMask1: u32,
@@ -32,7 +32,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> queries: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
 #for s in 0..SOURCES
-@group(0) @binding(1${s}) var<storage, read_write> pairs${s}: array<vec4f>;
+@group(0) @binding(1${s}) var<storage, read_write> kv${s}: array<vec4f>;
 @group(0) @binding(2${s}) var<storage, read_write> mask${s}: array<f32>;
 #end
 #if BIAS
@@ -54,8 +54,8 @@ fn main(
   let within = row % params.inner;
   let query = group.x * ${LANES}u + lane;
   let known = min(query, params.queryCount - 1u);
-  let place = (outer * params.queryCount + known) * params.inner + within;
-  let q = place * params.queryStride + params.queryOffset + head * ${WIDTH}u;
+  let position = (outer * params.queryCount + known) * params.inner + within;
+  let q = position * params.queryStride + params.queryOffset + head * ${WIDTH}u;
   #for d in 0..WIDTH
   var result${d} = vec4f();
   #end
@@ -64,57 +64,57 @@ fn main(
     #for d in 0..WIDTH
     var sum${d} = vec4f();
     #end
-    var highest = -3.0e38;
-    var total = 0.0;
+    var rowMax = -3.0e38;
+    var expSum = 0.0;
     for (var first = 0u; first < params.keyCount${s}; first += ${LANES}u) {
       let key = min(first + lane, params.keyCount${s} - 1u);
       var exists = select(0.0, 1.0, first + lane < params.keyCount${s});
       if (params.useMask${s} != 0u && mask${s}[row * params.maskStride${s} + key] == 0.0) { exists = 0.0; }
-      let pair = ((outer * params.keyCount${s} + key) * params.inner + within) * params.pairStride${s} + head * ${WIDTH}u;
+      let kvAt = ((outer * params.keyCount${s} + key) * params.inner + within) * params.kvStride${s} + head * ${WIDTH}u;
       #for l in 0..LANES
       var score${l} = 0.0;
       #end
       for (var d = 0u; d < ${WIDTH}u; d++) {
         let own = queries[q + d];
-        let keys = pairs${s}[pair + params.keyOffset${s} + d];
+        let keys = kv${s}[kvAt + params.keyOffset${s} + d];
         #for l in 0..LANES
         score${l} += dot(own, subgroupBroadcast(keys, ${l}u));
         #end
       }
-      var limit = highest;
+      var newMax = rowMax;
       #for l in 0..LANES
       score${l} *= params.scale;
       #if BIAS
       score${l} += bias[(min(first + ${l}u, params.keyCount${s} - 1u) + params.queryCount - 1u - known) * params.biasStride + head];
       #end
       let exists${l} = subgroupBroadcast(exists, ${l}u);
-      limit = max(limit, select(-3.0e38, score${l}, exists${l} != 0.0));
+      newMax = max(newMax, select(-3.0e38, score${l}, exists${l} != 0.0));
       #end
-      let keep = exp(highest - limit);
-      highest = limit;
-      total *= keep;
+      let rescale = exp(rowMax - newMax);
+      rowMax = newMax;
+      expSum *= rescale;
       #for l in 0..LANES
-      let share${l} = exp(min(score${l} - limit, 0.0)) * exists${l};
-      total += share${l};
+      let weight${l} = exp(min(score${l} - newMax, 0.0)) * exists${l};
+      expSum += weight${l};
       #end
       #for d in 0..WIDTH
       {
-        let values = pairs${s}[pair + params.valueOffset${s} + ${d}u];
-        sum${d} *= keep;
+        let values = kv${s}[kvAt + params.valueOffset${s} + ${d}u];
+        sum${d} *= rescale;
         #for l in 0..LANES
-        sum${d} += share${l} * subgroupBroadcast(values, ${l}u);
+        sum${d} += weight${l} * subgroupBroadcast(values, ${l}u);
         #end
       }
       #end
     }
-    let norm = select(0.0, 1.0 / total, total > 0.0);
+    let norm = select(0.0, 1.0 / expSum, expSum > 0.0);
     #for d in 0..WIDTH
     result${d} += sum${d} * norm;
     #end
   }
   #end
   if (query >= params.queryCount) { return; }
-  let o = place * params.outputStride + head * ${WIDTH}u;
+  let o = position * params.outputStride + head * ${WIDTH}u;
   #for d in 0..WIDTH
   output[o + ${d}u] = result${d};
   #end

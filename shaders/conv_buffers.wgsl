@@ -1,4 +1,4 @@
-// The buffers of every way of convolving, of vectors of WIDTH output channels. HALF: weights are kept in 16 bits.
+// The buffers of every convolution algorithm, of vectors of WIDTH output channels. HALF: weights are kept in 16 bits.
 
 alias Channels = vec${WIDTH}f;
 

@@ -1,20 +1,21 @@
-// What every way of convolving shares: its numbers, where a pixel reads, and what follows the sum.
+// What every convolution algorithm shares: its parameters, where a pixel reads, and what follows the sum.
 //
 //   output[m, co] = activation(sum over ky, kx, ci of input[pixel(m, ky, kx), ci] * weight[co, ky, kx, ci]
 //                              + bias[co]) * gate[m, co] + residual[m, co]
 //
-// Channels last, in vectors; m runs over rows x outputHeight x outputWidth. Tiles of pixels do not cross a span, and each span has
-// weights of its own where weightSpan is not 0 (Winograd's products are spans, counted from firstSpan). A linear layer has a 1x1 kernel and one row.
+// Channels last, in vectors; m runs over rows x outputHeight x outputWidth. It is a batched GEMM: each of `gemms` products of matrices
+// has gemmPixels pixels, tiles do not cross from one to the next, and if gemmWeights is not 0 each has weights of its own, so many
+// vectors apart (Winograd's 36 products, counted from firstGemm). A linear layer has a 1x1 kernel and one row.
 // Weights come in panels of output channels: [co / panel][ky][kx][ci][panel], zero where they stand over the edge.
 // SOURCES = 2 reads the channels of input0, then of input1: a concatenation that is never made.
 // HALF: weights are kept in 16 bits; sums never are.
 // An upsample of 2 reads the input as if each pixel were doubled (nearest neighbour).
 
 struct Params {
-  span: u32,
-  spans: u32,
-  firstSpan: u32,
-  weightSpan: u32,
+  gemmPixels: u32,
+  gemms: u32,
+  firstGemm: u32,
+  gemmWeights: u32,
   inputHeight: u32,
   inputWidth: u32,
   outputHeight: u32,
@@ -52,7 +53,7 @@ fn pixelAt(m: u32) -> Pixel {
   );
 }
 
-// Where an input pixel stands (in pixels) and 1, or somewhere harmless and 0 outside the picture.
+// Where an input pixel stands (in pixels) and 1, or somewhere harmless and 0 outside the image.
 struct Tap { index: u32, weight: f32 }
 
 fn tapAt(pixel: Pixel, ky: u32, kx: u32) -> Tap {
@@ -67,19 +68,19 @@ fn tapAt(pixel: Pixel, ky: u32, kx: u32) -> Tap {
 }
 
 // The pixels of a tile: from `first` to before `end`.
-struct Tile { span: u32, first: u32, end: u32 }
+struct Tile { gemm: u32, first: u32, end: u32 }
 
-fn tilesOfSpan(size: u32) -> u32 { return (params.span + size - 1u) / size; }
+fn tilesOfGemm(size: u32) -> u32 { return (params.gemmPixels + size - 1u) / size; }
 
 fn tileAt(index: u32, size: u32) -> Tile {
-  let tiles = tilesOfSpan(size);
-  let span = index / tiles;
-  let start = (params.firstSpan + span) * params.span;
-  return Tile(span, start + index % tiles * size, start + params.span);
+  let tiles = tilesOfGemm(size);
+  let gemm = index / tiles;
+  let start = (params.firstGemm + gemm) * params.gemmPixels;
+  return Tile(gemm, start + index % tiles * size, start + params.gemmPixels);
 }
 
 // Where the weights of a panel begin, in vectors of them.
-fn panelAt(span: u32, panel: u32, panelVectors: u32) -> u32 {
+fn panelAt(gemm: u32, panel: u32, panelVectors: u32) -> u32 {
   let rows = params.kernelHeight * params.kernelWidth * 4u * (params.vectors0 + params.vectors1);
-  return span * params.weightSpan + panel * rows * panelVectors;
+  return gemm * params.gemmWeights + panel * rows * panelVectors;
 }

@@ -20,10 +20,10 @@ fn main(
 ) {
   loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
-  if (index >= params.spans * tilesOfSpan(${TILE}u)) { return; }
+  if (index >= params.gemms * tilesOfGemm(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   let first = tile.first + local.y * ${PIXELS}u;
-  var w = panelAt(tile.span, group.x, ${LANES}u) + local.x;
+  var w = panelAt(tile.gemm, group.x, ${LANES}u) + local.x;
   let co = group.x * ${LANES}u + local.x;
   let start = select(vec4f(), bias[co], params.useBias != 0u);
   #for p in 0..PIXELS

@@ -23,9 +23,9 @@ fn main(
 ) {
   loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
-  if (index >= params.spans * tilesOfSpan(${TILE}u)) { return; }
+  if (index >= params.gemms * tilesOfGemm(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
-  var w = panelAt(tile.span, group.x, ${PANEL_VECTORS}u) + lane;
+  var w = panelAt(tile.gemm, group.x, ${PANEL_VECTORS}u) + lane;
   #for v in 0..VECTORS
   let start${v} = select(Channels(), bias[group.x * ${PANEL_VECTORS}u + ${v}u * ${LANES}u + lane], params.useBias != 0u);
   #end

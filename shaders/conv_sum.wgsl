@@ -1,4 +1,4 @@
-// Sums the parts of a convolution, always in the same order, and does what follows the sum (see conv_common):
+// Adds the parts of a convolution's sums (split-K), always in the same order, and computes the epilogue (see conv_common):
 //
 //   output[m, co] = finish(bias[co] + sum over parts of sums[part, m, co])
 //
@@ -6,7 +6,7 @@
 
 struct Params {
   invocations: u32,
-  parts: u32,
+  splitK: u32,
   outputVectors: u32,
   activation: u32,
   useBias: u32,
@@ -29,6 +29,6 @@ alias Channels = vec4f;
 
 fn compute(i: u32) {
   var sum = select(vec4f(), bias[i % params.outputVectors], params.useBias != 0u);
-  for (var part = 0u; part < params.parts; part++) { sum += sums[part * params.invocations + i]; }
+  for (var part = 0u; part < params.splitK; part++) { sum += sums[part * params.invocations + i]; }
   output[i] = finish(i, sum);
 }

@@ -3,9 +3,9 @@
 // VECTORS vectors of channels in registers, so that what it reads from workgroup memory serves many products. See conv_common for what
 // is computed.
 //
-// The sum runs over taps, sources and channels as if they were one axis, in the order of the weights. Where a row has too few tiles to
-// fill a GPU, the x of the grid holds every panel several times: each time is a part of the sum, which goes as it is
-// to output[part], and conv_sum adds the parts.
+// The sum runs over taps, sources and channels as if they were one axis, in the order of the weights. Split-K: if a row has too few
+// tiles to fill a GPU, the x of the grid holds every panel several times; each computes a part of the sum, which goes as it is to
+// output[part], and conv_sum adds the parts.
 
 #include "conv_common"
 
@@ -37,17 +37,17 @@ fn main(
 ) {
   loadParams(group.z >> 31u);
   let index = group.y + group.z * groups.y;
-  if (index >= params.spans * tilesOfSpan(${TILE}u)) { return; }
+  if (index >= params.gemms * tilesOfGemm(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   let panels = (params.outputVectors + ${PANEL_VECTORS}u - 1u) / ${PANEL_VECTORS}u;
   let panel = group.x % panels;
   let part = group.x / panels;
-  let parts = groups.x / panels;
+  let splitK = groups.x / panels;
 
   let vectors = params.vectors0 + params.vectors1;
   let depth = params.kernelHeight * params.kernelWidth * vectors;
   let steps = (depth + STEP_VECTORS - 1u) / STEP_VECTORS;
-  let stepsEach = (steps + parts - 1u) / parts;
+  let stepsEach = (steps + splitK - 1u) / splitK;
   let first = part * stepsEach;
   let end = min(first + stepsEach, steps);
 
@@ -64,7 +64,7 @@ fn main(
   let row${i} = (${i}u * INVOCATIONS + invocation) / ${PANEL_VECTORS}u;
   let column${i} = (${i}u * INVOCATIONS + invocation) % ${PANEL_VECTORS}u;
   #end
-  let panelStart = panelAt(tile.span, panel, ${PANEL_VECTORS}u);
+  let panelStart = panelAt(tile.gemm, panel, ${PANEL_VECTORS}u);
   let panelEnd = panelStart + depth * 4u * ${PANEL_VECTORS}u;
   var w = panelStart + first * STEP * ${PANEL_VECTORS}u + invocation;
 
@@ -155,7 +155,7 @@ fn main(
     let co = co0 + (left - 1u) % ${VECTORS}u * ${LANES}u;
     if (m < tile.end && co < params.outputVectors) {
       let at = m * params.outputVectors + co;
-      output[part * params.spans * params.span * params.outputVectors + at] = finish(at, last);
+      output[part * params.gemms * params.gemmPixels * params.outputVectors + at] = finish(at, last);
     }
   }
 }

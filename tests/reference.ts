@@ -156,7 +156,7 @@ export function conv2d(
 }
 
 /** nn.Conv1d with zero padding of k / 2 over the frames of [rows, frames, pixels, channels], weight [outputs, inputs, k]. */
-export function convTime(
+export function convTemporal(
   input: Numbers,
   weight: Numbers,
   options: Epilogue & { readonly stride?: number; readonly upsample?: number } = {},

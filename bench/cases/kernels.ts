@@ -81,7 +81,7 @@ function selfAttention(shape: Shape): Case {
     return attention(graph, qkv, {
       ...headsOf(width),
       queryOffset: 0,
-      keys: { pairs: qkv, keyOffset: width, valueOffset: 2 * width },
+      keys: { kv: qkv, keyOffset: width, valueOffset: 2 * width },
     });
   });
 }
@@ -90,11 +90,11 @@ function crossAttention(shape: Shape, tokens: number): Case {
   const width = shape.at(-1)!;
   return kernel(`cross-attention ${size(shape)} to ${tokens} tokens`, "attention", (graph) => {
     const queries = graph.input("q", shape);
-    const pairs = graph.input("kv", [shape[0]!, tokens, 2 * width]);
+    const kv = graph.input("kv", [shape[0]!, tokens, 2 * width]);
     return attention(graph, queries, {
       ...headsOf(width),
       queryOffset: 0,
-      keys: { pairs, keyOffset: 0, valueOffset: width },
+      keys: { kv, keyOffset: 0, valueOffset: width },
     });
   });
 }

@@ -1,43 +1,24 @@
 import { MdmError } from "../errors.ts";
-import type { ConvVariantName, TunedConvs } from "./conv_variant.ts";
 import { prepareDriver } from "./driver.ts";
 
 /** How a device computes: what is fast differs so much that kernels are chosen by it. */
 export type DeviceClass = "software" | "gpu";
 
-/** What `mdm doctor` shows and kernels are chosen by. */
+/** What a device is. */
 export interface GpuInfo {
   /** The adapter as its driver names it. */
   readonly name: string;
   readonly deviceClass: DeviceClass;
-  /** Lanes of a subgroup where subgroup operations work and the size is fixed, else 0. */
+  /** Lanes of a subgroup if subgroup operations work and the size is fixed, else 0. */
   readonly subgroupSize: number;
   readonly f16: boolean;
   readonly timestamps: boolean;
-  /** The way of convolving that is used wherever it can be; absent: the best. */
-  readonly convVariant?: ConvVariantName;
-  /** Whether kernels are chosen that need less memory for weights, though they are slower. */
-  readonly compact?: boolean;
-  /** Ways of convolving that were measured on it. */
-  readonly tuned?: TunedConvs;
 }
-
-/** What is known of a device when kernels are chosen. */
-export type KernelTarget = Pick<
-  GpuInfo,
-  "deviceClass" | "subgroupSize" | "convVariant" | "compact" | "tuned"
->;
 
 /** What may be asked of {@link Gpu.open}. */
 export interface GpuOptions {
   /** False keeps kernels from using subgroup operations: for tests and for drivers that have them wrong. */
   readonly subgroups?: boolean;
-  /** Kernels are chosen as for this class of device instead of the adapter's own: for tests of all of them. */
-  readonly deviceClass?: DeviceClass;
-  /** Forces a way of convolving wherever it can be used. */
-  readonly convVariant?: ConvVariantName;
-  /** What was measured, for the adapter that it names. */
-  readonly tuned?: { readonly adapter: string; readonly convolutions: TunedConvs };
 }
 
 /** A piece of a buffer that goes into another buffer; offsets and size are multiples of four. */
@@ -69,7 +50,7 @@ export class Gpu implements Disposable {
 
   private constructor(
     readonly device: GPUDevice,
-    private details: GpuInfo,
+    readonly info: GpuInfo,
     readonly limits: GPUSupportedLimits,
   ) {
     device.addEventListener("uncapturederror", (event) => {
@@ -99,36 +80,17 @@ export class Gpu implements Disposable {
     const adapter = await requestAdapter();
     if (adapter === null) throw new MdmError(NO_ADAPTER);
     const name = adapter.info.description || adapter.info.device || "unnamed adapter";
-    const { tuned } = options;
-    if (tuned !== undefined && tuned.adapter !== name) {
-      throw new MdmError(
-        `The tuned kernels were measured on ${
-          JSON.stringify(tuned.adapter)
-        }, and this is "${name}". Run "mdm tune" here.`,
-      );
-    }
     const features = (["shader-f16", "timestamp-query"] as const)
       .filter((name) => adapter.features.has(name));
     const { device, subgroups } = await requestDevice(adapter, features, options.subgroups ?? true);
     const { subgroupMinSize, subgroupMaxSize } = adapter.info;
     return new Gpu(device, {
       name,
-      deviceClass: options.deviceClass ?? (isSoftware(adapter.info) ? "software" : "gpu"),
+      deviceClass: isSoftware(adapter.info) ? "software" : "gpu",
       subgroupSize: subgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize ?? 0 : 0,
       f16: features.includes("shader-f16"),
       timestamps: features.includes("timestamp-query"),
-      ...options.convVariant && { convVariant: options.convVariant },
-      ...tuned && { tuned: tuned.convolutions },
     }, device.limits);
-  }
-
-  get info(): GpuInfo {
-    return this.details;
-  }
-
-  /** Has kernels chosen that need less memory for weights; only before any weights are loaded. */
-  compact(): void {
-    this.details = { ...this.details, compact: true };
   }
 
   /** Throws what the device has reported since it was opened. */

@@ -1,6 +1,7 @@
 import { MdmError } from "../errors.ts";
 import type { Gpu } from "./device.ts";
 import type { BufferRange } from "./kernel.ts";
+import type { KernelPolicy } from "./kernel_policy.ts";
 import type { Packing } from "./packing.ts";
 
 /** Where tensors come from, by the names of the checkpoint. */
@@ -44,7 +45,12 @@ export class Weights implements Disposable {
   readonly #buffers: GPUBuffer[] = [];
   #bytes = 0;
 
-  constructor(readonly gpu: Gpu, readonly source: TensorSource) {}
+  constructor(
+    readonly gpu: Gpu,
+    readonly source: TensorSource,
+    /** They are packed as the kernels read them that it chooses. */
+    readonly policy: KernelPolicy = gpu.info,
+  ) {}
 
   /** Bytes on the GPU. */
   get bytes(): number {

@@ -1,5 +1,5 @@
 /** Winograd's F(4x4, 3x3) (Lavin & Gray, arXiv 1509.09308): 36 multiplications for 16 pixels instead of 144. */
-import type { KernelTarget } from "./device.ts";
+import type { KernelPolicy } from "./kernel_policy.ts";
 import type { Packing } from "./packing.ts";
 
 /** Products of matrices that a convolution becomes. */
@@ -22,13 +22,13 @@ export interface WinogradShape {
 const WIDE = 128;
 const LARGE = 1 << 15;
 
-/** Whether a convolution is computed by Winograd's way: where it can be and wins. */
+/** Whether a convolution is computed by Winograd's algorithm: if it can be and that is faster. */
 export function usesWinograd(
-  { deviceClass, convVariant, compact = false }: KernelTarget,
+  { deviceClass, convAlgorithm, compact = false }: KernelPolicy,
   { kernel, stride, pixels, inputs, outputs }: WinogradShape,
 ): boolean {
   if (String(kernel) !== "3,3" || String(stride) !== "1,1") return false;
-  if (convVariant !== undefined) return convVariant === "winograd";
+  if (convAlgorithm !== undefined) return convAlgorithm === "winograd";
   const channels = Math.min(inputs, outputs);
   return deviceClass === "software" && !compact && channels >= WIDE && pixels * channels >= LARGE;
 }

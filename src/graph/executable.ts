@@ -1,11 +1,11 @@
 import { MdmError } from "../errors.ts";
-import type { Gpu, KernelTarget } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { formatBytes } from "../units.ts";
 import type { BufferRange } from "../gpu/kernel.ts";
 import { type Pipelines, Recording } from "../gpu/recording.ts";
 import type { Weights } from "../gpu/weights.ts";
 import type { Graph } from "./graph.ts";
-import { arenaBytes, type Place, type Plan, plan } from "./plan.ts";
+import { arenaBytes, type Location, type Plan, plan } from "./plan.ts";
 
 /** What a graph needs from outside to run. */
 export interface Environment {
@@ -13,16 +13,14 @@ export interface Environment {
   readonly weights: Weights;
   /** The memory of the graph's inputs and outputs, by name. */
   readonly tensors: ReadonlyMap<string, BufferRange>;
-  /** Kernels are chosen as for this device; absent: as for the one there is. */
-  readonly target?: KernelTarget;
 }
 
 /** @throws {MdmError} When an activation is larger than what the device lets a kernel see at once. */
-function checkBindings({ places }: Plan, gpu: Gpu): void {
+function checkBindings({ locations }: Plan, gpu: Gpu): void {
   const limit = gpu.limits.maxStorageBufferBindingSize;
   const largest = Math.max(
     0,
-    ...places.values().map((place) => place.kind === "arena" ? place.bytes : 0),
+    ...locations.values().map((location) => location.kind === "arena" ? location.bytes : 0),
   );
   if (largest <= limit) return;
   throw new MdmError(
@@ -56,10 +54,8 @@ export class Executable implements Disposable {
     graphs: Graphs,
     environment: Environment,
   ): Promise<{ [I in keyof Graphs]: Executable }> {
-    const { pipelines: { gpu }, weights, target = gpu.info } = environment;
-    const plans = graphs.map((graph) =>
-      plan(graph, { gpu: target, isHalf: (name) => weights.isHalf(name) })
-    );
+    const { pipelines: { gpu }, weights } = environment;
+    const plans = graphs.map((graph) => plan(graph, weights));
     for (const made of plans) checkBindings(made, gpu);
     for (const made of plans) await weights.load(made.weights);
     using allocated = new DisposableStack();
@@ -73,7 +69,7 @@ export class Executable implements Disposable {
     return executables as { [I in keyof Graphs]: Executable };
   }
 
-  /** Gives everything that a plan calls with its place, and records the calls. */
+  /** Gives everything that a plan calls with its location, and records the calls. */
   static async #record(
     made: Plan,
     arena: GPUBuffer,
@@ -82,26 +78,28 @@ export class Executable implements Disposable {
     const { gpu } = pipelines;
     using allocated = new DisposableStack();
     allocated.defer(() => arena.destroy());
-    const range = (place: Place): BufferRange => {
-      switch (place.kind) {
+    const range = (location: Location): BufferRange => {
+      switch (location.kind) {
         case "arena":
-          return { buffer: arena, offset: place.offset, bytes: place.bytes };
+          return { buffer: arena, offset: location.offset, bytes: location.bytes };
         case "weight":
-          return weights.range(place.weight.key);
+          return weights.range(location.weight.key);
         case "tensor": {
-          const tensor = tensors.get(place.name);
-          if (tensor === undefined) throw new Error(`The graph needs a tensor "${place.name}"`);
+          const tensor = tensors.get(location.name);
+          if (tensor === undefined) throw new Error(`The graph needs a tensor "${location.name}"`);
           return tensor;
         }
         case "constant": {
-          const buffer = gpu.buffer(place.data.byteLength, "a constant");
+          const buffer = gpu.buffer(location.data.byteLength, "a constant");
           allocated.defer(() => buffer.destroy());
-          gpu.device.queue.writeBuffer(buffer, 0, place.data);
-          return { buffer, offset: 0, bytes: place.data.byteLength };
+          gpu.device.queue.writeBuffer(buffer, 0, location.data);
+          return { buffer, offset: 0, bytes: location.data.byteLength };
         }
       }
     };
-    const ranges = new Map([...made.places].map(([memory, place]) => [memory, range(place)]));
+    const ranges = new Map(
+      [...made.locations].map(([memory, location]) => [memory, range(location)]),
+    );
     const calls = made.calls.map((call) => ({
       ...call,
       buffers: Object.fromEntries(

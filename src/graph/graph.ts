@@ -33,8 +33,8 @@ export interface Operation<Attributes> {
   shape(inputs: readonly Value[], attributes: Attributes): Shape;
   /** Emits the kernel calls. */
   lower(inputs: readonly Value[], output: Value, attributes: Attributes, to: Lowering): void;
-  /** Whether a node would normalise its first input while reading it (see {@link Lowering.defer}). */
-  readonly normalises?: (node: Node, to: Lowering) => boolean;
+  /** Whether a node can compute its first input while it loads it (see {@link Lowering.fusePrologue}). */
+  readonly fusesPrologue?: (node: Node, to: Lowering) => boolean;
   /** Whether a node reads statistics of its first input's channels (see {@link Lowering.keepStatistics}). */
   readonly readsStatistics?: (node: Node, to: Lowering) => boolean;
 }

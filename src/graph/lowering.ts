@@ -1,6 +1,6 @@
 import type { Activation } from "../gpu/activation.ts";
-import type { KernelTarget } from "../gpu/device.ts";
 import type { Dispatch } from "../gpu/kernel.ts";
+import type { KernelPolicy } from "../gpu/kernel_policy.ts";
 import type { Packing } from "../gpu/packing.ts";
 import { type Graph, type Node, origin, type Parameter, type Shape, type Value } from "./graph.ts";
 
@@ -22,9 +22,9 @@ export interface Weight {
 /** A kernel call whose memory has no place yet. */
 export type Call = Dispatch<Memory>;
 
-/** What decides which kernels are chosen. */
+/** What decides which kernels are chosen; `Weights` are one. */
 export interface Target {
-  readonly gpu: KernelTarget;
+  readonly policy: KernelPolicy;
   /** Whether a tensor of the checkpoint is kept in 16 bits. */
   isHalf(name: string): boolean;
 }
@@ -36,8 +36,8 @@ export interface Statistics {
   readonly chunk: number;
 }
 
-/** A normalisation that is left to the reader: `activation(input * scale + shift)`. */
-export interface Deferred {
+/** A normalisation that its reader computes while it loads its input, `activation(input * scale + shift)`: a fused prologue. */
+export interface Prologue {
   readonly input: Value;
   /** Scales and shifts, as `shaders/group_norm_affine.wgsl` lays them out. */
   readonly affine: Memory;
@@ -52,7 +52,7 @@ export class Lowering {
   readonly #readers = new Map<Value, Node[]>();
   readonly #outputs: ReadonlySet<Value>;
   readonly #statistics = new Map<Value, Statistics>();
-  readonly #deferred = new Map<Value, Deferred>();
+  readonly #prologues = new Map<Value, Prologue>();
 
   constructor(graph: Graph, readonly target: Target) {
     this.#outputs = new Set([...graph.outputs.values()].map(origin));
@@ -107,22 +107,22 @@ export class Lowering {
     return kept.shape[0] === value.shape[0] ? this.#statistics.get(kept) : undefined;
   }
 
-  /** Whether the one who reads a value would normalise it: then it need not be stored. */
-  canDefer(value: Value): boolean {
+  /** Whether a value's only reader can compute it as a prologue: then it need not be stored. */
+  canFusePrologue(value: Value): boolean {
     const [reader, ...others] = this.#readersOf(value);
     if (reader === undefined || others.length > 0 || this.#outputs.has(value)) return false;
     return reader.inputs.filter((input) => input === value).length === 1 &&
-      reader.inputs[0] === value && reader.operation.normalises?.(reader, this) === true;
+      reader.inputs[0] === value && reader.operation.fusesPrologue?.(reader, this) === true;
   }
 
-  /** Leaves a value's normalisation to its reader. */
-  defer(value: Value, deferred: Deferred): void {
-    this.#deferred.set(value, deferred);
+  /** Leaves a value to its reader, as a prologue. */
+  fusePrologue(value: Value, prologue: Prologue): void {
+    this.#prologues.set(value, prologue);
   }
 
-  /** What is to be done to a value that was left to its reader. */
-  deferred(value: Value): Deferred | undefined {
-    return this.#deferred.get(value);
+  /** The prologue that stands for a value, if it was left to its reader. */
+  prologue(value: Value): Prologue | undefined {
+    return this.#prologues.get(value);
   }
 
   #readersOf(value: Value): readonly Node[] {

@@ -2,7 +2,7 @@ import { byteLength, type Graph, origin, type Value } from "./graph.ts";
 import { type Call, Lowering, type Memory, type Target, type Weight } from "./lowering.ts";
 
 /** Where a piece of memory is. */
-export type Place =
+export type Location =
   | { readonly kind: "tensor"; readonly name: string }
   | { readonly kind: "arena"; readonly offset: number; readonly bytes: number }
   | { readonly kind: "weight"; readonly weight: Weight }
@@ -11,7 +11,7 @@ export type Place =
 /** A graph made ready for a device: what to call, in which order, and where everything lies. Nothing is allocated yet. */
 export interface Plan {
   readonly calls: readonly Call[];
-  readonly places: ReadonlyMap<Memory, Place>;
+  readonly locations: ReadonlyMap<Memory, Location>;
   readonly weights: readonly Weight[];
   /** Bytes that activations take together. */
   readonly arenaBytes: number;
@@ -20,7 +20,7 @@ export interface Plan {
   /** Multiplications and additions of convolutions, linear layers and attention. */
   readonly flops: number;
   /** Bytes that calls read and write, each piece of memory once a call. */
-  readonly traffic: number;
+  readonly bytesMoved: number;
 }
 
 /** Bytes of an arena that plans share, of which one runs at a time. */
@@ -31,7 +31,7 @@ export function arenaBytes(plans: readonly Plan[]): number {
 /** Offsets of bindings have to be multiples of this on every device. */
 const ALIGNMENT = 256;
 
-/** Chooses kernels and gives every activation a place: memory is shared by values that are never needed at one time. */
+/** Chooses kernels and gives every activation a location: memory is shared by values that are never needed at one time. */
 export function plan(graph: Graph, target: Target): Plan {
   const lowering = new Lowering(graph, target);
   for (const { operation, inputs, output, attributes } of graph.nodes) {
@@ -41,43 +41,43 @@ export function plan(graph: Graph, target: Target): Plan {
     ...[...graph.outputs].map(([name, value]) => [origin(value), name] as const),
     ...[...graph.inputs].map(([name, value]) => [value, name] as const),
   ]);
-  const places = new Map<Memory, Place>();
-  const spans = new Map<Memory, Span>();
+  const locations = new Map<Memory, Location>();
+  const lifetimes = new Map<Memory, Lifetime>();
   for (const [time, call] of lowering.calls.entries()) {
     for (const memory of Object.values(call.buffers)) {
-      const place = fixedPlace(memory, tensors);
-      if (place !== null) places.set(memory, place);
-      else extend(spans, memory, time);
+      const location = fixedLocation(memory, tensors);
+      if (location !== null) locations.set(memory, location);
+      else extend(lifetimes, memory, time);
     }
   }
-  const { offsets, bytes } = allocate([...spans.values()]);
-  for (const [memory, span] of spans) {
-    places.set(memory, { kind: "arena", offset: offsets.get(span)!, bytes: span.bytes });
+  const { offsets, bytes } = allocate([...lifetimes.values()]);
+  for (const [memory, lifetime] of lifetimes) {
+    locations.set(memory, { kind: "arena", offset: offsets.get(lifetime)!, bytes: lifetime.bytes });
   }
   return {
     calls: lowering.calls,
-    places,
+    locations,
     weights: lowering.weights,
     arenaBytes: bytes,
-    unsharedBytes: [...spans.values()].reduce((sum, span) => sum + span.bytes, 0),
-    traffic: lowering.calls.flatMap(({ buffers }) => Object.values(buffers))
+    unsharedBytes: [...lifetimes.values()].reduce((sum, lifetime) => sum + lifetime.bytes, 0),
+    bytesMoved: lowering.calls.flatMap(({ buffers }) => Object.values(buffers))
       .reduce((sum, memory) => sum + bytesOf(memory), 0),
     flops: lowering.calls.reduce((sum, call) => sum + (call.flops ?? 0), 0),
   };
 }
 
-/** The place of memory that is not an activation, else null. */
-function fixedPlace(memory: Memory, tensors: ReadonlyMap<Value, string>): Place | null {
+/** The location of memory that is not an activation, else null. */
+function fixedLocation(memory: Memory, tensors: ReadonlyMap<Value, string>): Location | null {
   if (memory.kind === "weight" || memory.kind === "constant") return memory;
   const name = memory.kind === "value" ? tensors.get(memory.value) : undefined;
   return name === undefined ? null : { kind: "tensor", name };
 }
 
-function extend(spans: Map<Memory, Span>, memory: Memory, time: number): void {
-  const span = spans.get(memory);
-  if (span !== undefined) span.last = time;
+function extend(lifetimes: Map<Memory, Lifetime>, memory: Memory, time: number): void {
+  const lifetime = lifetimes.get(memory);
+  if (lifetime !== undefined) lifetime.last = time;
   else {
-    spans.set(memory, { first: time, last: time, bytes: bytesOf(memory) });
+    lifetimes.set(memory, { first: time, last: time, bytes: bytesOf(memory) });
   }
 }
 
@@ -95,30 +95,32 @@ function bytesOf(memory: Memory): number {
 }
 
 /** When memory is needed: from its first to its last call. */
-export interface Span {
+export interface Lifetime {
   readonly first: number;
   last: number;
   readonly bytes: number;
 }
 
 /**
- * Gives spans offsets so that those which overlap in time do not overlap in space: the largest first, each in the lowest gap
+ * Gives lifetimes offsets so that those which overlap in time do not overlap in space: the largest first, each in the lowest gap
  * that holds it.
  */
-export function allocate(spans: readonly Span[]): { offsets: Map<Span, number>; bytes: number } {
-  const offsets = new Map<Span, number>();
+export function allocate(
+  lifetimes: readonly Lifetime[],
+): { offsets: Map<Lifetime, number>; bytes: number } {
+  const offsets = new Map<Lifetime, number>();
   let total = 0;
-  for (const span of spans.toSorted((a, b) => b.bytes - a.bytes || a.first - b.first)) {
-    const size = Math.ceil(span.bytes / ALIGNMENT) * ALIGNMENT;
+  for (const lifetime of lifetimes.toSorted((a, b) => b.bytes - a.bytes || a.first - b.first)) {
+    const size = Math.ceil(lifetime.bytes / ALIGNMENT) * ALIGNMENT;
     const neighbours = [...offsets]
-      .filter(([other]) => other.first <= span.last && span.first <= other.last)
+      .filter(([other]) => other.first <= lifetime.last && lifetime.first <= other.last)
       .sort(([, a], [, b]) => a - b);
     let offset = 0;
     for (const [other, start] of neighbours) {
       if (offset + size <= start) break;
       offset = Math.max(offset, start + Math.ceil(other.bytes / ALIGNMENT) * ALIGNMENT);
     }
-    offsets.set(span, offset);
+    offsets.set(lifetime, offset);
     total = Math.max(total, offset + size);
   }
   return { offsets, bytes: total };

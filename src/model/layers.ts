@@ -1,7 +1,7 @@
 /** The layers with parameters that modules are made of, each named as PyTorch names it. */
 import type { Activation } from "../gpu/activation.ts";
 import type { Graph, Parameter, Value } from "../graph/graph.ts";
-import { conv2d, convTime, type Epilogue, linear } from "../graph/operations/conv2d.ts";
+import { conv2d, convTemporal, type Epilogue, linear } from "../graph/operations/conv2d.ts";
 import { type Film, groupNorm } from "../graph/operations/group_norm.ts";
 import { layerNorm } from "../graph/operations/layer_norm.ts";
 import { reshape } from "../graph/operations/reshape.ts";
@@ -67,7 +67,7 @@ export class Conv3x3 {
 }
 
 /** A convolution over time of three frames with padding 1. */
-export class TimeConv {
+export class TemporalConv {
   readonly path: string;
   readonly weight: Parameter;
   readonly bias: Parameter;
@@ -88,7 +88,7 @@ export class TimeConv {
     return graph.module(this.path, () => {
       const [rows = 1, height = 1, width = 1, channels = 1] = x.shape;
       const frames = reshape(graph, x, [videos, rows / videos, height * width, channels]);
-      const y = convTime(graph, frames, { weight: this.weight, bias: this.bias, ...options });
+      const y = convTemporal(graph, frames, { weight: this.weight, bias: this.bias, ...options });
       return reshape(graph, y, [videos * y.shape[1]!, height, width, y.shape[3]!]);
     });
   }

@@ -99,8 +99,8 @@ export class Network {
     if (text !== undefined) {
       graph.output(TEXT_EMBEDDING, text.embedding);
       for (const attention of this.unet.unets.flatMap((unet) => unet.attentions)) {
-        const pairs = attention.pairs(graph, text.features);
-        if (pairs !== null) graph.output(pairsName(attention.path), pairs);
+        const kv = attention.kv(graph, text.features);
+        if (kv !== null) graph.output(kvName(attention.path), kv);
       }
     }
     for (const { path, conditionLayers } of this.unet.unets) {
@@ -162,14 +162,14 @@ export class Network {
     const films = new Map(
       unets.map(({ path }) => [path, gather(graph, given.get(filmsName(path))!, film)]),
     );
-    const pairs = new Map(
+    const kv = new Map(
       unets.flatMap((unet) => unet.attentions)
-        .map(({ path }) => [path, given.get(pairsName(path))] as const)
+        .map(({ path }) => [path, given.get(kvName(path))] as const)
         .filter((entry): entry is [string, Value] => entry[1] !== undefined),
     );
-    const text = pairs.size === 0
+    const text = kv.size === 0
       ? null
-      : { pairs, mask: graph.input(TENSORS.mask, shapes.get(TENSORS.mask)!) };
+      : { kv, mask: graph.input(TENSORS.mask, shapes.get(TENSORS.mask)!) };
     return this.unet.forward(graph, pictures, { films, text, reused });
   }
 
@@ -194,8 +194,8 @@ function filmsName(unet: string): string {
   return dotted(unet, "films");
 }
 
-function pairsName(attention: string): string {
-  return `${attention}.pairs`;
+function kvName(attention: string): string {
+  return `${attention}.kv`;
 }
 
 function dotted(path: string, name: string): string {

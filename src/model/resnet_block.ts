@@ -2,7 +2,7 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { concat } from "../graph/operations/concat.ts";
 import type { Film } from "../graph/operations/group_norm.ts";
 import type { ResNetConfig } from "./config.ts";
-import { Conv3x3, TimeConv } from "./layers.ts";
+import { Conv3x3, TemporalConv } from "./layers.ts";
 import { ResNet } from "./resnet.ts";
 import type { Scope } from "./scope.ts";
 import { SelfAttention, type TextContext } from "./self_attention.ts";
@@ -41,7 +41,7 @@ export class ResNetBlock {
   readonly #layers: number;
   readonly #temporalAttentions: readonly TemporalAttention[];
   readonly #temporalLayers: number;
-  readonly #resample: { conv: Conv3x3 | TimeConv; direction: "down" | "up" } | null;
+  readonly #resample: { conv: Conv3x3 | TemporalConv; direction: "down" | "up" } | null;
 
   constructor(scope: Scope, options: ResNetBlockOptions) {
     const { resnets, attentionLayers, conditioningDim, temporalDim, resample, config } = options;
@@ -69,7 +69,7 @@ export class ResNetBlock {
         ))
     );
     const channels = resnets.at(-1)!.outputs;
-    const Conv = options.resamples === "time" ? TimeConv : Conv3x3;
+    const Conv = options.resamples === "time" ? TemporalConv : Conv3x3;
     this.#resample = resample === null
       ? null
       : { conv: new Conv(scope.child("resample"), channels, channels), direction: resample };
@@ -100,7 +100,7 @@ export class ResNetBlock {
       if (this.#resample === null) return x;
       const { conv, direction } = this.#resample;
       const change = direction === "down" ? { stride: 2 as const } : { upsample: 2 as const };
-      x = conv instanceof TimeConv
+      x = conv instanceof TemporalConv
         ? conv.forward(graph, x, context.videos, change)
         : conv.forward(graph, x, change);
       skips.into?.push(x);

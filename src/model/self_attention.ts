@@ -7,7 +7,7 @@ import type { Scope } from "./scope.ts";
 /** What cross-attention reads; made once a prompt. */
 export interface TextContext {
   /** Keys and values by the path of their attention layer, [rows, tokens, 2 * channels]. */
-  readonly pairs: ReadonlyMap<string, Value>;
+  readonly kv: ReadonlyMap<string, Value>;
   /** [rows, tokens]: 1 where a token may be attended to. */
   readonly mask: Value;
 }
@@ -21,7 +21,7 @@ export class SelfAttention {
   readonly #channels: number;
   readonly #norm: GroupNorm;
   readonly #qkv: Pointwise;
-  readonly #cross: { norm: LayerNorm; pairs: Linear } | null;
+  readonly #cross: { norm: LayerNorm; kv: Linear } | null;
   readonly #projOut: Pointwise;
   readonly #ffn: { norm: GroupNorm; expand: Pointwise; contract: Pointwise } | null;
 
@@ -34,7 +34,7 @@ export class SelfAttention {
     this.#cross = conditioningDim > 0
       ? {
         norm: new LayerNorm(scope.child("norm_cond"), conditioningDim),
-        pairs: new Linear(scope.child("kv_cond"), conditioningDim, channels * 2),
+        kv: new Linear(scope.child("kv_cond"), conditioningDim, channels * 2),
       }
       : null;
     this.#projOut = new Pointwise(scope.child("proj_out"), channels, channels);
@@ -48,14 +48,14 @@ export class SelfAttention {
   }
 
   /** The channels of the keys and values that it reads from text; 0 when it reads none. */
-  get pairChannels(): number {
+  get kvChannels(): number {
     return this.#cross === null ? 0 : this.#channels * 2;
   }
 
   /** Keys and values of text features [rows, tokens, width]: they do not change from step to step. */
-  pairs(graph: Graph, features: Value): Value | null {
+  kv(graph: Graph, features: Value): Value | null {
     if (this.#cross === null) return null;
-    return this.#cross.pairs.forward(graph, this.#cross.norm.forward(graph, features));
+    return this.#cross.kv.forward(graph, this.#cross.norm.forward(graph, features));
   }
 
   /** [rows, height, width, channels] to the same. */
@@ -63,14 +63,14 @@ export class SelfAttention {
     return graph.module(this.path, () => {
       const channels = this.#channels;
       const qkv = this.#qkv.forward(graph, this.#norm.forward(graph, x));
-      const pairs = text?.pairs.get(this.path);
-      const also = text !== null && pairs !== undefined &&
-        { pairs, keyOffset: 0, valueOffset: channels, mask: text.mask };
+      const kv = text?.kv.get(this.path);
+      const also = text !== null && kv !== undefined &&
+        { kv, keyOffset: 0, valueOffset: channels, mask: text.mask };
       let h = attention(graph, qkv, {
         heads: NUM_ATTENTION_HEADS,
         headWidth: channels / NUM_ATTENTION_HEADS,
         queryOffset: 0,
-        keys: { pairs: qkv, keyOffset: channels, valueOffset: 2 * channels },
+        keys: { kv: qkv, keyOffset: channels, valueOffset: 2 * channels },
         ...also && { also },
       });
       const y = this.#projOut.forward(graph, h, { residual: x });

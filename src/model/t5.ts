@@ -89,7 +89,7 @@ class Block {
         headWidth: dKv,
         scale: 1,
         queryOffset: 0,
-        keys: { pairs: qkv, keyOffset: inner, valueOffset: 2 * inner, mask },
+        keys: { kv: qkv, keyOffset: inner, valueOffset: 2 * inner, mask },
         bias,
       });
       const y = linear(graph, h, { weight: this.#o, residual: x });

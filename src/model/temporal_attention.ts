@@ -61,9 +61,9 @@ export class TemporalAttention {
       }
       let h = attention(graph, qkv, {
         ...heads,
-        overTime: true,
+        temporal: true,
         queryOffset: 0,
-        keys: { pairs: qkv, keyOffset: channels, valueOffset: 2 * channels },
+        keys: { kv: qkv, keyOffset: channels, valueOffset: 2 * channels },
       });
       const y = this.#projOut.forward(graph, h, { residual: x });
       h = this.#mlp.expand.forward(graph, this.#mlp.norm.forward(graph, y), { activation: "gelu" });

@@ -36,7 +36,7 @@ class SelfAttention1DBlock {
         heads: NUM_ATTENTION_HEADS,
         headWidth: width / NUM_ATTENTION_HEADS,
         queryOffset: 0,
-        keys: { pairs: qkv, keyOffset: width, valueOffset: 2 * width, mask },
+        keys: { kv: qkv, keyOffset: width, valueOffset: 2 * width, mask },
       });
       const y = this.#projOut.forward(graph, h, { residual: x });
       h = this.#mlp.norm.forward(graph, y);

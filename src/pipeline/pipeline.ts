@@ -2,6 +2,7 @@ import { InnerSchedule } from "../diffusion/inner_cache.ts";
 import type { SamplingPlan } from "../diffusion/plan.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
+import type { KernelOptions, KernelPolicy } from "../gpu/kernel_policy.ts";
 import { Pipelines } from "../gpu/recording.ts";
 import { Weights } from "../gpu/weights.ts";
 import { framesOf } from "../media/mosaic.ts";
@@ -10,7 +11,7 @@ import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
 import { Batch, type Sampled } from "./batch.ts";
-import { compactWhereLarge } from "./planning/compact.ts";
+import { modelPolicy } from "./planning/compact.ts";
 import type { PlannedEncoder } from "./planning/estimate.ts";
 import { fitBatch } from "./planning/fit_batch.ts";
 import { type ModelOptions, ModelSource } from "./models/model_source.ts";
@@ -58,7 +59,7 @@ export type GenerateEvent =
 export type Stage = "model" | "device" | "tokenizer" | "text" | "weights" | "sampling" | "reading";
 
 /** What may be asked of {@link Pipeline.load}. */
-export interface PipelineOptions extends GpuOptions, ModelOptions {
+export interface PipelineOptions extends GpuOptions, KernelOptions, ModelOptions {
   /** Whether the text encoder leaves the GPU once prompts are encoded; it is loaded again for new ones. */
   readonly lowMemory?: boolean;
   /** Bytes on the GPU that may be used: batches are made smaller, and pictures that do not fit are refused. */
@@ -82,7 +83,7 @@ export const STEPS_IN_FLIGHT = 2;
  */
 export class Pipeline implements AsyncDisposable {
   readonly #pipelines: Pipelines;
-  readonly #weights: Weights;
+  #weights: Weights;
   #batch: Batch | null = null;
 
   private constructor(
@@ -90,13 +91,14 @@ export class Pipeline implements AsyncDisposable {
     /** The model's folder: configuration and files. */
     readonly folder: ModelSource,
     pipelines: Pipelines,
+    policy: KernelPolicy,
     private readonly text: TextSource,
     /** What is planned of the text encoder where memory is limited. */
     private readonly encoder: PlannedEncoder | null,
     private readonly options: PipelineOptions,
   ) {
     this.#pipelines = pipelines;
-    this.#weights = new Weights(gpu, folder.file);
+    this.#weights = new Weights(gpu, folder.file, policy);
   }
 
   /**
@@ -111,15 +113,15 @@ export class Pipeline implements AsyncDisposable {
     const folder = opened.use(await ModelSource.open(path, options));
     onStage?.("device");
     const gpu = opened.use(await Gpu.open(options));
-    compactWhereLarge(gpu, folder.network);
+    const policy = modelPolicy(gpu.info, folder.network, options);
     const pipelines = opened.use(new Pipelines(gpu));
     onStage?.("tokenizer");
-    const text = opened.use(await openText(folder, pipelines));
+    const text = opened.use(await openText(folder, pipelines, policy));
     using encoder = options.memory === undefined || folder.text === null
       ? null
       : await openT5(folder.text.encoder);
     opened.move();
-    return new Pipeline(gpu, folder, pipelines, text, encoder, options);
+    return new Pipeline(gpu, folder, pipelines, policy, text, encoder, options);
   }
 
   /** Bytes on the GPU: weights, all else of the last run, and the text encoder. */
@@ -157,13 +159,24 @@ export class Pipeline implements AsyncDisposable {
     const resolved = resolveRequest(request, this.folder.config, this.folder.diffusion);
     const { memory, lowMemory = false } = this.options;
     const isNew = this.#weights.bytes === 0;
-    return fitBatch(resolved, this.folder, this.encoder, {
-      gpu: this.gpu,
+    const { request: fitted, policy } = fitBatch(resolved, this.folder, this.encoder, {
+      limits: this.gpu.limits,
+      policy: this.#weights.policy,
       memory,
       // Weights stay once they are there: then the text encoder comes beside them.
       lowMemory: lowMemory && isNew,
       isNew,
     });
+    if (policy !== this.#weights.policy) this.#use(policy);
+    return fitted;
+  }
+
+  /** Chooses kernels by another policy; no weights are loaded yet. */
+  #use(policy: KernelPolicy): void {
+    this.#batch?.[Symbol.dispose]();
+    this.#batch = null;
+    this.#weights[Symbol.dispose]();
+    this.#weights = new Weights(this.gpu, this.folder.file, policy);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { MdmError, UsageError } from "../errors.ts";
+import type { KernelPolicy } from "../gpu/kernel_policy.ts";
 import type { Pipelines } from "../gpu/recording.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RowText } from "../model/text_inputs.ts";
@@ -56,10 +57,14 @@ export interface TextSource extends Disposable {
 }
 
 /** The text of a model: of its encoder, or the numbers of its classes. */
-export async function openText(source: ModelSource, pipelines: Pipelines): Promise<TextSource> {
+export async function openText(
+  source: ModelSource,
+  pipelines: Pipelines,
+  policy: KernelPolicy,
+): Promise<TextSource> {
   if (source.classes) return new Classes(source.config.conditioningFeatureDim);
   if (source.text === null) return new MissingText(source.path);
-  return await Prompts.open(source.text, source.config, pipelines);
+  return await Prompts.open(source.text, source.config, pipelines, policy);
 }
 
 /** Features of prompts, kept: a prompt is encoded once however many pictures it gets. */
@@ -73,6 +78,7 @@ class Prompts implements TextSource {
     private readonly tokenizer: TextTokenizer,
     encoder: TextEncoder,
     private readonly pipelines: Pipelines,
+    private readonly policy: KernelPolicy,
   ) {
     this.#encoder = encoder;
   }
@@ -82,12 +88,13 @@ class Prompts implements TextSource {
     folders: TextFolders,
     config: ModelConfig,
     pipelines: Pipelines,
+    policy: KernelPolicy,
   ): Promise<Prompts> {
     const { maxCharacters, tokenizerMode } = folders;
     const tokenizer = tokenizerMode === "mdm"
       ? await MdmTokenizer.load(folders.tokenizer, { maxCharacters })
       : await Tokenizer.load(folders.tokenizer);
-    const encoder = await TextEncoder.open(folders.encoder, pipelines);
+    const encoder = await TextEncoder.open(folders.encoder, pipelines, policy);
     if (
       encoder.width !== config.conditioningFeatureDim ||
       tokenizer.vocabSize > encoder.model.config.vocabSize
@@ -97,7 +104,7 @@ class Prompts implements TextSource {
         `Cannot use the text encoder "${folders.encoder}": it gives ${encoder.width} features of ${encoder.model.config.vocabSize} tokens, but the model needs ${config.conditioningFeatureDim} and the tokenizer has ${tokenizer.vocabSize}.`,
       );
     }
-    return new Prompts(folders, tokenizer, encoder, pipelines);
+    return new Prompts(folders, tokenizer, encoder, pipelines, policy);
   }
 
   get bytes(): number {
@@ -124,7 +131,11 @@ class Prompts implements TextSource {
 
   async #encode(prompts: readonly string[]): Promise<void> {
     const tokens = prompts.map((prompt) => this.#tokens(prompt));
-    this.#encoder ??= await TextEncoder.open(this.folders.encoder, this.pipelines);
+    this.#encoder ??= await TextEncoder.open(
+      this.folders.encoder,
+      this.pipelines,
+      this.policy,
+    );
     const encoded = await this.#encoder.encode(tokens.map(({ ids }) => ids));
     for (const [i, features] of encoded.entries()) {
       const { ids: { length }, truncation } = tokens[i]!;

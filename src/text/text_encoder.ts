@@ -1,4 +1,5 @@
 import type { TensorFile } from "../checkpoint/tensor_file.ts";
+import type { KernelPolicy } from "../gpu/kernel_policy.ts";
 import type { Pipelines } from "../gpu/recording.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import { Weights } from "../gpu/weights.ts";
@@ -31,9 +32,13 @@ export class TextEncoder implements Disposable {
    *
    * @throws {MdmError} When the folder is not a T5 encoder.
    */
-  static async open(folder: string, pipelines: Pipelines): Promise<TextEncoder> {
+  static async open(
+    folder: string,
+    pipelines: Pipelines,
+    policy?: KernelPolicy,
+  ): Promise<TextEncoder> {
     const { model, file } = await openT5(folder);
-    return new TextEncoder(model, new Weights(pipelines.gpu, file), file, pipelines);
+    return new TextEncoder(model, new Weights(pipelines.gpu, file, policy), file, pipelines);
   }
 
   /** Bytes on the GPU. */

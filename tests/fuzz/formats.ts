@@ -66,8 +66,8 @@ export async function allFormats(): Promise<Format[]> {
 
 const TUNED_SHAPE = { pixels: 64, outputs: 70, depth: 144, sources: 1, half: false };
 const TUNED = [
-  { shape: TUNED_SHAPE, choice: { variant: "workgroup", cut: { tile: 32, parts: 4 } } },
-  { shape: { ...TUNED_SHAPE, half: true }, choice: { variant: "register" } },
+  { shape: TUNED_SHAPE, choice: { algorithm: "workgroup", tiling: { tile: 32, splitK: 4 } } },
+  { shape: { ...TUNED_SHAPE, half: true }, choice: { algorithm: "register" } },
 ] as const;
 const SHAPES32 = "../../weights/shapes32/config.json";
 const TOKENIZER = "../../weights/shapes32/tokenizer/tokenizer.json";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { bindingSlots, Kernel, spread } from "../../src/gpu/kernel.ts";
-import { convVariant, type ConvVariantName } from "../../src/gpu/conv_variant.ts";
+import { convKernel } from "../../src/gpu/conv_algorithm.ts";
+import type { ConvAlgorithm } from "../../src/gpu/conv_choice.ts";
 import { kernels, WORKGROUP } from "../../src/gpu/kernels.ts";
 import type { TemplateValues } from "../../src/gpu/template.ts";
 
@@ -90,12 +91,12 @@ Deno.test("spread covers the count and stays within WebGPU's limit", () => {
   }
 });
 
-function convConstants(name: ConvVariantName): TemplateValues[] {
+function convConstants(name: ConvAlgorithm): TemplateValues[] {
   return [1, 2].flatMap((sources) =>
     [true, false].flatMap((half) =>
       [32, 64].map((outputs) =>
-        convVariant(
-          { deviceClass: "software", subgroupSize: 16, convVariant: name },
+        convKernel(
+          { deviceClass: "software", subgroupSize: 16, convAlgorithm: name },
           { pixels: 64, outputs, depth: 144, sources, half },
         ).constants
       )

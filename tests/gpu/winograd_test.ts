@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CONV_VARIANTS } from "../../src/gpu/conv_variant.ts";
+import { CONV_ALGORITHMS } from "../../src/gpu/conv_choice.ts";
 import { productBytes, PRODUCTS, usesWinograd, winogradPanels } from "../../src/gpu/winograd.ts";
 import { random } from "../graph/run.ts";
 
@@ -9,7 +9,7 @@ const WIDE = {
 };
 const software = { deviceClass: "software", subgroupSize: 8 } as const;
 
-Deno.test("Winograd's way is taken by software where channels and pixels are many", () => {
+Deno.test("Winograd's algorithm is taken by software where channels and pixels are many", () => {
   assert.ok(usesWinograd(software, WIDE));
   assert.ok(usesWinograd(software, { ...WIDE, pixels: 4096, inputs: 768 }));
   assert.ok(!usesWinograd(software, { ...WIDE, pixels: 240 }));
@@ -18,12 +18,12 @@ Deno.test("Winograd's way is taken by software where channels and pixels are man
   assert.ok(!usesWinograd({ ...software, deviceClass: "gpu" }, WIDE));
 });
 
-Deno.test("Winograd's way is taken when forced, and only where it can be", () => {
-  for (const convVariant of CONV_VARIANTS) {
+Deno.test("Winograd's algorithm is taken when forced, and only where it can be", () => {
+  for (const convAlgorithm of CONV_ALGORITHMS) {
     for (const deviceClass of ["software", "gpu"] as const) {
-      const target = { deviceClass, subgroupSize: 8, convVariant };
+      const target = { deviceClass, subgroupSize: 8, convAlgorithm };
       const small = { ...WIDE, pixels: 1, inputs: 3, outputs: 5 };
-      assert.equal(usesWinograd(target, small), convVariant === "winograd");
+      assert.equal(usesWinograd(target, small), convAlgorithm === "winograd");
       assert.ok(!usesWinograd(target, { ...WIDE, stride: [2, 2] }));
       assert.ok(!usesWinograd(target, { ...WIDE, kernel: [1, 1] }));
       assert.ok(!usesWinograd(target, { ...WIDE, kernel: [3, 1] }));

@@ -93,7 +93,7 @@ Deno.test("a row of NaN reaches no other row through shared memory", async () =>
       const attended = linear(graph, add(graph, wide, wide), { weight: narrow });
       const result = attention(graph, attended, {
         ...{ heads: 1, headWidth: 6, queryOffset: 0 },
-        keys: { pairs: attended, keyOffset: 6, valueOffset: 12 },
+        keys: { kv: attended, keyOffset: 6, valueOffset: 12 },
       });
       return { y: linear(graph, result, { weight: out }) };
     });

@@ -3,7 +3,7 @@ import { add } from "../../src/graph/operations/add.ts";
 import { attention } from "../../src/graph/operations/attention.ts";
 import { averagePool } from "../../src/graph/operations/average_pool.ts";
 import { concat } from "../../src/graph/operations/concat.ts";
-import { conv2d, convTime, linear } from "../../src/graph/operations/conv2d.ts";
+import { conv2d, convTemporal, linear } from "../../src/graph/operations/conv2d.ts";
 import { gather } from "../../src/graph/operations/gather.ts";
 import { groupNorm } from "../../src/graph/operations/group_norm.ts";
 import { layerNorm, rmsNorm } from "../../src/graph/operations/layer_norm.ts";
@@ -38,16 +38,16 @@ Deno.test("operations give the shapes PyTorch gives", () => {
   assert.deepEqual(conv(3, { stride: 2 }), [2, 3, 4, 12]);
   assert.deepEqual(conv(3, { upsample: 2 }), [2, 10, 14, 12]);
   assert.deepEqual(conv(1, { stride: 2 }), [2, 3, 4, 12]);
-  const overTime = (frames: number, options: { stride?: 1 | 2; upsample?: 1 | 2 }) => {
+  const frames = (frames: number, options: { stride?: 1 | 2; upsample?: 1 | 2 }) => {
     const video = graph.input(`video${graph.inputs.size}`, [2, frames, 35, 8]);
-    return convTime(graph, video, { weight: parameter("weight", 12, 8, 3), bias, ...options })
+    return convTemporal(graph, video, { weight: parameter("weight", 12, 8, 3), bias, ...options })
       .shape;
   };
-  assert.deepEqual(overTime(5, {}), [2, 5, 35, 12]);
-  assert.deepEqual(overTime(5, { stride: 2 }), [2, 3, 35, 12]);
-  assert.deepEqual(overTime(16, { stride: 2 }), [2, 8, 35, 12]);
-  assert.deepEqual(overTime(1, { stride: 2 }), [2, 1, 35, 12]);
-  assert.deepEqual(overTime(5, { upsample: 2 }), [2, 10, 35, 12]);
+  assert.deepEqual(frames(5, {}), [2, 5, 35, 12]);
+  assert.deepEqual(frames(5, { stride: 2 }), [2, 3, 35, 12]);
+  assert.deepEqual(frames(16, { stride: 2 }), [2, 8, 35, 12]);
+  assert.deepEqual(frames(1, { stride: 2 }), [2, 1, 35, 12]);
+  assert.deepEqual(frames(5, { upsample: 2 }), [2, 10, 35, 12]);
   assert.deepEqual(reshape(graph, picture, [10, 7, 8]).shape, [10, 7, 8]);
   const mosaic = graph.input("mosaic", [2, 6, 12, 8]);
   assert.deepEqual(framesOf(graph, mosaic, 3).shape, [18, 2, 4, 8]);
@@ -71,7 +71,7 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
   const mask = graph.input("mask", [3, 5]);
   const bias = parameter("b", 8);
   const attend = { heads: 2, headWidth: 4, queryOffset: 0 };
-  const keysOf = (pairs: Value) => ({ pairs, keyOffset: 0, valueOffset: 8 });
+  const keysOf = (kv: Value) => ({ kv, keyOffset: 0, valueOffset: 8 });
   const mistakes: [() => unknown, string][] = [
     [
       () => add(graph, picture, other),
@@ -162,33 +162,33 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       "attention in PATH of [3, 4, 24], [3, 4, 24], [3, 5]: the mask has to be [3, 4]",
     ],
     [
-      () => attention(graph, text, { ...attend, overTime: true, keys: keysOf(text) }),
+      () => attention(graph, text, { ...attend, temporal: true, keys: keysOf(text) }),
       "attention in PATH of [3, 4, 24], [3, 4, 24]: over time, the queries have to be [rows, frames, pixels, width]",
     ],
     [
-      () => attention(graph, picture, { ...attend, overTime: true, keys: keysOf(other) }),
+      () => attention(graph, picture, { ...attend, temporal: true, keys: keysOf(other) }),
       "attention in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: keys and values do not hold 2 heads of 4",
     ],
     [
       () => {
-        const pairs = graph.input("pairs", [2, 5, 6, 16]);
-        attention(graph, picture, { ...attend, overTime: true, keys: keysOf(pairs) });
+        const kv = graph.input("kv", [2, 5, 6, 16]);
+        attention(graph, picture, { ...attend, temporal: true, keys: keysOf(kv) });
       },
       "attention in PATH of [2, 5, 7, 8], [2, 5, 6, 16]: queries and keys have different numbers of rows",
     ],
     [
       () => {
-        const pairs = graph.input("video", [2, 3, 7, 16]);
-        attention(graph, picture, { ...attend, overTime: true, keys: { ...keysOf(pairs), mask } });
+        const kv = graph.input("video", [2, 3, 7, 16]);
+        attention(graph, picture, { ...attend, temporal: true, keys: { ...keysOf(kv), mask } });
       },
       "attention in PATH of [2, 5, 7, 8], [2, 3, 7, 16], [3, 5]: the mask has to be [14, 3]",
     ],
     [
-      () => convTime(graph, text, { weight: parameter("w", 8, 24, 3), bias }),
+      () => convTemporal(graph, text, { weight: parameter("w", 8, 24, 3), bias }),
       "conv2d in PATH of [3, 4, 24]: the input has to be [rows, height, width, channels]",
     ],
     [
-      () => convTime(graph, picture, { weight: parameter("w", 8, 8, 3, 3), bias }),
+      () => convTemporal(graph, picture, { weight: parameter("w", 8, 8, 3, 3), bias }),
       'conv2d in PATH of [2, 5, 7, 8]: "w" has shape [8, 8, 3, 3] but the input has 8 channels',
     ],
     [

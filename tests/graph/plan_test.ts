@@ -5,29 +5,29 @@ import { concat } from "../../src/graph/operations/concat.ts";
 import { conv2d, linear } from "../../src/graph/operations/conv2d.ts";
 import { gather } from "../../src/graph/operations/gather.ts";
 import { groupNorm } from "../../src/graph/operations/group_norm.ts";
-import { allocate, type Plan, plan, type Span } from "../../src/graph/plan.ts";
+import { allocate, type Lifetime, type Plan, plan } from "../../src/graph/plan.ts";
 import { random } from "./run.ts";
 
-const gpu = { deviceClass: "software", subgroupSize: 8 } as const;
+const policy = { deviceClass: "software", subgroupSize: 8 } as const;
 const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
-const liveSum = (spans: readonly Span[], time: number) =>
-  spans.filter(({ first, last }) => first <= time && time <= last)
+const liveSum = (lifetimes: readonly Lifetime[], time: number) =>
+  lifetimes.filter(({ first, last }) => first <= time && time <= last)
     .reduce((sum, { bytes }) => sum + align(bytes), 0);
 
 Deno.test("allocate: what is needed at one time never overlaps", () => {
   for (let seed = 0; seed < 200; seed++) {
     const numbers = random(200, seed).map(Math.abs);
     const whole = (i: number, limit: number) => Math.floor(numbers[i]! * limit);
-    const spans = Array.from({ length: 1 + whole(0, 60) }, (_, i): Span => {
+    const lifetimes = Array.from({ length: 1 + whole(0, 60) }, (_, i): Lifetime => {
       const first = whole(3 * i + 1, 40);
       return { first, last: first + whole(3 * i + 2, 8), bytes: 1 + whole(3 * i + 3, 5000) };
     });
-    const { offsets, bytes } = allocate(spans);
-    const placed = spans.map((span) => {
-      const offset = offsets.get(span)!;
+    const { offsets, bytes } = allocate(lifetimes);
+    const placed = lifetimes.map((lifetime) => {
+      const offset = offsets.get(lifetime)!;
       assert.equal(offset % 256, 0);
-      assert.ok(offset >= 0 && offset + span.bytes <= bytes);
-      return { ...span, offset };
+      assert.ok(offset >= 0 && offset + lifetime.bytes <= bytes);
+      return { ...lifetime, offset };
     });
     for (const [i, a] of placed.entries()) {
       for (const b of placed.slice(0, i)) {
@@ -36,7 +36,7 @@ Deno.test("allocate: what is needed at one time never overlaps", () => {
         assert.ok(!(together && overlap), `seed ${seed}: ${JSON.stringify([a, b])}`);
       }
     }
-    const largest = Math.max(...Array.from({ length: 50 }, (_, time) => liveSum(spans, time)));
+    const largest = Math.max(...Array.from({ length: 50 }, (_, time) => liveSum(lifetimes, time)));
     assert.ok(bytes >= largest, `seed ${seed}`);
     // No bound that is proven, but one that a planner which stops sharing exceeds at once.
     assert.ok(bytes <= largest * 1.5, `seed ${seed}: ${bytes} for ${largest}`);
@@ -44,16 +44,19 @@ Deno.test("allocate: what is needed at one time never overlaps", () => {
 });
 
 Deno.test("allocate: a chain takes two places, nothing takes none", () => {
-  const chain = Array.from({ length: 9 }, (_, i): Span => ({ first: i, last: i + 1, bytes: 1000 }));
+  const chain = Array.from(
+    { length: 9 },
+    (_, i): Lifetime => ({ first: i, last: i + 1, bytes: 1000 }),
+  );
   assert.equal(allocate(chain).bytes, 2048);
   assert.deepEqual(allocate([]), { offsets: new Map(), bytes: 0 });
 });
 
 /** Names of the places that a call's buffers have. */
-function kinds({ calls, places }: Plan, call: number): Record<string, string> {
+function kinds({ calls, locations }: Plan, call: number): Record<string, string> {
   return Object.fromEntries(
     Object.entries(calls[call]!.buffers).map(([name, memory]) => {
-      const place = places.get(memory)!;
+      const place = locations.get(memory)!;
       return [name, place.kind === "tensor" ? `tensor ${place.name}` : place.kind];
     }),
   );
@@ -64,7 +67,7 @@ Deno.test("inputs and outputs are tensors, what lies between is in the arena", (
   const x = graph.input("x", [3, 5]);
   const middle = add(graph, x, x);
   graph.output("y", add(graph, middle, x));
-  const made = plan(graph, { gpu, isHalf: () => false });
+  const made = plan(graph, { policy, isHalf: () => false });
   assert.deepEqual(kinds(made, 0), { a: "tensor x", b: "tensor x", output: "arena" });
   assert.deepEqual(kinds(made, 1), { a: "arena", b: "tensor x", output: "tensor y" });
   assert.equal(made.arenaBytes, 256);
@@ -77,7 +80,7 @@ Deno.test("a long chain shares memory", () => {
   let value = x;
   for (let i = 0; i < 20; i++) value = add(graph, value, x);
   graph.output("y", value);
-  const { arenaBytes, unsharedBytes, calls } = plan(graph, { gpu, isHalf: () => false });
+  const { arenaBytes, unsharedBytes, calls } = plan(graph, { policy, isHalf: () => false });
   assert.equal(calls.length, 20);
   assert.equal(unsharedBytes, 19 * 1024);
   assert.equal(arenaBytes, 2 * 1024);
@@ -90,9 +93,9 @@ Deno.test("a value read late keeps its place until then", () => {
   let value = skip;
   for (let i = 0; i < 5; i++) value = add(graph, value, x);
   graph.output("y", add(graph, value, skip));
-  const made = plan(graph, { gpu, isHalf: () => false });
+  const made = plan(graph, { policy, isHalf: () => false });
   const place = (call: number, name: string) => {
-    const found = made.places.get(made.calls[call]!.buffers[name]!)!;
+    const found = made.locations.get(made.calls[call]!.buffers[name]!)!;
     assert.equal(found.kind, "arena");
     return found.kind === "arena" ? found.offset : NaN;
   };
@@ -109,7 +112,7 @@ Deno.test("a concatenation takes no memory and no call", () => {
   const normed = groupNorm(graph, both, { weight: eight, bias: eight, groups: 2 });
   const weight = { name: "w", shape: [8, 8, 3, 3] };
   graph.output("y", conv2d(graph, both, { weight, bias: eight, residual: normed }));
-  const target = { gpu: { ...gpu, deviceClass: "gpu" as const }, isHalf: () => false };
+  const target = { policy: { ...policy, deviceClass: "gpu" as const }, isHalf: () => false };
   const made = plan(graph, target);
   assert.deepEqual(made.calls.map(({ kernel }) => kernel.name), [
     "add",
@@ -135,7 +138,7 @@ Deno.test("software normalises a small row in one call, a large one in three", (
     const eight = { name: "eight", shape: [8] };
     const x = graph.input("x", [2, side, side, 8]);
     graph.output("y", groupNorm(graph, x, { weight: eight, bias: eight, groups: 2 }));
-    return plan(graph, { gpu, isHalf: () => false }).calls.length;
+    return plan(graph, { policy, isHalf: () => false }).calls.length;
   };
   assert.deepEqual([1, 90, 91].map(calls), [1, 1, 3]);
 });
@@ -146,7 +149,7 @@ Deno.test("an operation that cannot read a concatenation says which one", () => 
   const both = graph.module("mid_blocks.0", () => concat(graph, x, x));
   graph.output("y", add(graph, both, both));
   assert.throws(
-    () => plan(graph, { gpu, isHalf: () => false }),
+    () => plan(graph, { policy, isHalf: () => false }),
     new Error('The concatenation made in "mid_blocks.0" can be read by conv2d and groupNorm only'),
   );
 });
@@ -157,7 +160,7 @@ Deno.test("weights are asked for once, constants are placed as they are", () => 
   let value = gather(graph, weight, Uint32Array.of(1, 0));
   value = linear(graph, value, { weight });
   graph.output("y", linear(graph, value, { weight, bias: { name: "b", shape: [4] } }));
-  const made = plan(graph, { gpu, isHalf: () => false });
+  const made = plan(graph, { policy, isHalf: () => false });
   assert.deepEqual(
     made.weights.map(({ parameters, packing }) => [parameters[0]!.name, packing.key]),
     [
@@ -166,7 +169,7 @@ Deno.test("weights are asked for once, constants are placed as they are", () => 
       ["b", "rows 1 4"],
     ],
   );
-  assert.equal(made.places.get(made.calls[0]!.buffers.ids!)!.kind, "constant");
+  assert.equal(made.locations.get(made.calls[0]!.buffers.ids!)!.kind, "constant");
 });
 
 Deno.test("flops count multiplications and additions", () => {
@@ -174,7 +177,7 @@ Deno.test("flops count multiplications and additions", () => {
   const x = graph.input("x", [2, 4, 4, 8]);
   const weight = { name: "w", shape: [5, 8, 3, 3] };
   graph.output("y", conv2d(graph, x, { weight, bias: { name: "b", shape: [5] } }));
-  assert.equal(plan(graph, { gpu, isHalf: () => false }).flops, 2 * (2 * 4 * 4) * 5 * 8 * 9);
+  assert.equal(plan(graph, { policy, isHalf: () => false }).flops, 2 * (2 * 4 * 4) * 5 * 8 * 9);
 });
 
 Deno.test("kernels and their constants do not depend on the number of rows", () => {
@@ -185,7 +188,7 @@ Deno.test("kernels and their constants do not depend on the number of rows", () 
     const y = groupNorm(graph, x, { weight: eight, bias: eight, groups: 2 });
     const weight = { name: "w", shape: [8, 8, 3, 3] };
     graph.output("y", conv2d(graph, y, { weight, bias: eight }));
-    return plan(graph, { gpu, isHalf: () => false }).calls.map((
+    return plan(graph, { policy, isHalf: () => false }).calls.map((
       call,
     ) => [call.kernel.name, call.constants]);
   };
@@ -212,7 +215,7 @@ function normalisedConvolutions(
   const normed = groupNorm(graph, h, { ...NORM(128), activation });
   if (kept) graph.output("normed", normed);
   graph.output("y", conv2d(graph, normed, { ...W("second", 128, 128), stride }));
-  return plan(graph, { gpu, isHalf: () => false }).calls.map(({ kernel }) => kernel.name);
+  return plan(graph, { policy, isHalf: () => false }).calls.map(({ kernel }) => kernel.name);
 }
 
 Deno.test("a convolution keeps statistics for the GroupNorm behind it, and Winograd's applies it while reading", () => {
@@ -239,12 +242,12 @@ Deno.test("the weights of many channels are bound in pieces", () => {
   const graph = new Graph();
   const x = graph.input("x", [1, 16, 16, 1536]);
   graph.output("y", conv2d(graph, x, W("wide", 768, 1536)));
-  const made = plan(graph, { gpu, isHalf: () => false });
+  const made = plan(graph, { policy, isHalf: () => false });
   const sizes = made.weights.filter(({ key }) => key.includes("winograd"))
     .map(({ packing }) => packing.bytes);
   assert.deepEqual(sizes, [18, 18].map((products) => products * 768 * 1536 * 4));
   const products = made.calls.filter(({ kernel }) => kernel.name === "conv_subgroup");
-  assert.deepEqual(products.map(({ params }) => [params.firstSpan, params.spans]), [
+  assert.deepEqual(products.map(({ params }) => [params.firstGemm, params.gemms]), [
     [0, 18],
     [18, 18],
   ]);
@@ -254,7 +257,7 @@ Deno.test("scratch of Winograd's way is bounded by working piece by piece", () =
   const graph = new Graph();
   const x = graph.input("x", [2, 256, 256, 128]);
   graph.output("y", conv2d(graph, x, W("large", 128, 128)));
-  const made = plan(graph, { gpu, isHalf: () => false });
+  const made = plan(graph, { policy, isHalf: () => false });
   const lines = made.calls.filter(({ kernel }) => kernel.name === "winograd_output")
     .map(({ params }) => params.tiles! / params.tileColumns!);
   assert.equal(lines.reduce((sum, n) => sum + n), 2 * 64);
@@ -262,12 +265,12 @@ Deno.test("scratch of Winograd's way is bounded by working piece by piece", () =
   assert.ok(made.arenaBytes <= 2 * (32 << 20));
 });
 
-Deno.test("traffic counts each piece of memory once a call, weights as they are packed", () => {
+Deno.test("bytesMoved counts each piece of memory once a call, weights as they are packed", () => {
   const graph = new Graph();
   const x = graph.input("x", [1, 4, 4, 8]);
   const doubled = add(graph, x, x);
   graph.output("y", linear(graph, doubled, { weight: { name: "w", shape: [32, 8] } }));
-  const { traffic } = plan(graph, { gpu, isHalf: () => true });
+  const { bytesMoved } = plan(graph, { policy, isHalf: () => true });
   // Two reads and a write of 16 x 8 numbers; one read of them, 32 x 8 halves, a write of 16 x 32 numbers.
-  assert.equal(traffic, 3 * 512 + 512 + 512 + 2048);
+  assert.equal(bytesMoved, 3 * 512 + 512 + 512 + 2048);
 });

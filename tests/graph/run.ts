@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
 import { Gpu, type GpuOptions } from "../../src/gpu/device.ts";
+import {
+  type KernelOptions,
+  type KernelPolicy,
+  kernelPolicy,
+} from "../../src/gpu/kernel_policy.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Tensor } from "../../src/gpu/tensor.ts";
 import { Weights } from "../../src/gpu/weights.ts";
@@ -26,12 +31,13 @@ export class Bench implements AsyncDisposable {
   readonly #dtypes = new Map<string, { dtype: string }>();
   readonly #tensors: Tensor[] = [];
 
-  private constructor(readonly gpu: Gpu) {
+  private constructor(readonly gpu: Gpu, readonly policy: KernelPolicy) {
     this.pipelines = new Pipelines(gpu);
   }
 
-  static async open(options: GpuOptions = {}): Promise<Bench> {
-    return new Bench(await Gpu.open(options));
+  static async open(options: GpuOptions & KernelOptions = {}): Promise<Bench> {
+    const gpu = await Gpu.open(options);
+    return new Bench(gpu, kernelPolicy(gpu.info, options));
   }
 
   /** A parameter with random values, scaled. */
@@ -75,7 +81,7 @@ export class Bench implements AsyncDisposable {
       tensors: this.#dtypes,
       readFloat32: (name: string) => Promise.resolve(this.parameters.get(name)!),
     };
-    using weights = new Weights(this.gpu, source);
+    using weights = new Weights(this.gpu, source, this.policy);
     using executable = await Executable.make(graph, {
       pipelines: this.pipelines,
       weights,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { CONV_VARIANTS } from "../../src/gpu/conv_variant.ts";
-import { Gpu, type GpuOptions } from "../../src/gpu/device.ts";
+import { CONV_ALGORITHMS } from "../../src/gpu/conv_choice.ts";
+import { Gpu } from "../../src/gpu/device.ts";
+import { type KernelOptions, kernelPolicy } from "../../src/gpu/kernel_policy.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
@@ -22,20 +23,21 @@ const FOLDERS = [
     .map((name) => `tests/fixtures/reference/${name}`),
 ];
 
-/** All that software and GPUs get, and every way of convolving wherever it can be used. */
-const CHOICES: GpuOptions[] = [
+/** All that software and GPUs get, and every convolution algorithm wherever it can be used. */
+const CHOICES: KernelOptions[] = [
   { deviceClass: "software" },
   { deviceClass: "gpu" },
-  ...CONV_VARIANTS.map((convVariant) => ({ convVariant })),
+  ...CONV_ALGORITHMS.map((convAlgorithm) => ({ convAlgorithm })),
 ];
 
 for (const choice of CHOICES) {
   Deno.test(`the model agrees with the reference (${JSON.stringify(choice)})`, async (t) => {
-    using gpu = await Gpu.open(choice);
+    using gpu = await Gpu.open();
+    const policy = kernelPolicy(gpu.info, choice);
     using pipelines = new Pipelines(gpu);
     for (const folder of FOLDERS) {
       using model = await ModelSource.open(folder);
-      using weights = new Weights(gpu, model.file);
+      using weights = new Weights(gpu, model.file, policy);
       const runnable = { network: model.network, pipelines, weights };
       await t.step(`${folder}: forward`, async () => {
         using recorded = await Safetensors.open(`${folder}/forward.safetensors`);

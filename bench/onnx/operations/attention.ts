@@ -7,7 +7,7 @@ import { unsupported } from "../unsupported.ts";
 interface Attributes {
   readonly heads: number;
   readonly headWidth: number;
-  readonly overTime: boolean;
+  readonly temporal: boolean;
   readonly scale: number;
   readonly queryOffset: number;
   readonly sets: readonly {
@@ -24,8 +24,8 @@ const MASKED = 1e9;
 /** Multi-head attention: two matrix products around a softmax, for each set of keys. */
 export function attention(node: Node, to: OnnxBuilder): string {
   const attributes = node.attributes as Attributes;
-  const { scale, sets, bias, overTime, queryOffset } = attributes;
-  if (bias || overTime && sets.some(({ mask }) => mask)) {
+  const { scale, sets, bias, temporal, queryOffset } = attributes;
+  if (bias || temporal && sets.some(({ mask }) => mask)) {
     throw unsupported(node, "it has a relative bias or masks frames");
   }
   const [queries, ...rest] = node.inputs;
@@ -34,12 +34,12 @@ export function attention(node: Node, to: OnnxBuilder): string {
     to.floats([scale]),
   ]);
   const attended = sets.map(({ keyOffset, valueOffset, mask }) => {
-    const pairs = rest.shift()!;
-    let scores = to.add("MatMul", [q, heads(to, pairs, keyOffset, "width", attributes)]);
+    const kv = rest.shift()!;
+    let scores = to.add("MatMul", [q, heads(to, kv, keyOffset, "width", attributes)]);
     if (mask) scores = to.add("Add", [scores, maskedScores(to, rest.shift()!)]);
     const shares = to.add("Softmax", [scores], { axis: { int: -1 } });
-    const values = heads(to, pairs, valueOffset, "positions", attributes);
-    return together(to, to.add("MatMul", [shares, values]), node.output, overTime);
+    const values = heads(to, kv, valueOffset, "positions", attributes);
+    return together(to, to.add("MatMul", [shares, values]), node.output, temporal);
   });
   return attended.reduce((sum, next) => to.add("Add", [sum, next]));
 }
@@ -54,12 +54,12 @@ function heads(
   value: Value,
   offset: number,
   before: "positions" | "width",
-  { heads, headWidth, overTime }: Attributes,
+  { heads, headWidth, temporal }: Attributes,
 ): string {
   const { shape } = value;
   const part = to.slice(to.name(value), channelAxis(shape), offset, offset + heads * headWidth);
   const [rows = 1, ...area] = shape.slice(0, -1);
-  if (overTime) {
+  if (temporal) {
     const split = to.reshape(part, [rows, heads, headWidth, ...area]);
     return to.transpose(split, before === "positions" ? [0, 4, 1, 3, 2] : [0, 4, 1, 2, 3]);
   }
@@ -72,8 +72,8 @@ function heads(
 }
 
 /** The heads' results next to each other, as the output lies. */
-function together(to: OnnxBuilder, heads: string, { shape }: Value, overTime: boolean): string {
-  const order = overTime ? [0, 2, 4, 3, 1] : isPicture(shape) ? [0, 1, 3, 2] : [0, 2, 1, 3];
+function together(to: OnnxBuilder, heads: string, { shape }: Value, temporal: boolean): string {
+  const order = temporal ? [0, 2, 4, 3, 1] : isPicture(shape) ? [0, 1, 3, 2] : [0, 2, 1, 3];
   return to.reshape(to.transpose(heads, order), onnxShape(shape));
 }
 

@@ -1,5 +1,6 @@
 import { UsageError } from "../../errors.ts";
-import { Gpu, type GpuInfo, type GpuOptions, type KernelTarget } from "../../gpu/device.ts";
+import { Gpu } from "../../gpu/device.ts";
+import type { KernelOptions, KernelPolicy } from "../../gpu/kernel_policy.ts";
 import { pipelineKey } from "../../gpu/recording.ts";
 import { weightBytes } from "../../gpu/weights.ts";
 import type { Parameter } from "../../graph/graph.ts";
@@ -8,7 +9,7 @@ import type { Plan } from "../../graph/plan.ts";
 import { FILM_STEPS } from "../../diffusion/session_graphs.ts";
 import { frameGrids } from "../../model/frame_grids.ts";
 import type { DescribedModel } from "../../pipeline/models/built_in.ts";
-import { compactWhereLarge } from "../../pipeline/planning/compact.ts";
+import { modelPolicy } from "../../pipeline/planning/compact.ts";
 import {
   estimate,
   gpuBytes,
@@ -73,11 +74,16 @@ export const COMMAND = {
   ],
 } as const satisfies Command;
 
-/** Where there is no adapter, a plan is made for the simplest. */
-const SOFTWARE: KernelTarget & Pick<GpuInfo, "name"> = {
+/** What a plan is made for. */
+interface Device {
+  readonly name: string;
+  readonly policy: KernelPolicy;
+}
+
+/** Without an adapter, a plan is made for the simplest. */
+const SOFTWARE: Device = {
   name: "a software adapter, for none was found",
-  deviceClass: "software",
-  subgroupSize: 0,
+  policy: { deviceClass: "software", subgroupSize: 0 },
 };
 
 /** Describes a model and plans it; no weights are read. */
@@ -102,7 +108,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     batch,
     guidance,
     ...size !== undefined && { size },
-    gpu: await gpuInfo(model, await kernelOptions(values)),
+    device: await deviceFor(model, await kernelOptions(values)),
     lowMemory: values["low-memory"],
   });
   if (values.json) printJson({ ...described, plan: planned });
@@ -114,11 +120,13 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** Without a device nothing is compiled or run: a plan only needs to know what there would be. */
-async function gpuInfo({ network }: DescribedModel, options: GpuOptions) {
+async function deviceFor(
+  { network }: DescribedModel,
+  options: KernelOptions,
+): Promise<Device> {
   try {
-    using gpu = await Gpu.open(options);
-    compactWhereLarge(gpu, network);
-    return gpu.info;
+    using gpu = await Gpu.open();
+    return { name: gpu.info.name, policy: modelPolicy(gpu.info, network, options) };
   } catch (error) {
     if (options.tuned !== undefined) throw error;
     return SOFTWARE;
@@ -204,24 +212,24 @@ interface PlanOptions {
   readonly batch: number;
   readonly guidance: number;
   readonly size?: number;
-  readonly gpu: KernelTarget & Pick<GpuInfo, "name">;
+  readonly device: Device;
   readonly lowMemory: boolean;
 }
 
 function describePlan(
   model: DescribedModel,
   encoder: PlannedEncoder | null,
-  { batch, guidance, size, gpu, lowMemory }: PlanOptions,
+  { batch, guidance, size, device: { name, policy }, lowMemory }: PlanOptions,
 ) {
   const { config, diffusion, maxTokens } = model;
   const request = { prompt: "", guidance, batch, seed: 0, ...size !== undefined && { size } };
   const resolved = resolveRequest(request, config, diffusion);
   const shape = sessionShape(resolved, model, { slots: batch, tokens: maxTokens });
-  const estimated = estimate(model, encoder, shape, gpu);
+  const estimated = estimate(model, encoder, shape, policy);
   const { plans: { steps, ...others }, bytes } = estimated;
   const plans = { ...others, step: steps[0]! };
   return {
-    device: gpu.name,
+    device: name,
     batch,
     guidance,
     size: resolved.size,
@@ -239,7 +247,7 @@ function describePlan(
     /** On the GPU when most is there. */
     gpuBytes: gpuBytes(estimated, lowMemory),
     /** Of the process, with the memory of a software adapter. */
-    hostBytes: hostBytes(estimated, gpu, lowMemory),
+    hostBytes: hostBytes(estimated, policy, lowMemory),
     pipelines: pipelineCount(Object.values(plans).filter((part) => part !== null)),
   };
 }
@@ -258,7 +266,7 @@ function summary(part: Plan): PlanSummary {
   return {
     dispatches: part.calls.length,
     flops: part.flops,
-    traffic: part.traffic,
+    traffic: part.bytesMoved,
     arenaBytes: part.arenaBytes,
     weightBytes: weightBytes(part.weights),
     pipelines: pipelineCount([part]),

@@ -2,7 +2,7 @@ import { sessionGraphs } from "../../diffusion/session_graphs.ts";
 import { UsageError } from "../../errors.ts";
 import { Gpu } from "../../gpu/device.ts";
 import { checkWritable, writeAtomically } from "../../media/write.ts";
-import { compactWhereLarge } from "../../pipeline/planning/compact.ts";
+import { modelPolicy } from "../../pipeline/planning/compact.ts";
 import { ModelSource } from "../../pipeline/models/model_source.ts";
 import { resolveRequest, sessionShape } from "../../pipeline/request.ts";
 import { convGroups, tune, type TunedConv } from "../../pipeline/planning/tune.ts";
@@ -55,7 +55,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const shape = sessionShape(request, model, { slots: 1, tokens: model.maxTokens });
   await checkWritable(values.output);
   using gpu = await Gpu.open();
-  compactWhereLarge(gpu, model.network);
+  const policy = modelPolicy(gpu.info, model.network);
   const groups = convGroups(sessionGraphs(model.network, shape).steps[0]!.graph, model.file);
   const progress = new Progress({
     label: "Measuring",
@@ -65,7 +65,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   });
   const measured: TunedConv[] = [];
   try {
-    for await (const conv of tune(gpu, groups, model.file)) {
+    for await (const conv of tune(gpu, policy, groups, model.file)) {
       signal.throwIfAborted();
       measured.push(conv);
       progress.update(measured.length);

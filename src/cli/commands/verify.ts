@@ -2,6 +2,7 @@ import { Safetensors } from "../../checkpoint/safetensors.ts";
 import type { TensorFile } from "../../checkpoint/tensor_file.ts";
 import { MdmError, UsageError } from "../../errors.ts";
 import { Gpu } from "../../gpu/device.ts";
+import { type KernelPolicy, kernelPolicy } from "../../gpu/kernel_policy.ts";
 import { Pipelines } from "../../gpu/recording.ts";
 import { Weights } from "../../gpu/weights.ts";
 import type { Comparison } from "../../verify/comparison.ts";
@@ -63,13 +64,15 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const cases: RecordedCase[] = [];
   for (const folder of folders) cases.push(...await findCases(folder));
 
-  using gpu = await Gpu.open(await kernelOptions(values));
+  const options = await kernelOptions(values);
+  using gpu = await Gpu.open();
+  const policy = kernelPolicy(gpu.info, options);
   using pipelines = new Pipelines(gpu);
   const results: { model: string; tensors: Comparison[] }[] = [];
   for (const recorded of cases) {
     if (!values.json) print(recorded.model);
     const tensors: Comparison[] = [];
-    for await (const part of verifyCase(recorded, pipelines, tolerance)) {
+    for await (const part of verifyCase(recorded, pipelines, policy, tolerance)) {
       signal.throwIfAborted();
       tensors.push(...part);
       if (!values.json) print(table(part.map(row)));
@@ -117,10 +120,11 @@ async function findCases(folder: string): Promise<RecordedCase[]> {
 async function* verifyCase(
   { folder, model: path, forward, samples }: RecordedCase,
   pipelines: Pipelines,
+  policy: KernelPolicy,
   tolerance: number | undefined,
 ): AsyncGenerator<Comparison[]> {
   using model = await ModelSource.open(path);
-  using weights = new Weights(pipelines.gpu, model.file);
+  using weights = new Weights(pipelines.gpu, model.file, policy);
   const runnable: Runnable = { network: model.network, pipelines, weights };
   if (forward) {
     using recorded = await Safetensors.open(`${folder}/${FORWARD}`);

@@ -2,7 +2,7 @@ import { UsageError } from "../../errors.ts";
 import { Gpu } from "../../gpu/device.ts";
 import { Pipelines } from "../../gpu/recording.ts";
 import { resolveSize } from "../../pipeline/request.ts";
-import { compactWhereLarge } from "../../pipeline/planning/compact.ts";
+import { modelPolicy } from "../../pipeline/planning/compact.ts";
 import { callsToCompile, compileAll } from "../../pipeline/planning/warm_up.ts";
 import { openDescribed } from "../options/described_model.ts";
 import {
@@ -63,10 +63,11 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const path = positionals[0] ?? DEFAULT_MODEL;
   using opened = new DisposableStack();
   const { model, encoder, assumed } = await openDescribed(path, modelOptions(values), opened);
-  using gpu = await Gpu.open(await kernelOptions(values));
-  compactWhereLarge(gpu, model.network);
+  const options = await kernelOptions(values);
+  using gpu = await Gpu.open();
+  const policy = modelPolicy(gpu.info, model.network, options);
   using pipelines = new Pipelines(gpu);
-  const calls = callsToCompile(model, encoder, gpu.info, size);
+  const calls = callsToCompile(model, encoder, policy, size);
 
   const began = performance.now();
   const progress = new Progress({

@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { PRESET_NAMES } from "../../model/presets.ts";
 import { UsageError } from "../../errors.ts";
-import { CONV_VARIANTS } from "../../gpu/conv_variant.ts";
-import type { GpuOptions } from "../../gpu/device.ts";
+import { CONV_ALGORITHMS } from "../../gpu/conv_choice.ts";
+import type { KernelOptions } from "../../gpu/kernel_policy.ts";
 import type { ModelOptions } from "../../pipeline/models/model_source.ts";
 import { readTuned } from "../../pipeline/planning/tuned_file.ts";
 import { parseBytes } from "../../units.ts";
@@ -73,7 +73,7 @@ export const KERNEL_OPTIONS = [
     long: "kernels",
     value: "NAME",
     description: `Convolve in one way wherever it can be: ${
-      CONV_VARIANTS.join(", ")
+      CONV_ALGORITHMS.join(", ")
     }. For comparing them`,
   },
 ] as const satisfies readonly Option[];
@@ -85,16 +85,16 @@ export const KERNEL_OPTIONS = [
  */
 export async function kernelOptions(
   { tuned, kernels }: Readonly<Record<"tuned" | "kernels", string | undefined>>,
-): Promise<Pick<GpuOptions, "tuned" | "convVariant">> {
-  const convVariant = CONV_VARIANTS.find((name) => name === kernels);
-  if (kernels !== undefined && convVariant === undefined) {
+): Promise<KernelOptions> {
+  const convAlgorithm = CONV_ALGORITHMS.find((name) => name === kernels);
+  if (kernels !== undefined && convAlgorithm === undefined) {
     throw new UsageError(
-      `Option "--kernels" needs one of ${CONV_VARIANTS.join(", ")}, not ${quoted(kernels)}.`,
+      `Option "--kernels" needs one of ${CONV_ALGORITHMS.join(", ")}, not ${quoted(kernels)}.`,
     );
   }
   return {
     ...tuned !== undefined && { tuned: await readTuned(tuned) },
-    ...convVariant && { convVariant },
+    ...convAlgorithm && { convAlgorithm },
   };
 }
 

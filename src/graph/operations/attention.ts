@@ -1,4 +1,4 @@
-import { hasLanes } from "../../gpu/conv_variant.ts";
+import { hasLanes } from "../../gpu/conv_subgroup.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import {
@@ -22,7 +22,7 @@ interface KeyAttributes {
 interface Attributes {
   readonly heads: number;
   readonly headWidth: number;
-  readonly overTime: boolean;
+  readonly temporal: boolean;
   readonly scale: number;
   readonly queryOffset: number;
   /** One set of keys and values, or two: the results are added. */
@@ -34,26 +34,26 @@ const operation: Operation<Attributes> = {
   name: "attention",
 
   shape(inputs, attributes) {
-    const { heads, headWidth, overTime, queryOffset, bias } = attributes;
+    const { heads, headWidth, temporal, queryOffset, bias } = attributes;
     const { queries, sets, bias: biasValue } = named(inputs, attributes);
     const width = heads * headWidth;
     need(
-      !overTime || queries.shape.length === 4,
+      !temporal || queries.shape.length === 4,
       "over time, the queries have to be [rows, frames, pixels, width]",
     );
-    const { count } = arrangement(queries.shape, overTime);
+    const { count } = arrangement(queries.shape, temporal);
     need(
       queryOffset + width <= queries.shape.at(-1)!,
       `queries do not hold ${heads} heads of ${headWidth}`,
     );
-    for (const { pairs, mask, keyOffset, valueOffset } of sets) {
-      const { rows, count: keys, inner } = arrangement(pairs.shape, overTime);
+    for (const { kv, mask, keyOffset, valueOffset } of sets) {
+      const { rows, count: keys, inner } = arrangement(kv.shape, temporal);
       need(
-        queries.shape[0] === pairs.shape[0] && (!overTime || queries.shape[2] === inner),
+        queries.shape[0] === kv.shape[0] && (!temporal || queries.shape[2] === inner),
         "queries and keys have different numbers of rows",
       );
       need(
-        Math.max(keyOffset, valueOffset) + width <= pairs.shape.at(-1)!,
+        Math.max(keyOffset, valueOffset) + width <= kv.shape.at(-1)!,
         `keys and values do not hold ${heads} heads of ${headWidth}`,
       );
       need(
@@ -70,10 +70,10 @@ const operation: Operation<Attributes> = {
 
   lower(inputs, output, attributes, to) {
     const { headWidth, queryOffset, sets } = attributes;
-    const { gpu } = to.target;
+    const { policy } = to.target;
     const offsets = sets.flatMap(({ keyOffset, valueOffset }) => [keyOffset, valueOffset]);
     const vector = [headWidth, queryOffset, ...offsets].every((n) => n % 4 === 0);
-    const broadcasts = gpu.deviceClass === "software" && hasLanes(gpu);
+    const broadcasts = policy.deviceClass === "software" && hasLanes(policy);
     if (vector && broadcasts) lowerSubgroup(inputs, output, attributes, to);
     else lowerEach(inputs, output, attributes, vector, to);
   },
@@ -90,7 +90,7 @@ function named(inputs: readonly Value[], { sets, bias }: Attributes) {
     bias: biasValue,
     sets: sets.map(({ mask, ...offsets }) => ({
       ...offsets,
-      pairs: next(),
+      kv: next(),
       mask: mask ? next() : undefined,
     })),
   };
@@ -103,23 +103,23 @@ function lowerSubgroup(
   attributes: Attributes,
   to: Lowering,
 ): void {
-  const { heads, headWidth, overTime, scale, queryOffset } = attributes;
+  const { heads, headWidth, temporal, scale, queryOffset } = attributes;
   const { queries, sets, bias } = named(inputs, attributes);
-  const { rows, count: queryCount, inner } = arrangement(queries.shape, overTime);
-  const lanes = to.target.gpu.subgroupSize;
+  const { rows, count: queryCount, inner } = arrangement(queries.shape, temporal);
+  const lanes = to.target.policy.subgroupSize;
   const params = [0, 1].map((s) => {
     const set = sets[s];
     return {
-      [`keyCount${s}`]: set === undefined ? 0 : arrangement(set.pairs.shape, overTime).count,
-      [`pairStride${s}`]: set === undefined ? 0 : vectors(set.pairs.shape),
+      [`keyCount${s}`]: set === undefined ? 0 : arrangement(set.kv.shape, temporal).count,
+      [`kvStride${s}`]: set === undefined ? 0 : vectors(set.kv.shape),
       [`keyOffset${s}`]: (set?.keyOffset ?? 0) / 4,
       [`valueOffset${s}`]: (set?.valueOffset ?? 0) / 4,
       [`useMask${s}`]: Number(set?.mask !== undefined),
       [`maskStride${s}`]: set?.mask === undefined ? 0 : vectors(set.mask.shape) * 4,
     };
   });
-  const buffers = sets.map(({ pairs, mask }, s) => ({
-    [`pairs${s}`]: to.value(pairs),
+  const buffers = sets.map(({ kv, mask }, s) => ({
+    [`kv${s}`]: to.value(kv),
     ...mask && { [`mask${s}`]: to.value(mask) },
   }));
   to.emit({
@@ -163,16 +163,16 @@ function lowerEach(
   vector: boolean,
   to: Lowering,
 ): void {
-  const { heads, headWidth, overTime, scale, queryOffset } = attributes;
+  const { heads, headWidth, temporal, scale, queryOffset } = attributes;
   const { queries, sets, bias } = named(inputs, attributes);
-  const { rows, count: queryCount, inner } = arrangement(queries.shape, overTime);
+  const { rows, count: queryCount, inner } = arrangement(queries.shape, temporal);
   const size = vector ? 4 : 1;
   const stride = (value: Value) => vectors(value.shape) * 4 / size;
   // Mask and bias are read number by number.
   const numbers = (value: Value | undefined) => value === undefined ? 0 : vectors(value.shape) * 4;
   const invocations = rows * heads * queryCount;
   let addend: Memory | undefined;
-  for (const [s, { pairs, mask, keyOffset, valueOffset }] of sets.entries()) {
+  for (const [s, { kv, mask, keyOffset, valueOffset }] of sets.entries()) {
     const last = s === sets.length - 1;
     const result = last ? to.value(output) : to.scratch(byteLength(output.shape));
     to.emit(elementwise({
@@ -181,12 +181,12 @@ function lowerEach(
       constants: { VECTOR: vector, WIDTH: headWidth / size },
       params: {
         queryCount,
-        keyCount: arrangement(pairs.shape, overTime).count,
+        keyCount: arrangement(kv.shape, temporal).count,
         heads,
         inner,
         queryStride: stride(queries),
         queryOffset: queryOffset / size,
-        pairStride: stride(pairs),
+        kvStride: stride(kv),
         keyOffset: keyOffset / size,
         valueOffset: valueOffset / size,
         outputStride: stride(output),
@@ -199,7 +199,7 @@ function lowerEach(
       },
       buffers: {
         queries: to.value(queries),
-        pairs: to.value(pairs),
+        kv: to.value(kv),
         ...mask && { mask: to.value(mask) },
         ...bias && { bias: to.value(bias) },
         ...addend && { addend },
@@ -213,18 +213,18 @@ function lowerEach(
 
 /** Multiplications and additions of scores and of sums of values. */
 function flopsOf(inputs: readonly Value[], attributes: Attributes): number {
-  const { heads, headWidth, overTime } = attributes;
+  const { heads, headWidth, temporal } = attributes;
   const { queries, sets } = named(inputs, attributes);
-  const { rows, count } = arrangement(queries.shape, overTime);
-  const keys = sets.reduce((sum, { pairs }) => sum + arrangement(pairs.shape, overTime).count, 0);
+  const { rows, count } = arrangement(queries.shape, temporal);
+  const keys = sets.reduce((sum, { kv }) => sum + arrangement(kv.shape, temporal).count, 0);
   return 4 * rows * heads * count * keys * headWidth;
 }
 
 /** Keys and values that queries attend to. */
 export interface KeySet {
   /** [rows, ..., at least heads * headWidth]; over time [rows, frames, pixels, ...]. */
-  readonly pairs: Value;
-  /** Where k and v start in a position of `pairs`. */
+  readonly kv: Value;
+  /** Where k and v start in a position of `kv`. */
   readonly keyOffset: number;
   readonly valueOffset: number;
   /** [rows, keys]: a key with 0 is not attended to. */
@@ -241,7 +241,7 @@ export interface AttentionOptions {
    * Whether frames attend to frames, each pixel for itself: then all are [rows, frames, pixels, width]. Otherwise every position of
    * a row attends to all of its row.
    */
-  readonly overTime?: boolean;
+  readonly temporal?: boolean;
   /** Where q starts in a position of `queries`. */
   readonly queryOffset: number;
   readonly keys: KeySet;
@@ -258,13 +258,13 @@ export interface AttentionOptions {
  * @returns [rows, ..., heads * headWidth].
  */
 export function attention(graph: Graph, queries: Value, options: AttentionOptions): Value {
-  const { keys, also, bias, overTime = false, heads, headWidth, queryOffset } = options;
+  const { keys, also, bias, temporal = false, heads, headWidth, queryOffset } = options;
   const sets = also === undefined ? [keys] : [keys, also];
-  const given = [queries, bias, ...sets.flatMap(({ pairs, mask }) => [pairs, mask])];
+  const given = [queries, bias, ...sets.flatMap(({ kv, mask }) => [kv, mask])];
   return graph.apply(operation, given.filter((value) => value !== undefined), {
     heads,
     headWidth,
-    overTime,
+    temporal,
     scale: options.scale ?? 1 / Math.sqrt(headWidth),
     queryOffset,
     sets: sets.map(({ keyOffset, valueOffset, mask }) => ({
@@ -279,10 +279,10 @@ export function attention(graph: Graph, queries: Value, options: AttentionOption
 /** What attends to what: `count` positions in each of `rows` rows, `inner` positions of memory apart. */
 function arrangement(
   shape: Shape,
-  overTime: boolean,
+  temporal: boolean,
 ): { rows: number; count: number; inner: number } {
   const [rows = 1, ...positions] = shape.slice(0, -1);
-  if (!overTime) return { rows, count: elements(positions), inner: 1 };
+  if (!temporal) return { rows, count: elements(positions), inner: 1 };
   const [frames = 1, pixels = 1] = positions;
   return { rows: rows * pixels, count: frames, inner: pixels };
 }

@@ -1,5 +1,6 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
-import { askedFor, type ConvShape, convVariant } from "../../gpu/conv_variant.ts";
+import { askedFor, convKernel } from "../../gpu/conv_algorithm.ts";
+import type { ConvShape } from "../../gpu/conv_choice.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { panels, rowMajor } from "../../gpu/packing.ts";
@@ -81,7 +82,7 @@ const conv: Operation<Attributes> = {
     else lowerDirect(call, shape, attributes, to);
   },
 
-  normalises({ inputs: [input], output, attributes }, to) {
+  fusesPrologue({ inputs: [input], output, attributes }, to) {
     const of = attributes as Attributes;
     return isWinograd(shapeOf(input!, output, of, to.target), input!, of, to);
   },
@@ -91,10 +92,10 @@ function isWinograd(
   shape: ConvShape,
   input: Value,
   { kernel, stride }: Attributes,
-  { target: { gpu } }: Lowering,
+  { target: { policy } }: Lowering,
 ): boolean {
-  const asked = askedFor(gpu, shape);
-  return usesWinograd({ ...gpu, ...asked && { convVariant: asked.variant } }, {
+  const asked = askedFor(policy, shape);
+  return usesWinograd({ ...policy, ...asked && { convAlgorithm: asked.algorithm } }, {
     kernel,
     stride,
     pixels: shape.pixels,
@@ -103,15 +104,15 @@ function isWinograd(
   });
 }
 
-/** What both ways of computing a convolution are told. */
+/** What both algorithms are given: the one as written and Winograd's. */
 function describe(
   [input, ...extras]: readonly Value[],
   output: Value,
   { biases, kernel, upsample, activation, gate, residual }: Attributes,
   to: Lowering,
 ): ConvCall {
-  const deferred = to.deferred(input!);
-  const parts = sources(deferred?.input ?? input!);
+  const prologue = to.prologue(input!);
+  const parts = sources(prologue?.input ?? input!);
   const [rows = 1, ...area] = input!.shape.slice(0, -1);
   const isPicture = area.length === 2;
   const [height, width] = isPicture ? area as [number, number] : [1, elements(area)];
@@ -132,7 +133,7 @@ function describe(
       input0: to.value(parts[0]!),
       ...parts.length > 1 && { input1: to.value(parts[1]!) },
     },
-    deferred,
+    prologue,
     result: output,
     epilogue: {
       params: {
@@ -162,26 +163,26 @@ function lowerDirect(
 ): void {
   const { rows, inputs, outputs, outputHeight, outputWidth } = call;
   const { half, pixels } = shape;
-  const variant = convVariant(to.target.gpu, shape);
-  const packing = { outputs, inputs, taps: elements(kernel), panel: variant.panel, half };
-  const statistics = variant.statistics ? keepStatistics(call, variant.tile, to) : null;
-  // Parts of sums are stored as they are; the epilogue follows when they are added.
-  const sums = variant.parts === 1
+  const chosen = convKernel(to.target.policy, shape);
+  const packing = { outputs, inputs, taps: elements(kernel), panel: chosen.panel, half };
+  const statistics = chosen.statistics ? keepStatistics(call, chosen.tile, to) : null;
+  // Split-K: parts of sums are stored as they are; the epilogue follows when they are added.
+  const sums = chosen.splitK === 1
     ? null
-    : to.scratch(variant.parts * rows * pixels * Math.ceil(outputs / 4) * 16);
+    : to.scratch(chosen.splitK * rows * pixels * Math.ceil(outputs / 4) * 16);
   const epilogue = sums === null
     ? call.epilogue
     : { params: NO_EPILOGUE, buffers: { output: sums } };
-  // Statistics are of one row's pixels; without them a tile may have those of several.
-  const [span, spans] = statistics === null ? [rows * pixels, 1] : [pixels, rows];
+  // Statistics are of one row's pixels, so that each row is a GEMM; without them a tile may have pixels of several rows.
+  const [gemmPixels, gemms] = statistics === null ? [rows * pixels, 1] : [pixels, rows];
   to.emit({
-    kernel: variant.kernel,
-    constants: variant.constants,
+    kernel: chosen.kernel,
+    constants: chosen.constants,
     params: {
-      span,
-      spans,
-      firstSpan: 0,
-      weightSpan: 0,
+      gemmPixels,
+      gemms,
+      firstGemm: 0,
+      gemmWeights: 0,
       inputHeight: call.height,
       inputWidth: call.width,
       outputHeight,
@@ -194,7 +195,7 @@ function lowerDirect(
       upsampleX: upsample[1],
       vectors0: Math.ceil(inputs[0]! / 4),
       vectors1: Math.ceil((inputs[1] ?? 0) / 4),
-      outputVectors: Math.ceil(outputs / 4) * (4 / variant.width),
+      outputVectors: Math.ceil(outputs / 4) * (4 / chosen.width),
       ...epilogue.params,
       useStatistics: Number(statistics !== null),
     },
@@ -205,19 +206,19 @@ function lowerDirect(
       ...statistics && { statistics },
     },
     workgroups: spread(
-      spans * Math.ceil(span / variant.tile),
-      Math.ceil(outputs / variant.panel) * variant.parts,
+      gemms * Math.ceil(gemmPixels / chosen.tile),
+      Math.ceil(outputs / chosen.panel) * chosen.splitK,
     ),
     flops: call.flops,
   });
-  if (sums !== null) addParts(call, sums, variant.parts, to);
+  if (sums !== null) addParts(call, sums, chosen.splitK, to);
 }
 
-/** Adds the parts of sums, and does what follows. */
+/** Adds the parts of split sums, and computes the epilogue. */
 function addParts(
   { rows, outputs, outputHeight, outputWidth, epilogue }: ConvCall,
   sums: Memory,
-  parts: number,
+  splitK: number,
   to: Lowering,
 ): void {
   const outputVectors = Math.ceil(outputs / 4);
@@ -225,12 +226,12 @@ function addParts(
     kernel: kernels.convSum,
     constants: { NARROW: false },
     invocations: rows * outputHeight * outputWidth * outputVectors,
-    params: { parts, outputVectors, ...epilogue.params },
+    params: { splitK, outputVectors, ...epilogue.params },
     buffers: { sums, ...epilogue.buffers },
   }));
 }
 
-/** What the choice of a variant depends on. */
+/** What the choice of a kernel depends on. */
 function shapeOf(
   input: Value,
   { shape }: Value,
@@ -254,7 +255,7 @@ export function convShape(node: Node, target: Pick<Target, "isHalf">): ConvShape
   return shapeOf(node.inputs[0]!, node.output, node.attributes as Attributes, target);
 }
 
-/** Options of {@link conv2d} and {@link convTime}. */
+/** Options of {@link conv2d} and {@link convTemporal}. */
 export interface ConvOptions extends Epilogue {
   readonly weight: Parameter;
   readonly bias: Parameter;
@@ -285,7 +286,7 @@ export function conv2d(graph: Graph, input: Value, options: ConvOptions): Value 
  * @param input [rows, frames, pixels, channels].
  * @returns [rows, ceil(frames * upsample / stride), pixels, outputs].
  */
-export function convTime(graph: Graph, input: Value, options: ConvOptions): Value {
+export function convTemporal(graph: Graph, input: Value, options: ConvOptions): Value {
   const { weight, bias, stride = 1, upsample = 1 } = options;
   return apply(graph, input, [weight], [bias], options, {
     kernel: [weight.shape.at(-1)!, 1],

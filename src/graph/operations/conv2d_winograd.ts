@@ -1,10 +1,10 @@
 import { ACTIVATIONS } from "../../gpu/activation.ts";
-import { convVariant } from "../../gpu/conv_variant.ts";
+import { convKernel } from "../../gpu/conv_algorithm.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { productBytes, PRODUCTS, TILE_SIDE, winogradPanels } from "../../gpu/winograd.ts";
 import type { Parameter, Value } from "../graph.ts";
-import type { Deferred, Lowering, Memory } from "../lowering.ts";
+import type { Lowering, Memory, Prologue } from "../lowering.ts";
 
 /** A convolution or linear layer with its sizes worked out and its memory named. */
 export interface ConvCall {
@@ -19,8 +19,8 @@ export interface ConvCall {
   /** How often each pixel is read, down and across. */
   readonly upsample: readonly [number, number];
   readonly sources: Readonly<Record<string, Memory>>;
-  /** What the sources are to be normalised by first. */
-  readonly deferred: Deferred | undefined;
+  /** What is computed of the sources while they are loaded. */
+  readonly prologue: Prologue | undefined;
   readonly result: Value;
   /** What follows the sum: `shaders/conv_epilogue.wgsl`. */
   readonly epilogue: {
@@ -51,13 +51,13 @@ export function keepStatistics(
 /** Bytes of each scratch of a piece of a convolution: what stays in a cache is read back fast, but weights are read once a piece. */
 const PIECE_BYTES = 32 << 20;
 
-/** Three calls for each piece of the picture: tiles to 36 matrices, their products with the weights, products to pixels. */
+/** Three calls for each piece of the image: tiles to 36 matrices, their products with the weights (a batched GEMM), products to pixels. */
 export function lowerWinograd(
   call: ConvCall,
   weights: readonly Parameter[],
   to: Lowering,
 ): void {
-  const { rows, inputs, outputs, outputHeight, outputWidth, deferred } = call;
+  const { rows, inputs, outputs, outputHeight, outputWidth, prologue } = call;
   const tileRows = Math.ceil(outputHeight / TILE_SIDE);
   const tileColumns = Math.ceil(outputWidth / TILE_SIDE);
   const [vectors0, vectors1] = [inputs[0]!, inputs[1] ?? 0].map((n) => Math.ceil(n / 4)) as [
@@ -66,15 +66,15 @@ export function lowerWinograd(
   ];
   const inputVectors = vectors0 + vectors1;
   const outputVectors = Math.ceil(outputs / 4);
-  const variant = convVariant(to.target.gpu, {
+  const chosen = convKernel(to.target.policy, {
     pixels: tileRows * tileColumns,
     outputs,
     depth: inputVectors,
     sources: 1,
     half: false,
-    whole: true,
+    batched: true,
   });
-  const { panel, tile, width } = variant;
+  const { panel, tile, width } = chosen;
   const groups = productGroups({ outputs, inputs, panel }).map(([first, end]) => ({
     first,
     end,
@@ -101,24 +101,24 @@ export function lowerWinograd(
         upsample: call.upsample[0],
         vectors0,
         vectors1,
-        useAffine: Number(deferred !== undefined),
-        activation: ACTIVATIONS[deferred?.activation ?? "none"],
+        useAffine: Number(prologue !== undefined),
+        activation: ACTIVATIONS[prologue?.activation ?? "none"],
       },
       buffers: {
         ...call.sources,
-        ...deferred && { affine: deferred.affine },
+        ...prologue && { affine: prologue.affine },
         output: transformed,
       },
     }));
     for (const { first, end, weight } of groups) {
       to.emit({
-        kernel: variant.kernel,
-        constants: variant.constants,
+        kernel: chosen.kernel,
+        constants: chosen.constants,
         params: {
-          span: tiles,
-          spans: end - first,
-          firstSpan: first,
-          weightSpan: Math.ceil(outputs / panel) * 4 * inputVectors * (panel / width),
+          gemmPixels: tiles,
+          gemms: end - first,
+          firstGemm: first,
+          gemmWeights: Math.ceil(outputs / panel) * 4 * inputVectors * (panel / width),
           inputHeight: 1,
           inputWidth: PRODUCTS * tiles,
           outputHeight: 1,

@@ -58,7 +58,7 @@ const norm: Operation<Attributes> = {
     const pixels = elements(area);
     const channels = input!.shape.at(-1)!;
     const parts = sources(input!);
-    const deferred = isDeferred(output, activation, to);
+    const fused = isFused(output, activation, to);
     const [vectors0, vectors1] = [vectors(parts[0]!.shape), parts[1] ? vectors(parts[1].shape) : 0];
     const inputs = {
       input0: to.value(parts[0]!),
@@ -75,7 +75,7 @@ const norm: Operation<Attributes> = {
       bias: to.weight([bias], rowMajor(1, channels)),
       ...film && { film: to.value(film) },
     };
-    if (isOneCall(input!, deferred, to)) {
+    if (isOneCall(input!, fused, to)) {
       to.emit({
         kernel: kernels.groupNorm,
         constants: { WORKGROUP, CHANNELS: WORKGROUP * 4 },
@@ -119,8 +119,8 @@ const norm: Operation<Attributes> = {
         affine,
       },
     }));
-    if (deferred) {
-      to.defer(output, { input: input!, affine, activation });
+    if (fused) {
+      to.fusePrologue(output, { input: input!, affine, activation });
       return;
     }
     const invocations = rows * pixels * (vectors0 + vectors1);
@@ -133,7 +133,7 @@ const norm: Operation<Attributes> = {
   },
 
   readsStatistics: ({ inputs: [input], output, attributes }, to) =>
-    !isOneCall(input!, isDeferred(output, (attributes as Attributes).activation, to), to),
+    !isOneCall(input!, isFused(output, (attributes as Attributes).activation, to), to),
 };
 
 /** Statistics of a value whose producer kept none. */
@@ -185,16 +185,16 @@ export function groupNorm(graph: Graph, input: Value, options: GroupNormOptions)
 const SMALL_ROW = 1 << 16;
 
 /** Whether the result is left to its reader: readers know no other activations than these. */
-function isDeferred(output: Value, activation: Activation, to: Lowering): boolean {
-  return (activation === "none" || activation === "silu") && to.canDefer(output);
+function isFused(output: Value, activation: Activation, to: Lowering): boolean {
+  return (activation === "none" || activation === "silu") && to.canFusePrologue(output);
 }
 
 /**
  * Whether a row is normalised by one workgroup: where it is small and has to be stored. It hangs on the row alone, so that bits do
  * not on the batch.
  */
-function isOneCall(input: Value, deferred: boolean, to: Lowering): boolean {
-  return !deferred && to.target.gpu.deviceClass === "software" &&
+function isOneCall(input: Value, fused: boolean, to: Lowering): boolean {
+  return !fused && to.target.policy.deviceClass === "software" &&
     input.shape.at(-1)! <= WORKGROUP * 4 && elements(input.shape.slice(1)) <= SMALL_ROW;
 }
 

@@ -1,5 +1,5 @@
 import { sessionGraphs, type SessionShape } from "../../diffusion/session_graphs.ts";
-import type { KernelTarget } from "../../gpu/device.ts";
+import type { KernelPolicy } from "../../gpu/kernel_policy.ts";
 import { isHalf, LARGEST_UPLOAD, weightBytes } from "../../gpu/weights.ts";
 import { byteLength, type Graph } from "../../graph/graph.ts";
 import { elements } from "../../graph/lowering.ts";
@@ -55,11 +55,11 @@ export function estimate(
   { network, file }: PlannedModel,
   encoder: PlannedEncoder | null,
   shape: SessionShape,
-  gpu: KernelTarget,
+  policy: KernelPolicy,
 ): Estimate {
   const graphs = sessionGraphs(network, shape);
   const planned = (graph: Graph, types: Types) =>
-    plan(graph, { gpu, isHalf: (name) => isHalf(types, name) });
+    plan(graph, { policy, isHalf: (name) => isHalf(types, name) });
   const session = {
     conditioning: planned(graphs.conditioning, file),
     films: planned(graphs.films, file),
@@ -96,7 +96,7 @@ const PROCESS_BYTES = 220 << 20;
 /** The most bytes of the process, about: a software adapter's memory is the process's own. */
 export function hostBytes(
   estimate: Estimate,
-  { deviceClass }: KernelTarget,
+  { deviceClass }: KernelPolicy,
   lowMemory: boolean,
 ): number {
   const { plans } = estimate;
@@ -121,8 +121,10 @@ function endBytes({ inputs, outputs }: Graph): number {
   return sum([...inputs.values(), ...outputs.values()].map(({ shape }) => byteLength(shape)));
 }
 
-function activations({ places }: Plan): number[] {
-  return [...places.values()].flatMap((place) => place.kind === "arena" ? [place.bytes] : []);
+function activations({ locations }: Plan): number[] {
+  return [...locations.values()].flatMap((location) =>
+    location.kind === "arena" ? [location.bytes] : []
+  );
 }
 
 function sum(values: readonly number[]): number {

@@ -1,5 +1,6 @@
 import { MdmError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
+import type { KernelPolicy } from "../../gpu/kernel_policy.ts";
 import { formatBytes } from "../../units.ts";
 import { type Estimate, estimate, gpuBytes, type PlannedEncoder } from "./estimate.ts";
 import type { DescribedModel } from "../models/built_in.ts";
@@ -7,7 +8,8 @@ import { type ResolvedRequest, sessionShape } from "../request.ts";
 
 /** What a request has to fit into. */
 export interface Room {
-  readonly gpu: Pick<Gpu, "info" | "limits" | "compact">;
+  readonly limits: Gpu["limits"];
+  readonly policy: KernelPolicy;
   /** Bytes on the GPU; undefined: as many as it has. */
   readonly memory: number | undefined;
   /** Whether the text encoder is taken off the GPU before the model's weights come. */
@@ -16,9 +18,16 @@ export interface Room {
   readonly isNew: boolean;
 }
 
+/** A request that fits. */
+export interface Fitted {
+  readonly request: ResolvedRequest;
+  /** The room's, or a compact one that it needs. */
+  readonly policy: KernelPolicy;
+}
+
 /**
  * Makes the batch of a request small enough for the memory that may be used and for the largest pieces that the GPU can
- * bind. Everything is planned for texts as long as the model reads them; nothing is loaded. Where one picture is too much, kernels are made
+ * bind. Everything is planned for texts as long as the model reads them; nothing is loaded. If one picture is too much, kernels become
  * compact before it is refused.
  *
  * @param encoder Null where there is none.
@@ -29,25 +38,26 @@ export function fitBatch(
   model: DescribedModel,
   encoder: PlannedEncoder | null,
   room: Room,
-): ResolvedRequest {
+): Fitted {
+  const { policy } = room;
+  const whole = { request: resolved, policy };
   const most = Math.min(resolved.batch, resolved.jobs.length);
-  if (most === 1 && room.memory === undefined) return resolved;
+  if (most === 1 && room.memory === undefined) return whole;
   const estimateOf = (slots: number) =>
     estimate(
       model,
       encoder,
       sessionShape(resolved, model, { slots, tokens: model.maxTokens }),
-      room.gpu.info,
+      policy,
     );
   const fits = (slots: number) => isRoom(estimateOf(slots), room);
-  if (fits(most)) return resolved;
+  if (fits(most)) return whole;
   const batch = lastThat(fits, 1, most);
-  if (batch === 0 && room.isNew && room.memory !== undefined && !room.gpu.info.compact) {
-    room.gpu.compact();
-    return fitBatch(resolved, model, encoder, room);
+  if (batch === 0 && room.isNew && room.memory !== undefined && !policy.compact) {
+    return fitBatch(resolved, model, encoder, { ...room, policy: { ...policy, compact: true } });
   }
   if (batch === 0) checkMemory(estimateOf(1), resolved, model, room);
-  return { ...resolved, batch: Math.max(1, batch) };
+  return { request: { ...resolved, batch: Math.max(1, batch) }, policy };
 }
 
 /** @throws {MdmError} When a run takes more memory than it may. What the GPU itself cannot do is said when the run is made. */
@@ -80,7 +90,7 @@ function checkMemory(
 
 function isRoom(
   estimate: Estimate,
-  { gpu: { limits }, memory = Infinity, lowMemory }: Room,
+  { limits, memory = Infinity, lowMemory }: Room,
 ): boolean {
   return gpuBytes(estimate, lowMemory) <= memory &&
     estimate.largestBuffer <= limits.maxBufferSize &&

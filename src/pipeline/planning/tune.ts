@@ -1,6 +1,8 @@
 import { MdmError } from "../../errors.ts";
-import { type ConvChoice, convChoices, convKey, type ConvShape } from "../../gpu/conv_variant.ts";
-import type { Gpu, KernelTarget } from "../../gpu/device.ts";
+import { convChoices } from "../../gpu/conv_algorithm.ts";
+import { type ConvChoice, convKey, type ConvShape } from "../../gpu/conv_choice.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import type { KernelPolicy } from "../../gpu/kernel_policy.ts";
 import { pipelineKey, Pipelines } from "../../gpu/recording.ts";
 import { replayTime } from "../../gpu/replay_time.ts";
 import { Tensor } from "../../gpu/tensor.ts";
@@ -16,10 +18,10 @@ export interface TunedConv {
   readonly shape: ConvShape;
   /** How many of them there are. */
   readonly count: number;
-  /** Milliseconds of one in the usual way, and in the fastest. */
+  /** Milliseconds of one with the usual kernels, and with the fastest. */
   readonly usualMs: number;
   readonly bestMs: number;
-  /** The fastest way; null: the usual one. */
+  /** The fastest algorithm and configuration; null: the usual one. */
   readonly choice: ConvChoice | null;
 }
 
@@ -53,13 +55,15 @@ export function convGroups(graph: Graph, file: TensorSource): ConvGroup[] {
 }
 
 /**
- * Measures every way of convolving that there is for each group, by its first convolution.
+ * Measures every convolution algorithm and tile configuration that there is for each group, by its first convolution.
  *
+ * @param policy The usual kernels.
  * @param file The model's weights.
  * @throws {MdmError} When the device has no clock.
  */
 export async function* tune(
   gpu: Gpu,
+  policy: KernelPolicy,
   groups: readonly ConvGroup[],
   file: TensorSource,
 ): AsyncGenerator<TunedConv> {
@@ -71,13 +75,13 @@ export async function* tune(
   using pipelines = new Pipelines(gpu);
   for (const { shape, nodes } of groups) {
     const graph = isolate(nodes[0]!);
-    const usual = callsOf(graph, file, gpu.info);
-    const usualMs = await replayMs(pipelines, graph, file, gpu.info, Infinity);
+    const usual = callsOf(graph, file, policy);
+    const usualMs = await replayMs(pipelines, graph, file, policy, Infinity);
     let [bestMs, best]: [number, ConvChoice | null] = [usualMs * GAIN, null];
-    for (const choice of convChoices(gpu.info, shape)) {
-      const target = { ...gpu.info, tuned: new Map([[convKey(shape), choice]]) };
-      if (callsOf(graph, file, target) === usual) continue;
-      const ms = await replayMs(pipelines, graph, file, target, bestMs * HOPELESS);
+    for (const choice of convChoices(policy, shape)) {
+      const tuned = { ...policy, tuned: new Map([[convKey(shape), choice]]) };
+      if (callsOf(graph, file, tuned) === usual) continue;
+      const ms = await replayMs(pipelines, graph, file, tuned, bestMs * HOPELESS);
       if (ms < bestMs) [bestMs, best] = [ms, choice];
     }
     const count = nodes.length;
@@ -85,9 +89,9 @@ export async function* tune(
   }
 }
 
-/** What is called for a graph on a device, to be compared. */
-function callsOf(graph: Graph, file: TensorSource, gpu: KernelTarget): string {
-  const { calls } = plan(graph, { gpu, isHalf: (name) => isHalf(file, name) });
+/** What is called for a graph by a policy, to be compared. */
+function callsOf(graph: Graph, file: TensorSource, policy: KernelPolicy): string {
+  const { calls } = plan(graph, { policy, isHalf: (name) => isHalf(file, name) });
   return calls.map((call) => `${pipelineKey(call)} ${call.workgroups}`).join("\n");
 }
 
@@ -96,7 +100,7 @@ async function replayMs(
   pipelines: Pipelines,
   graph: Graph,
   file: TensorSource,
-  target: KernelTarget,
+  policy: KernelPolicy,
   limit: number,
 ): Promise<number> {
   using made = new DisposableStack();
@@ -105,9 +109,9 @@ async function replayMs(
       [name, made.use(new Tensor(pipelines.gpu, name, shape))] as const
     ),
   );
-  const weights = made.use(new Weights(pipelines.gpu, file));
+  const weights = made.use(new Weights(pipelines.gpu, file, policy));
   const { recording } = made.use(
-    await Executable.make(graph, { pipelines, weights, tensors, target }),
+    await Executable.make(graph, { pipelines, weights, tensors }),
   );
   const first = await replayTime(recording, 1) / 1e6;
   if (first > limit || first > LONG_MS) return first;

@@ -2,23 +2,18 @@ import project from "../../../deno.json" with { type: "json" };
 import { readJson } from "../../checkpoint/json.ts";
 import { MdmError } from "../../errors.ts";
 import {
-  CONV_VARIANTS,
+  CONV_ALGORITHMS,
   type ConvChoice,
   convKey,
   type ConvShape,
-  type TunedConvs,
-} from "../../gpu/conv_variant.ts";
-import { MAX_PARTS, WORKGROUP_TILES, workgroupCuts } from "../../gpu/conv_workgroup.ts";
+  MAX_SPLIT_K,
+  TILES,
+} from "../../gpu/conv_choice.ts";
+import { tileConfigurations } from "../../gpu/conv_workgroup.ts";
+import type { TunedKernels } from "../../gpu/kernel_policy.ts";
 import { JsonFields } from "../../json/json_fields.ts";
 
-/** The fastest kernels of an adapter, as they were measured. */
-export interface TunedKernels {
-  /** The adapter as its driver names it. */
-  readonly adapter: string;
-  readonly convolutions: TunedConvs;
-}
-
-/** One of them with its shape, to be written. */
+/** A choice with its shape, to be written. */
 export interface ShapeChoice {
   readonly shape: ConvShape;
   readonly choice: ConvChoice;
@@ -32,10 +27,10 @@ const MOST = 4096;
 
 /** The text of a file that {@linkcode readTuned} reads. */
 export function tunedText(adapter: string, choices: readonly ShapeChoice[]): string {
-  const convolutions = choices.map(({ shape, choice: { variant, cut } }) => ({
+  const convolutions = choices.map(({ shape, choice: { algorithm, tiling } }) => ({
     ...shape,
-    variant,
-    ...cut,
+    variant: algorithm,
+    ...tiling && { tile: tiling.tile, parts: tiling.splitK },
   }));
   return JSON.stringify({ mdm: project.version, adapter, convolutions }, null, 2) + "\n";
 }
@@ -90,17 +85,16 @@ function parseChoice(fields: JsonFields): ShapeChoice {
     half: typeof half === "boolean" ? half : fields.fail("half", "true or false"),
   };
   const name = fields.string("variant");
-  const variant = CONV_VARIANTS.find((known) => known === name) ??
-    fields.fail("variant", `one of ${CONV_VARIANTS.join(", ")}`);
-  const cut = variant !== "workgroup" ? undefined : {
-    tile: fields.integer("tile", { min: WORKGROUP_TILES[0], max: WORKGROUP_TILES.at(-1)! }),
-    parts: fields.integer("parts", { min: 1, max: MAX_PARTS }),
+  const algorithm = CONV_ALGORITHMS.find((known) => known === name) ??
+    fields.fail("variant", `one of ${CONV_ALGORITHMS.join(", ")}`);
+  const tiling = algorithm !== "workgroup" ? undefined : {
+    tile: fields.integer("tile", { min: TILES[0], max: TILES.at(-1)! }),
+    splitK: fields.integer("parts", { min: 1, max: MAX_SPLIT_K }),
   };
   fields.rejectUnknown();
-  if (cut === undefined) return { shape, choice: { variant } };
-  const cuts = workgroupCuts(shape);
-  if (!cuts.some(({ tile, parts }) => tile === cut.tile && parts === cut.parts)) {
-    fields.fail("tile", `a tile that suits the shape, with ${cut.parts} parts`);
-  }
-  return { shape, choice: { variant, cut } };
+  if (tiling === undefined) return { shape, choice: { algorithm } };
+  const suits = tileConfigurations(shape)
+    .some(({ tile, splitK }) => tile === tiling.tile && splitK === tiling.splitK);
+  if (!suits) fields.fail("tile", `a tile that suits the shape, with ${tiling.splitK} parts`);
+  return { shape, choice: { algorithm, tiling } };
 }

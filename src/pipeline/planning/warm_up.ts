@@ -1,8 +1,8 @@
 import type { ThresholdType } from "../../diffusion/config.ts";
 import { type SamplerName, SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { THRESHOLDS } from "../../diffusion/thresholds.ts";
-import type { KernelTarget } from "../../gpu/device.ts";
 import { compileAhead, type CompiledCall } from "../../gpu/compile_ahead.ts";
+import type { KernelPolicy } from "../../gpu/kernel_policy.ts";
 import { pipelineKey, type Pipelines } from "../../gpu/recording.ts";
 import { textCapacities } from "../../text/text_encoder.ts";
 import type { DescribedModel } from "../models/built_in.ts";
@@ -20,14 +20,14 @@ import { type GenerateRequest, resolveRequest, sessionShape } from "../request.t
 export function callsToCompile(
   model: DescribedModel,
   encoder: PlannedEncoder | null,
-  gpu: KernelTarget,
+  policy: KernelPolicy,
   size?: number,
 ): CompiledCall[] {
   const plans = (request: Partial<GenerateRequest>, tokens: number, texts = encoder) => {
     const whole = { prompt: "", seed: 0, ...size !== undefined && { size }, ...request };
     const resolved = resolveRequest(whole, model.config, model.diffusion);
     const shape = sessionShape(resolved, model, { slots: 1, tokens });
-    const { plans } = estimate(model, texts, shape, gpu);
+    const { plans } = estimate(model, texts, shape, policy);
     return Object.values(plans).flat().filter((plan) => plan !== null);
   };
   const all = [

@@ -56,9 +56,9 @@ async function assertCase(bench: Bench, test: Case): Promise<void> {
   const { y } = await bench.run(inputs, (graph, v) => ({
     y: attention(graph, v.q!, {
       ...{ heads, headWidth, queryOffset },
-      keys: { pairs: v.kv!, ...offsets, ...v.mask && { mask: v.mask } },
+      keys: { kv: v.kv!, ...offsets, ...v.mask && { mask: v.mask } },
       ...v.bias && { bias: v.bias },
-      ...v.kv2 && { also: { pairs: v.kv2, mask: v.mask2!, ...offsets } },
+      ...v.kv2 && { also: { kv: v.kv2, mask: v.mask2!, ...offsets } },
     }),
   }));
   const options = {
@@ -91,7 +91,7 @@ for (const deviceClass of ["software", "gpu"] as const) {
       const options = { heads: 3, headWidth: 8, queryOffset: 0, scale: 0.7 };
       const offsets = { keyOffset: 24, valueOffset: 48 };
       const { y } = await bench.run({ x }, (graph, v) => ({
-        y: attention(graph, v.x!, { ...options, keys: { pairs: v.x!, ...offsets } }),
+        y: attention(graph, v.x!, { ...options, keys: { kv: v.x!, ...offsets } }),
       }));
       const expected = reference.attention(x, x, { ...options, ...offsets });
       assert.deepEqual(expected.shape, [2, 5, 7, 24]);
@@ -114,11 +114,11 @@ for (const deviceClass of ["software", "gpu"] as const) {
         const options = { heads: 2, headWidth, scale: 1 / Math.sqrt(headWidth), queryOffset: 0 };
         const offsets = { keyOffset: width, valueOffset: 2 * width };
         const { y, both } = await bench.run({ x }, (graph, v) => {
-          const keys = { pairs: v.x!, ...offsets };
-          const other = { pairs: v.x!, keyOffset: 0, valueOffset: width };
+          const keys = { kv: v.x!, ...offsets };
+          const other = { kv: v.x!, keyOffset: 0, valueOffset: width };
           return {
-            y: attention(graph, v.x!, { ...options, overTime: true, keys }),
-            both: attention(graph, v.x!, { ...options, overTime: true, keys, also: other }),
+            y: attention(graph, v.x!, { ...options, temporal: true, keys }),
+            both: attention(graph, v.x!, { ...options, temporal: true, keys, also: other }),
           };
         });
         const name = `${rows} videos of ${frames} frames of ${pixels} pixels`;
@@ -145,8 +145,8 @@ for (const deviceClass of ["software", "gpu"] as const) {
       const { y } = await bench.run(inputs, (graph, v) => ({
         y: attention(graph, v.q!, {
           ...options,
-          overTime: true,
-          keys: { pairs: v.kv!, mask: v.mask!, ...offsets },
+          temporal: true,
+          keys: { kv: v.kv!, mask: v.mask!, ...offsets },
           bias: v.bias!,
         }),
       }));
@@ -159,8 +159,8 @@ for (const deviceClass of ["software", "gpu"] as const) {
       await assertRowsIndependent({ x: numbers([3, 5, 14, 48], 1) }, async (inputs) => {
         const { y } = await bench.run(inputs, (graph, v) => ({
           y: attention(graph, v.x!, {
-            ...{ heads: 2, headWidth: 8, queryOffset: 0, overTime: true },
-            keys: { pairs: v.x!, keyOffset: 16, valueOffset: 32 },
+            ...{ heads: 2, headWidth: 8, queryOffset: 0, temporal: true },
+            keys: { kv: v.x!, keyOffset: 16, valueOffset: 32 },
           }),
         }));
         return y!;
@@ -174,9 +174,9 @@ for (const deviceClass of ["software", "gpu"] as const) {
         y: attention(graph, v.q!, {
           ...options,
           ...scale !== undefined && { scale },
-          keys: { pairs: v.kv!, ...offsets, ...v.mask && { mask: v.mask } },
+          keys: { kv: v.kv!, ...offsets, ...v.mask && { mask: v.mask } },
           ...v.bias && { bias: v.bias },
-          ...v.kv2 && { also: { pairs: v.kv2, ...offsets } },
+          ...v.kv2 && { also: { kv: v.kv2, ...offsets } },
         }),
       }));
       return y!;

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import type { Activation } from "../../../src/gpu/activation.ts";
-import { CONV_VARIANTS, type ConvChoice, convKey } from "../../../src/gpu/conv_variant.ts";
-import { type GpuOptions, requestAdapter } from "../../../src/gpu/device.ts";
+import { CONV_ALGORITHMS, type ConvChoice, convKey } from "../../../src/gpu/conv_choice.ts";
+import { requestAdapter } from "../../../src/gpu/device.ts";
+import type { KernelOptions } from "../../../src/gpu/kernel_policy.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
-import { conv2d, convTime, linear } from "../../../src/graph/operations/conv2d.ts";
+import { conv2d, convTemporal, linear } from "../../../src/graph/operations/conv2d.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
 import * as reference from "../../reference.ts";
 import { Bench } from "../run.ts";
@@ -115,7 +116,7 @@ async function assertTimeCase(bench: Bench, name: string, test: TimeCase): Promi
   };
   const inputs = Object.fromEntries(sources.map((source, i) => [`x${i}`, source]));
   const { y } = await bench.run({ ...inputs, ...extras }, (graph, v) => ({
-    y: convTime(graph, channels.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
+    y: convTemporal(graph, channels.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
       weight,
       bias,
       stride,
@@ -126,7 +127,7 @@ async function assertTimeCase(bench: Bench, name: string, test: TimeCase): Promi
     }),
   }));
   const input = channels.length === 2 ? reference.concat(sources[0]!, sources[1]!) : sources[0]!;
-  const expected = reference.convTime(input, numbersOf(bench, weight), {
+  const expected = reference.convTemporal(input, numbersOf(bench, weight), {
     bias: bench.parameters.get(bias.name)!,
     stride,
     upsample,
@@ -137,9 +138,9 @@ async function assertTimeCase(bench: Bench, name: string, test: TimeCase): Promi
 }
 
 /** Every way of convolving; Winograd's products by each class's own. */
-const CHOICES: GpuOptions[] = [
-  ...CONV_VARIANTS.map((convVariant) => ({ convVariant })),
-  { convVariant: "winograd", deviceClass: "gpu" },
+const CHOICES: KernelOptions[] = [
+  ...CONV_ALGORITHMS.map((convAlgorithm) => ({ convAlgorithm })),
+  { convAlgorithm: "winograd", deviceClass: "gpu" },
 ];
 
 for (const choice of CHOICES) {
@@ -150,7 +151,7 @@ for (const choice of CHOICES) {
       for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);
     });
 
-    await t.step("convTime equals the reference", async () => {
+    await t.step("convTemporal equals the reference", async () => {
       for (const [i, test] of timeCases.entries()) await assertTimeCase(bench, `time${i}`, test);
     });
 
@@ -261,27 +262,33 @@ for (const choice of CHOICES) {
   });
 }
 
-/** Tiles of pixels and parts of sums: more parts than there are steps too, so that some are empty. */
-const CUTS = [[16, 1], [16, 3], [32, 2], [32, 16], [64, 1], [64, 16], [128, 1], [128, 4]] as const;
+/** Tiles and split-K: more parts than there are steps too, so that some are empty. */
+const CONFIGURATIONS = [[16, 1], [16, 3], [32, 2], [32, 16], [64, 1], [64, 16], [128, 1], [
+  128,
+  4,
+]] as const;
 
-Deno.test("a sum is the same however conv_workgroup cuts it, from weights of 16 bits too", async (t) => {
+Deno.test("a sum is the same for every tile configuration of conv_workgroup, from weights of 16 bits too", async (t) => {
   const convolutions = new class extends Map<string, ConvChoice> {
     override get(key: string): ConvChoice {
-      assert.ok(this.has(key), `"${key}" is not cut as it should be`);
+      assert.ok(this.has(key), `"${key}" is not a shape that is tested`);
       return super.get(key)!;
     }
   }();
   const adapter = (await requestAdapter())!.info.description;
   await using bench = await Bench.open({ tuned: { adapter, convolutions } });
-  for (const [i, [tile, parts]] of CUTS.entries()) {
+  for (const [i, [tile, splitK]] of CONFIGURATIONS.entries()) {
     const channels = i % 2 === 0 ? [13] : [8, 9];
     const half = i % 3 === 0;
     for (const outputs of [29, 61, 70]) {
-      const name = `${tile} pixels, ${outputs} outputs, ${parts} parts`;
+      const name = `${tile} pixels, ${outputs} outputs, split-K ${splitK}`;
       await t.step(name, async () => {
         const depth = 9 * channels.reduce((sum, n) => sum + Math.ceil(n / 4), 0);
         const shape = { pixels: 33, outputs, depth, sources: channels.length, half };
-        convolutions.set(convKey(shape), { variant: "workgroup", cut: { tile, parts } });
+        convolutions.set(convKey(shape), {
+          algorithm: "workgroup",
+          tiling: { tile, splitK },
+        });
         const area = [3, 3, 11] as [number, number, number];
         const extras = { activation: "silu", gate: true, residual: true } as const;
         await assertCase(bench, name, { area, channels, outputs, half, ...extras });

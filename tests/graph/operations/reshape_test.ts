@@ -9,7 +9,7 @@ import { Bench } from "../run.ts";
 import { numbers } from "./numbers.ts";
 
 const target = {
-  gpu: { deviceClass: "software", subgroupSize: 8 },
+  policy: { deviceClass: "software", subgroupSize: 8 },
   isHalf: () => false,
 } as const;
 
@@ -56,7 +56,7 @@ Deno.test("reshape takes no memory and no call", () => {
   const made = plan(graph, target);
   assert.deepEqual(made.calls.map(({ kernel }) => kernel.name), ["add", "add", "add"]);
   const places = made.calls.map(({ buffers }) =>
-    Object.values(buffers).map((memory) => made.places.get(memory)!)
+    Object.values(buffers).map((memory) => made.locations.get(memory)!)
   );
   const [a, b, sumPlace] = places[0]!;
   assert.deepEqual([a, b], [{ kind: "tensor", name: "x" }, { kind: "tensor", name: "x" }]);

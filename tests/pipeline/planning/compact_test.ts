@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { Gpu, GpuInfo, KernelTarget } from "../../../src/gpu/device.ts";
+import type { Gpu, GpuInfo } from "../../../src/gpu/device.ts";
 import { plan } from "../../../src/graph/plan.ts";
 import { sessionGraphs } from "../../../src/diffusion/session_graphs.ts";
 import { weightBytes } from "../../../src/gpu/weights.ts";
 import { builtInModel, type DescribedModel } from "../../../src/pipeline/models/built_in.ts";
-import { compactWhereLarge } from "../../../src/pipeline/planning/compact.ts";
+import { modelPolicy } from "../../../src/pipeline/planning/compact.ts";
 import { ModelSource } from "../../../src/pipeline/models/model_source.ts";
 import { fitBatch } from "../../../src/pipeline/planning/fit_batch.ts";
 import { resolveRequest, sessionShape } from "../../../src/pipeline/request.ts";
@@ -17,9 +17,7 @@ function isCompact(
   memory: number | null,
   info: Pick<GpuInfo, "deviceClass" | "subgroupSize"> = SOFTWARE,
 ): boolean {
-  let called = false;
-  compactWhereLarge({ info: info as GpuInfo, compact: () => called = true }, network, memory);
-  return called;
+  return modelPolicy(info as GpuInfo, network, {}, memory).compact === true;
 }
 
 Deno.test("kernels are compact where the fast form of weights takes much of a machine's memory", async () => {
@@ -38,7 +36,7 @@ Deno.test("compact kernels take no more for weights than the file does", () => {
   const shape = sessionShape(resolved, model, { slots: 1, tokens: 16 });
   const { steps: [step] } = sessionGraphs(model.network, shape);
   const bytes = (compact: boolean) => {
-    const target = { gpu: { ...SOFTWARE, compact }, isHalf: () => true };
+    const target = { policy: { ...SOFTWARE, compact }, isHalf: () => true };
     return weightBytes(plan(step!.graph, target).weights);
   };
   const parameters = [...model.network.parameters.values()]
@@ -51,16 +49,12 @@ Deno.test("a limit of memory makes kernels compact before it refuses", () => {
   const model = builtInModel("cc12m_64x64");
   const resolved = resolveRequest({ prompt: "" }, model.config, model.diffusion);
   const fit = (memory: number, isNew = true) => {
-    let info: KernelTarget = SOFTWARE;
-    const gpu = {
-      get info() {
-        return info as GpuInfo;
-      },
-      limits: { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity } as Gpu["limits"],
-      compact: () => info = { ...info, compact: true },
-    };
-    fitBatch(resolved, model, null, { gpu, memory, lowMemory: false, isNew });
-    return info.compact === true;
+    const limits = {
+      maxBufferSize: Infinity,
+      maxStorageBufferBindingSize: Infinity,
+    } as Gpu["limits"];
+    const room = { limits, policy: SOFTWARE, memory, lowMemory: false, isNew };
+    return fitBatch(resolved, model, null, room).policy.compact === true;
   };
   assert.equal(fit(4 * 2 ** 30), false);
   assert.equal(fit(2 ** 30), true);

@@ -119,15 +119,12 @@ Deno.test("what a GPU cannot bind makes batches smaller too", async () => {
   const { maxBufferSize, maxStorageBufferBindingSize } = limits;
   const batchIn = (given: object) =>
     fitBatch(resolved, pipeline.folder, null, {
-      gpu: {
-        info,
-        limits: { maxBufferSize, maxStorageBufferBindingSize, ...given } as typeof limits,
-        compact: () => assert.fail("Memory is not limited"),
-      },
+      limits: { maxBufferSize, maxStorageBufferBindingSize, ...given } as typeof limits,
+      policy: info,
       memory: undefined,
       lowMemory: false,
       isNew: true,
-    }).batch;
+    }).request.batch;
   assert.equal(batchIn({}), 8);
   assert.equal(batchIn({ maxBufferSize: largestBuffer }), 2);
   assert.equal(batchIn({ maxStorageBufferBindingSize: largestBinding }), 2);

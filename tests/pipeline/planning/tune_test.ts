@@ -27,7 +27,7 @@ Deno.test("convolutions are measured once a shape, and the fastest is no slower 
     [18, 2, 1],
   ]);
   using gpu = await Gpu.open();
-  const measured = await Array.fromAsync(tune(gpu, groups, file));
+  const measured = await Array.fromAsync(tune(gpu, gpu.info, groups, file));
   assert.deepEqual(measured.map(({ count }) => count), [2, 1]);
   for (const { usualMs, bestMs, choice } of measured) {
     assert.ok(usualMs > 0 && bestMs > 0 && bestMs <= usualMs);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { MdmError } from "../../../src/errors.ts";
-import { CONV_VARIANTS, convKey } from "../../../src/gpu/conv_variant.ts";
+import { CONV_ALGORITHMS, convKey } from "../../../src/gpu/conv_choice.ts";
 import { parseTuned, readTuned, tunedText } from "../../../src/pipeline/planning/tuned_file.ts";
 
 const SHAPE = { pixels: 64, outputs: 70, depth: 144, sources: 1, half: false };
-const CUT = { tile: 32, parts: 4 };
+const TILING = { tile: 32, splitK: 4 };
 const CHOICES = [
-  { shape: SHAPE, choice: { variant: "workgroup", cut: CUT } },
-  { shape: { ...SHAPE, half: true }, choice: { variant: "register" } },
+  { shape: SHAPE, choice: { algorithm: "workgroup", tiling: TILING } },
+  { shape: { ...SHAPE, half: true }, choice: { algorithm: "register" } },
 ] as const;
 
 Deno.test("what was measured is read as it was written", async () => {
@@ -64,7 +64,9 @@ Deno.test("anything else is refused with one sentence", () => {
     [changed({ half: 1 }), `"convolutions[0].half" is 1 but must be true or false.`],
     [
       changed({ variant: "constructor" }),
-      `"convolutions[0].variant" is "constructor" but must be one of ${CONV_VARIANTS.join(", ")}.`,
+      `"convolutions[0].variant" is "constructor" but must be one of ${
+        CONV_ALGORITHMS.join(", ")
+      }.`,
     ],
     [
       changed({ tile: 48 }),

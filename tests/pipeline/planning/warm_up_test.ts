@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Gpu } from "../../../src/gpu/device.ts";
 import { pipelineKey, Pipelines } from "../../../src/gpu/recording.ts";
 import { builtInEncoder, builtInModel } from "../../../src/pipeline/models/built_in.ts";
-import type { KernelTarget } from "../../../src/gpu/device.ts";
+import type { KernelPolicy } from "../../../src/gpu/kernel_policy.ts";
 import { estimate } from "../../../src/pipeline/planning/estimate.ts";
 import { ModelSource } from "../../../src/pipeline/models/model_source.ts";
 import {
@@ -15,7 +15,7 @@ import { openT5 } from "../../../src/text/t5_files.ts";
 import { TextEncoder } from "../../../src/text/text_encoder.ts";
 
 const SHAPES32 = "weights/shapes32";
-const SOFTWARE: KernelTarget = { deviceClass: "software", subgroupSize: 8 };
+const SOFTWARE: KernelPolicy = { deviceClass: "software", subgroupSize: 8 };
 
 Deno.test("every request's pipelines are among those that are compiled", async (t) => {
   using shapes32 = await ModelSource.open(SHAPES32);
