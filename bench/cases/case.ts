@@ -1,5 +1,7 @@
 import type { WrittenDtype } from "../../src/checkpoint/write_safetensors.ts";
-import type { Graph, Parameter, Shape } from "../../src/graph/graph.ts";
+import type { Graph } from "../../src/graph/graph.ts";
+import type { Parameter } from "../../src/graph/operation.ts";
+import type { Shape } from "../../src/graph/shape.ts";
 
 /** Cases that are reported together. */
 export type Group = "convolution" | "linear" | "attention" | "group norm" | "model";

@@ -1,7 +1,8 @@
 /** One forward pass of a network as graphs, and the numbers that go into them. */
 import type { Gpu } from "../../src/gpu/device.ts";
 import { Tensor } from "../../src/gpu/tensor.ts";
-import { Graph, type Shape } from "../../src/graph/graph.ts";
+import { Graph } from "../../src/graph/graph.ts";
+import type { Shape } from "../../src/graph/shape.ts";
 import { type Network, type NetworkSizes, TENSORS } from "../../src/model/network.ts";
 import { writeMicros, writeText, writeTimes } from "../../src/model/network_inputs.ts";
 import type { RowText } from "../../src/model/text_inputs.ts";

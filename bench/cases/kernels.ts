@@ -1,4 +1,6 @@
-import { Graph, type Parameter, type Shape, type Value } from "../../src/graph/graph.ts";
+import { Graph } from "../../src/graph/graph.ts";
+import type { Parameter, Value } from "../../src/graph/operation.ts";
+import type { Shape } from "../../src/graph/shape.ts";
 import { attention } from "../../src/graph/operations/attention.ts";
 import { conv2d, linear } from "../../src/graph/operations/conv2d.ts";
 import { groupNorm } from "../../src/graph/operations/group_norm.ts";

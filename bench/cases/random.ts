@@ -1,8 +1,8 @@
 /** Random numbers that are the same each time: weights that keep a deep network's activations in bounds, and inputs. */
 import type { TensorDescription, TensorFile } from "../../src/checkpoint/tensor_file.ts";
 import type { WrittenDtype } from "../../src/checkpoint/write_safetensors.ts";
-import type { Parameter, Shape } from "../../src/graph/graph.ts";
-import { elements } from "../../src/graph/lowering.ts";
+import type { Parameter } from "../../src/graph/operation.ts";
+import { elements, type Shape } from "../../src/graph/shape.ts";
 
 /** Evenly distributed numbers with mean 0 and deviation 1, told apart by `name`. */
 export function randomNumbers(name: string, shape: Shape): Float32Array<ArrayBuffer> {

@@ -1,4 +1,5 @@
-import type { Node, Parameter, Shape, Value } from "../../src/graph/graph.ts";
+import type { Node, Parameter, Value } from "../../src/graph/operation.ts";
+import type { Shape } from "../../src/graph/shape.ts";
 import type { OnnxAttribute, OnnxData, OnnxInitializer, OnnxNode } from "./model.ts";
 
 /** Gathers the nodes of an ONNX model; every method gives the name of its result. */

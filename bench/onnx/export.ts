@@ -1,4 +1,5 @@
-import type { Graph, Value } from "../../src/graph/graph.ts";
+import type { Graph } from "../../src/graph/graph.ts";
+import type { Value } from "../../src/graph/operation.ts";
 import { OnnxBuilder } from "./builder.ts";
 import { onnxShape } from "./layout.ts";
 import type { OnnxModel, OnnxTensor } from "./model.ts";

@@ -2,7 +2,8 @@
  * How values lie in an ONNX model: pictures, which are [rows, height, width, channels] in a graph of ours, have their
  * channels second, as everywhere in ONNX and PyTorch. All that is not a picture lies as it is.
  */
-import type { Shape, Value } from "../../src/graph/graph.ts";
+import type { Value } from "../../src/graph/operation.ts";
+import type { Shape } from "../../src/graph/shape.ts";
 import type { OnnxBuilder } from "./builder.ts";
 
 /** Whether a value has its channels second. */

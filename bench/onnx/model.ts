@@ -1,5 +1,6 @@
 /** A model in ONNX's terms, before it is written as protobuf (`write.ts`): the few of its fields that an export needs. */
-import type { Parameter, Shape } from "../../src/graph/graph.ts";
+import type { Parameter } from "../../src/graph/operation.ts";
+import type { Shape } from "../../src/graph/shape.ts";
 
 /** An attribute of a node; the key says its type. */
 export type OnnxAttribute =

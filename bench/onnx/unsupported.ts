@@ -1,5 +1,5 @@
 import { MdmError } from "../../src/errors.ts";
-import type { Node } from "../../src/graph/graph.ts";
+import type { Node } from "../../src/graph/operation.ts";
 
 /** What is thrown where a node has no translation. */
 export function unsupported({ operation, output }: Node, reason: string): MdmError {

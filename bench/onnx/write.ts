@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { elements } from "../../src/graph/lowering.ts";
+import { elements } from "../../src/graph/shape.ts";
 import { encodeModel, type WeightRange } from "./encode.ts";
 import type { OnnxData, OnnxInitializer, OnnxModel } from "./model.ts";
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import * as ort from "onnxruntime-web/webgpu";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { elements } from "../../src/graph/lowering.ts";
+import { elements } from "../../src/graph/shape.ts";
 import type { Numbers } from "../cases/case.ts";
 import { FILES, readDescription } from "../cases/folder.ts";
 import type { OnnxTensor } from "../onnx/model.ts";

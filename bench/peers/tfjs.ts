@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-webgpu";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
-import type { Parameter } from "../../src/graph/graph.ts";
+import type { Parameter } from "../../src/graph/operation.ts";
 import type { Numbers } from "../cases/case.ts";
 import { FILES, readDescription } from "../cases/folder.ts";
 import { needSameAdapter } from "./adapter.ts";

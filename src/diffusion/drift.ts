@@ -1,14 +1,9 @@
 /** How much the inner UNet's result changes from one run of it to the next. */
 import { spread } from "../gpu/kernel.ts";
 import { kernels, WORKGROUP } from "../gpu/kernels.ts";
-import {
-  type Graph,
-  need,
-  type Operation,
-  positions,
-  type Value,
-  vectors,
-} from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Operation, Value } from "../graph/operation.ts";
+import { need, positions, vectors } from "../graph/shape.ts";
 
 /** Vectors of which a workgroup sums up the change: many for each invocation, few enough to be parallel. */
 const CHUNK = 64 * WORKGROUP;

@@ -1,15 +1,9 @@
 /** The operations of a sampling step, for the graph. */
 import { spread } from "../gpu/kernel.ts";
 import { elementwise, kernels, WORKGROUP } from "../gpu/kernels.ts";
-import {
-  type Graph,
-  need,
-  type Operation,
-  type Shape,
-  type Value,
-  vectors,
-} from "../graph/graph.ts";
-import { elements } from "../graph/lowering.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Operation, Value } from "../graph/operation.ts";
+import { elements, need, type Shape, vectors } from "../graph/shape.ts";
 import { repeatRows } from "../graph/operations/rows.ts";
 import type { Threshold } from "./thresholds.ts";
 

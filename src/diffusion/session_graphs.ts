@@ -1,4 +1,6 @@
-import { Graph, type Shape, type Value } from "../graph/graph.ts";
+import { Graph } from "../graph/graph.ts";
+import type { Value } from "../graph/operation.ts";
+import type { Shape } from "../graph/shape.ts";
 import { repeatRows } from "../graph/operations/rows.ts";
 import type { Network, NetworkSizes } from "../model/network.ts";
 import { driftSince } from "./drift.ts";

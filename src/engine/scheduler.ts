@@ -1,6 +1,6 @@
 import { MdmError } from "../errors.ts";
 import { pictureShapes } from "../diffusion/session_graphs.ts";
-import { elements } from "../graph/lowering.ts";
+import { elements } from "../graph/shape.ts";
 import type { Batch, Sampled } from "../pipeline/batch.ts";
 import type { Encoding } from "../pipeline/level_files.ts";
 import { type GeneratedPicture, type Pipeline, STEPS_IN_FLIGHT } from "../pipeline/pipeline.ts";

@@ -1,51 +1,5 @@
-import type { Lowering } from "./lowering.ts";
-
-/** Sizes of a value, outermost first; pictures are [rows, height, width, channels]. */
-export type Shape = readonly number[];
-
-/**
- * A tensor that an operation will compute or that comes from outside. In memory the last dimension is padded with zeros to a
- * multiple of four, so that every value can be read as `array<vec4f>`.
- */
-export interface Value {
-  readonly shape: Shape;
-  /** Where it was made: `inner_unet.up_blocks.1.resnets.0`. */
-  readonly path: string;
-  /** What computes it; null for an input. */
-  readonly node: Node | null;
-  /** The input's name; empty for computed values. */
-  readonly name: string;
-}
-
-/** A tensor of the checkpoint, under the reference's name and in the reference's (PyTorch's) layout. */
-export interface Parameter {
-  readonly name: string;
-  readonly shape: Shape;
-}
-
-/**
- * A kind of operation, declared once: what shape it gives, and which kernels compute it. Operations are pure (but for
- * `samplerUpdate`, which steps the latents in place, and `drift`, which keeps what it measured), so that a gradient rule can stand beside `lower` one day.
- */
-export interface Operation<Attributes> {
-  readonly name: string;
-  /** The shape of the result. Throws an Error with the reason when the inputs do not fit. */
-  shape(inputs: readonly Value[], attributes: Attributes): Shape;
-  /** Emits the kernel calls. */
-  lower(inputs: readonly Value[], output: Value, attributes: Attributes, to: Lowering): void;
-  /** Whether a node can compute its first input while it loads it (see {@link Lowering.fusePrologue}). */
-  readonly fusesPrologue?: (node: Node, to: Lowering) => boolean;
-  /** Whether a node reads statistics of its first input's channels (see {@link Lowering.keepStatistics}). */
-  readonly readsStatistics?: (node: Node, to: Lowering) => boolean;
-}
-
-/** An operation applied. */
-export interface Node {
-  readonly operation: Operation<unknown>;
-  readonly attributes: unknown;
-  readonly inputs: readonly Value[];
-  readonly output: Value;
-}
+import { type Node, type Operation, origin, type Value } from "./operation.ts";
+import type { Shape } from "./shape.ts";
 
 /** A mistake in how a model is put together, or in a configuration that cannot be built. */
 export class GraphError extends Error {
@@ -129,35 +83,4 @@ export class Graph {
     this.nodes.push(node);
     return node.output;
   }
-}
-
-/** The value whose memory a value is: another one where it is only seen in another shape. */
-export function origin(value: Value): Value {
-  return value.node?.operation.name === "reshape" ? origin(value.node.inputs[0]!) : value;
-}
-
-/** Vectors of four that the last dimension takes in memory. */
-export function vectors(shape: Shape): number {
-  return Math.ceil(shape.at(-1)! / 4);
-}
-
-/** How many times the last dimension stands in a shape. */
-export function positions(shape: Shape): number {
-  return shape.slice(0, -1).reduce((product, size) => product * size, 1);
-}
-
-/** Bytes in memory. */
-export function byteLength(shape: Shape): number {
-  return positions(shape) * vectors(shape) * 16;
-}
-
-/** Throws the reason unless a condition holds: for shape rules. */
-export function need(condition: boolean, reason: string): asserts condition {
-  if (!condition) throw new Error(reason);
-}
-
-/** Throws unless a parameter has a shape. */
-export function needShape(parameter: Parameter, shape: Shape): void {
-  const [has, needs] = [parameter.shape, shape].map((s) => `[${s.join(", ")}]`);
-  need(has === needs, `"${parameter.name}" has shape ${has}, not ${needs}`);
 }

@@ -1,4 +1,5 @@
-import { Graph, type Node, type Value } from "./graph.ts";
+import { Graph } from "./graph.ts";
+import type { Node, Value } from "./operation.ts";
 
 /** A graph of one node: what it reads are inputs "0", "1" and so on, what it gives is the output "output". */
 export function isolate({ operation, attributes, inputs }: Node): Graph {

@@ -1,51 +1,22 @@
-import type { Activation } from "../gpu/activation.ts";
-import type { Dispatch } from "../gpu/kernel.ts";
-import type { KernelPolicy } from "../gpu/kernel_policy.ts";
 import type { Packing } from "../gpu/packing.ts";
-import { type Graph, type Node, origin, type Parameter, type Shape, type Value } from "./graph.ts";
+import type { Graph } from "./graph.ts";
+import {
+  type Call,
+  type Lowering,
+  type Memory,
+  type Node,
+  origin,
+  type Parameter,
+  type Prologue,
+  sources,
+  type Statistics,
+  type Target,
+  type Value,
+  type Weight,
+} from "./operation.ts";
 
-/** Memory that a kernel call reads or writes, before it has a place. */
-export type Memory =
-  | { readonly kind: "value"; readonly value: Value }
-  | { readonly kind: "scratch"; readonly bytes: number }
-  | { readonly kind: "weight"; readonly weight: Weight }
-  | { readonly kind: "constant"; readonly data: Uint32Array<ArrayBuffer> };
-
-/** Tensors of a checkpoint in the layout that a kernel reads. */
-export interface Weight {
-  /** Names what it is, so that graphs of one model share it. */
-  readonly key: string;
-  readonly parameters: readonly Parameter[];
-  readonly packing: Packing;
-}
-
-/** A kernel call whose memory has no place yet. */
-export type Call = Dispatch<Memory>;
-
-/** What decides which kernels are chosen; `Weights` are one. */
-export interface Target {
-  readonly policy: KernelPolicy;
-  /** Whether a tensor of the checkpoint is kept in 16 bits. */
-  isHalf(name: string): boolean;
-}
-
-/** Means and squared deviations of each channel over chunks of a value's pixels, as `shaders/group_norm_stats.wgsl` lays them out. */
-export interface Statistics {
-  readonly memory: Memory;
-  /** Pixels of a chunk; the last one of a row may have fewer. */
-  readonly chunk: number;
-}
-
-/** A normalisation that its reader computes while it loads its input, `activation(input * scale + shift)`: a fused prologue. */
-export interface Prologue {
-  readonly input: Value;
-  /** Scales and shifts, as `shaders/group_norm_affine.wgsl` lays them out. */
-  readonly affine: Memory;
-  readonly activation: Activation;
-}
-
-/** What an operation lowers itself to: the one place where kernel calls are gathered. */
-export class Lowering {
+/** Gathers the kernel calls of a graph, and knows who reads what. */
+export class GraphLowering implements Lowering {
   readonly calls: Call[] = [];
   readonly #weights = new Map<string, Weight>();
   readonly #values = new Map<Value, Memory>();
@@ -74,7 +45,6 @@ export class Lowering {
     this.calls.push(call);
   }
 
-  /** The memory of a value. */
   value(given: Value): Memory {
     const value = origin(given);
     if (value.node?.operation.name === "concat") {
@@ -87,7 +57,6 @@ export class Lowering {
     return memory;
   }
 
-  /** Whether statistics of a value will be read: then its producer may keep them. */
   wantsStatistics(value: Value): boolean {
     return this.#readersOf(value).some((node) =>
       sources(node.inputs[0]!).some((input) => origin(input) === value) &&
@@ -95,19 +64,16 @@ export class Lowering {
     );
   }
 
-  /** Says where the statistics of a value are. */
   keepStatistics(value: Value, statistics: Statistics): void {
     if (origin(value) === value) this.#statistics.set(value, statistics);
   }
 
-  /** The statistics of a value's rows, if anything has computed them. */
   statistics(value: Value): Statistics | undefined {
     const kept = origin(value);
     // Seen in another shape, its rows may be others.
     return kept.shape[0] === value.shape[0] ? this.#statistics.get(kept) : undefined;
   }
 
-  /** Whether a value's only reader can compute it as a prologue: then it need not be stored. */
   canFusePrologue(value: Value): boolean {
     const [reader, ...others] = this.#readersOf(value);
     if (reader === undefined || others.length > 0 || this.#outputs.has(value)) return false;
@@ -115,12 +81,10 @@ export class Lowering {
       reader.inputs[0] === value && reader.operation.fusesPrologue?.(reader, this) === true;
   }
 
-  /** Leaves a value to its reader, as a prologue. */
   fusePrologue(value: Value, prologue: Prologue): void {
     this.#prologues.set(value, prologue);
   }
 
-  /** The prologue that stands for a value, if it was left to its reader. */
   prologue(value: Value): Prologue | undefined {
     return this.#prologues.get(value);
   }
@@ -129,31 +93,18 @@ export class Lowering {
     return this.#readers.get(origin(value)) ?? [];
   }
 
-  /** Memory that lives from its first to its last call. */
   scratch(bytes: number): Memory {
     return { kind: "scratch", bytes };
   }
 
-  /** Whole numbers known when the plan is made. */
   constant(data: Uint32Array<ArrayBuffer>): Memory {
     return { kind: "constant", data };
   }
 
-  /** Parameters packed for a kernel (concatenated in their first dimension where there are several). */
   weight(parameters: readonly Parameter[], packing: Packing): Memory {
     const key = `${parameters.map((p) => p.name).join("+")} ${packing.key}`;
     let weight = this.#weights.get(key);
     if (weight === undefined) this.#weights.set(key, weight = { key, parameters, packing });
     return { kind: "weight", weight };
   }
-}
-
-/** Values that a reader of a concatenation reads one after the other, itself where it is none. */
-export function sources(value: Value): readonly Value[] {
-  return value.node?.operation.name === "concat" ? value.node.inputs : [value];
-}
-
-/** Multiplied sizes. */
-export function elements(shape: Shape): number {
-  return shape.reduce((product, size) => product * size, 1);
 }

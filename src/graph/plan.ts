@@ -1,5 +1,14 @@
-import { byteLength, type Graph, origin, type Value } from "./graph.ts";
-import { type Call, Lowering, type Memory, type Target, type Weight } from "./lowering.ts";
+import type { Graph } from "./graph.ts";
+import { GraphLowering } from "./lowering.ts";
+import {
+  type Call,
+  type Memory,
+  origin,
+  type Target,
+  type Value,
+  type Weight,
+} from "./operation.ts";
+import { byteLength } from "./shape.ts";
 
 /** Where a piece of memory is. */
 export type Location =
@@ -33,7 +42,7 @@ const ALIGNMENT = 256;
 
 /** Chooses kernels and gives every activation a location: memory is shared by values that are never needed at one time. */
 export function plan(graph: Graph, target: Target): Plan {
-  const lowering = new Lowering(graph, target);
+  const lowering = new GraphLowering(graph, target);
   for (const { operation, inputs, output, attributes } of graph.nodes) {
     operation.lower(inputs, output, attributes, lowering);
   }

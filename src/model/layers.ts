@@ -1,6 +1,7 @@
 /** The layers with parameters that modules are made of, each named as PyTorch names it. */
 import type { Activation } from "../gpu/activation.ts";
-import type { Graph, Parameter, Value } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Parameter, Value } from "../graph/operation.ts";
 import { conv2d, convTemporal, type Epilogue, linear } from "../graph/operations/conv2d.ts";
 import { type Film, groupNorm } from "../graph/operations/group_norm.ts";
 import { layerNorm } from "../graph/operations/layer_norm.ts";

@@ -1,4 +1,5 @@
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Value } from "../graph/operation.ts";
 import { add } from "../graph/operations/add.ts";
 import { isNested, type NestedUNetConfig, type UNetConfig } from "./config.ts";
 import { Conv3x3, Linear } from "./layers.ts";

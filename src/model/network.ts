@@ -1,4 +1,6 @@
-import { Graph, type Parameter, type Shape, type Value } from "../graph/graph.ts";
+import { Graph } from "../graph/graph.ts";
+import type { Parameter, Value } from "../graph/operation.ts";
+import type { Shape } from "../graph/shape.ts";
 import { add } from "../graph/operations/add.ts";
 import { gather } from "../graph/operations/gather.ts";
 import { reshape } from "../graph/operations/reshape.ts";

@@ -1,4 +1,5 @@
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Value } from "../graph/operation.ts";
 import { concat } from "../graph/operations/concat.ts";
 import type { Film } from "../graph/operations/group_norm.ts";
 import type { ResNetConfig } from "./config.ts";

@@ -1,4 +1,4 @@
-import type { Parameter } from "../graph/graph.ts";
+import type { Parameter } from "../graph/operation.ts";
 
 /** Where a module stands in a model; parameters are declared here, under the reference's names. */
 export class Scope {

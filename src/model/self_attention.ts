@@ -1,4 +1,5 @@
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Value } from "../graph/operation.ts";
 import { attention } from "../graph/operations/attention.ts";
 import { ATTENTION_NORM_GROUPS, NUM_ATTENTION_HEADS } from "./config.ts";
 import { GroupNorm, LayerNorm, Linear, Pointwise } from "./layers.ts";

@@ -1,4 +1,5 @@
-import type { Graph, Parameter, Value } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Parameter, Value } from "../graph/operation.ts";
 import { attention } from "../graph/operations/attention.ts";
 import { linear } from "../graph/operations/conv2d.ts";
 import { gather } from "../graph/operations/gather.ts";

@@ -1,4 +1,5 @@
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Value } from "../graph/operation.ts";
 import { attention } from "../graph/operations/attention.ts";
 import { weightedSum } from "../graph/operations/rows.ts";
 import { NUM_ATTENTION_HEADS, type UNetConfig } from "./config.ts";

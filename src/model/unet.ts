@@ -1,4 +1,5 @@
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Value } from "../graph/operation.ts";
 import { add } from "../graph/operations/add.ts";
 import { linear } from "../graph/operations/conv2d.ts";
 import { framesOf, mosaicOf } from "../graph/operations/mosaic.ts";

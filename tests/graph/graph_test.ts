@@ -11,14 +11,9 @@ import { framesOf, mosaicOf } from "../../src/graph/operations/mosaic.ts";
 import { reshape } from "../../src/graph/operations/reshape.ts";
 import { rotary } from "../../src/graph/operations/rotary.ts";
 import { repeatRows, weightedSum } from "../../src/graph/operations/rows.ts";
-import {
-  byteLength,
-  Graph,
-  GraphError,
-  positions,
-  type Value,
-  vectors,
-} from "../../src/graph/graph.ts";
+import { Graph, GraphError } from "../../src/graph/graph.ts";
+import type { Value } from "../../src/graph/operation.ts";
+import { byteLength, positions, vectors } from "../../src/graph/shape.ts";
 
 const parameter = (name: string, ...shape: number[]) => ({ name, shape });
 

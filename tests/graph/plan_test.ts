@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { byteLength, Graph } from "../../src/graph/graph.ts";
+import { Graph } from "../../src/graph/graph.ts";
+import { byteLength } from "../../src/graph/shape.ts";
 import { add } from "../../src/graph/operations/add.ts";
 import { concat } from "../../src/graph/operations/concat.ts";
 import { conv2d, linear } from "../../src/graph/operations/conv2d.ts";

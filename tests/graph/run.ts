@@ -9,8 +9,9 @@ import { Pipelines } from "../../src/gpu/recording.ts";
 import { Tensor } from "../../src/gpu/tensor.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { Executable } from "../../src/graph/executable.ts";
-import { elements } from "../../src/graph/lowering.ts";
-import { Graph, type Parameter, type Value } from "../../src/graph/graph.ts";
+import { Graph } from "../../src/graph/graph.ts";
+import type { Parameter, Value } from "../../src/graph/operation.ts";
+import { elements } from "../../src/graph/shape.ts";
 
 /** Numbers between -1 and 1 that a seed determines. */
 export function random(count: number, seed: number): Float32Array<ArrayBuffer> {

@@ -1,6 +1,6 @@
 import type { Activation } from "../../../src/gpu/activation.ts";
-import type { Node, Value } from "../../../src/graph/graph.ts";
-import { elements } from "../../../src/graph/lowering.ts";
+import type { Node, Value } from "../../../src/graph/operation.ts";
+import { elements } from "../../../src/graph/shape.ts";
 import type { OnnxBuilder } from "../builder.ts";
 import { onnxShape } from "../layout.ts";
 import { activated } from "./activation.ts";

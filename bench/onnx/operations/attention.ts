@@ -1,5 +1,5 @@
-import type { Node, Value } from "../../../src/graph/graph.ts";
-import { elements } from "../../../src/graph/lowering.ts";
+import type { Node, Value } from "../../../src/graph/operation.ts";
+import { elements } from "../../../src/graph/shape.ts";
 import type { OnnxBuilder } from "../builder.ts";
 import { channelAxis, isPicture, onnxShape } from "../layout.ts";
 import { unsupported } from "../unsupported.ts";

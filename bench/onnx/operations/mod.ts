@@ -1,4 +1,4 @@
-import type { Node } from "../../../src/graph/graph.ts";
+import type { Node } from "../../../src/graph/operation.ts";
 import type { OnnxBuilder } from "../builder.ts";
 import { add, averagePool, deviation, repeatRows, weightedSum } from "./arithmetic.ts";
 import { attention } from "./attention.ts";

@@ -1,4 +1,4 @@
-import type { Node, Parameter } from "../../../src/graph/graph.ts";
+import type { Node, Parameter } from "../../../src/graph/operation.ts";
 import type { OnnxBuilder } from "../builder.ts";
 import { onnxShape } from "../layout.ts";
 

@@ -1,5 +1,5 @@
 /** Operations that move numbers and do not change them. */
-import type { Node, Parameter } from "../../../src/graph/graph.ts";
+import type { Node, Parameter } from "../../../src/graph/operation.ts";
 import type { OnnxBuilder } from "../builder.ts";
 import { channelAxis, channelsLast, fromChannelsLast } from "../layout.ts";
 

@@ -1,6 +1,8 @@
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
-import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
+import type { Graph } from "../graph.ts";
+import type { Operation, Value } from "../operation.ts";
+import { need, positions, vectors } from "../shape.ts";
 
 const operation: Operation<{ activation: Activation }> = {
   name: "add",

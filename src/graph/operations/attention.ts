@@ -1,16 +1,9 @@
 import { hasLanes } from "../../gpu/conv_subgroup.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
-import {
-  byteLength,
-  type Graph,
-  need,
-  type Operation,
-  type Shape,
-  type Value,
-  vectors,
-} from "../graph.ts";
-import { elements, type Lowering, type Memory } from "../lowering.ts";
+import type { Graph } from "../graph.ts";
+import type { Lowering, Memory, Operation, Value } from "../operation.ts";
+import { byteLength, elements, need, type Shape, vectors } from "../shape.ts";
 
 /** Where keys and values are within a position, and which of them exist. */
 interface KeyAttributes {

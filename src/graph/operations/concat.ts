@@ -1,4 +1,6 @@
-import { type Graph, need, type Operation, type Value } from "../graph.ts";
+import type { Graph } from "../graph.ts";
+import type { Operation, Value } from "../operation.ts";
+import { need } from "../shape.ts";
 
 const concatenation: Operation<null> = {
   name: "concat",

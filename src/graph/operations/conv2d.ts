@@ -5,17 +5,19 @@ import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { panels, rowMajor } from "../../gpu/packing.ts";
 import { usesWinograd } from "../../gpu/winograd.ts";
+import type { Graph } from "../graph.ts";
 import {
-  type Graph,
-  need,
+  type Lowering,
+  type Memory,
   needShape,
   type Node,
   type Operation,
   type Parameter,
-  type Shape,
+  sources,
+  type Target,
   type Value,
-} from "../graph.ts";
-import { elements, type Lowering, type Memory, sources, type Target } from "../lowering.ts";
+} from "../operation.ts";
+import { elements, need, type Shape } from "../shape.ts";
 import { type ConvCall, keepStatistics, lowerWinograd, NO_EPILOGUE } from "./conv2d_winograd.ts";
 
 /** What may follow the sum of a convolution or linear layer, in this order. */

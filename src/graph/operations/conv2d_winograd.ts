@@ -3,8 +3,7 @@ import { convKernel } from "../../gpu/conv_algorithm.ts";
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { productBytes, PRODUCTS, TILE_SIDE, winogradPanels } from "../../gpu/winograd.ts";
-import type { Parameter, Value } from "../graph.ts";
-import type { Lowering, Memory, Prologue } from "../lowering.ts";
+import type { Lowering, Memory, Parameter, Prologue, Value } from "../operation.ts";
 
 /** A convolution or linear layer with its sizes worked out and its memory named. */
 export interface ConvCall {

@@ -1,15 +1,8 @@
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
-import {
-  type Graph,
-  need,
-  type Operation,
-  type Parameter,
-  type Shape,
-  type Value,
-  vectors,
-} from "../graph.ts";
-import { elements, type Memory } from "../lowering.ts";
+import type { Graph } from "../graph.ts";
+import type { Memory, Operation, Parameter, Value } from "../operation.ts";
+import { elements, need, type Shape, vectors } from "../shape.ts";
 
 /** Rows to take: known when the plan is made, or a value of whole numbers from outside. */
 type Ids = Uint32Array<ArrayBuffer> | Value;

@@ -2,16 +2,17 @@ import { spread } from "../../gpu/kernel.ts";
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
 import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
+import type { Graph } from "../graph.ts";
 import {
-  type Graph,
-  need,
+  type Lowering,
   needShape,
   type Operation,
   type Parameter,
+  sources,
+  type Statistics,
   type Value,
-  vectors,
-} from "../graph.ts";
-import { elements, type Lowering, sources, type Statistics } from "../lowering.ts";
+} from "../operation.ts";
+import { elements, need, vectors } from "../shape.ts";
 
 /** Scale and shift of each channel that come from elsewhere (FiLM): `y (1 + scale) + shift`. */
 export interface Film {

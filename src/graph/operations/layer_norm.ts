@@ -1,15 +1,9 @@
 import { spread } from "../../gpu/kernel.ts";
 import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
-import {
-  type Graph,
-  needShape,
-  type Operation,
-  type Parameter,
-  positions,
-  type Value,
-  vectors,
-} from "../graph.ts";
+import type { Graph } from "../graph.ts";
+import { needShape, type Operation, type Parameter, type Value } from "../operation.ts";
+import { positions, vectors } from "../shape.ts";
 
 interface Attributes {
   readonly weight: Parameter;

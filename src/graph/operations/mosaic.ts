@@ -1,5 +1,7 @@
 import { elementwise, kernels } from "../../gpu/kernels.ts";
-import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
+import type { Graph } from "../graph.ts";
+import type { Operation, Value } from "../operation.ts";
+import { need, positions, vectors } from "../shape.ts";
 
 interface Attributes {
   /** Frames in a row and in a column. */

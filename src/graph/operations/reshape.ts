@@ -1,5 +1,6 @@
-import { type Graph, need, type Operation, type Shape, type Value } from "../graph.ts";
-import { elements } from "../lowering.ts";
+import type { Graph } from "../graph.ts";
+import type { Operation, Value } from "../operation.ts";
+import { elements, need, type Shape } from "../shape.ts";
 
 const operation: Operation<{ shape: Shape }> = {
   name: "reshape",

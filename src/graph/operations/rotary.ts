@@ -1,15 +1,8 @@
 import { elementwise, kernels } from "../../gpu/kernels.ts";
 import type { Packing } from "../../gpu/packing.ts";
-import {
-  type Graph,
-  need,
-  needShape,
-  type Operation,
-  type Parameter,
-  positions,
-  type Value,
-  vectors,
-} from "../graph.ts";
+import type { Graph } from "../graph.ts";
+import { needShape, type Operation, type Parameter, type Value } from "../operation.ts";
+import { need, positions, vectors } from "../shape.ts";
 
 interface Attributes {
   readonly frequencies: Parameter;

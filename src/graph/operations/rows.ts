@@ -1,7 +1,8 @@
 import { spread } from "../../gpu/kernel.ts";
 import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
-import { type Graph, need, type Operation, positions, type Value, vectors } from "../graph.ts";
-import { elements } from "../lowering.ts";
+import type { Graph } from "../graph.ts";
+import type { Operation, Value } from "../operation.ts";
+import { elements, need, positions, vectors } from "../shape.ts";
 
 const deviationOperation: Operation<null> = {
   name: "deviation",

@@ -1,6 +1,6 @@
 import type { Dtype } from "../../checkpoint/dtype.ts";
 import { type DiffusionConfig, parseDiffusionConfig } from "../../diffusion/config.ts";
-import type { Parameter } from "../../graph/graph.ts";
+import type { Parameter } from "../../graph/operation.ts";
 import { type ModelConfig, parseModelConfig } from "../../model/config.ts";
 import { Network } from "../../model/network.ts";
 import { PRESET_NAMES, presetConfig } from "../../model/presets.ts";

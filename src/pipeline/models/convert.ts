@@ -9,7 +9,7 @@ import {
 } from "../../checkpoint/write_safetensors.ts";
 import { diffusionJson } from "../../diffusion/config_json.ts";
 import { MdmError } from "../../errors.ts";
-import { elements } from "../../graph/lowering.ts";
+import { elements } from "../../graph/shape.ts";
 import { asWriteError } from "../../media/write.ts";
 import { modelJson } from "../../model/config_json.ts";
 import { openT5, type T5Files, WIDE_IN_T5 } from "../../text/t5_files.ts";

@@ -6,8 +6,8 @@ import {
   type TensorFile,
 } from "../../checkpoint/tensor_file.ts";
 import { MdmError } from "../../errors.ts";
-import type { Parameter } from "../../graph/graph.ts";
-import { elements } from "../../graph/lowering.ts";
+import type { Parameter } from "../../graph/operation.ts";
+import { elements } from "../../graph/shape.ts";
 import {
   isNested,
   type ModelConfig,

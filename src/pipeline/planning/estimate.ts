@@ -1,8 +1,8 @@
 import { sessionGraphs, type SessionShape } from "../../diffusion/session_graphs.ts";
 import type { KernelPolicy } from "../../gpu/kernel_policy.ts";
 import { isHalf, LARGEST_UPLOAD, weightBytes } from "../../gpu/weights.ts";
-import { byteLength, type Graph } from "../../graph/graph.ts";
-import { elements } from "../../graph/lowering.ts";
+import type { Graph } from "../../graph/graph.ts";
+import { byteLength, elements } from "../../graph/shape.ts";
 import { arenaBytes, type Plan, plan } from "../../graph/plan.ts";
 import type { Network } from "../../model/network.ts";
 import type { T5Encoder } from "../../model/t5.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Numbers } from "../../reference.ts";
 import { type Bench, random } from "../run.ts";
-import type { Parameter } from "../../../src/graph/graph.ts";
+import type { Parameter } from "../../../src/graph/operation.ts";
 
 /** A tensor that can be an input of the graph and of the reference. */
 export type Input = { shape: number[]; data: Float32Array<ArrayBuffer> };
