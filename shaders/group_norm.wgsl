@@ -43,48 +43,35 @@ fn load(pixel: u32, c: u32) -> vec4f {
   return input1[pixel * params.vectors1 + c - params.vectors0];
 }
 
-// Scale and shift of a channel, from the statistics of all that share its group.
-fn affine(row: u32, channel: u32, width: u32) {
-  let first = channel / params.groupSize * params.groupSize;
-  let n = f32(params.pixels * params.groupSize);
-  let start = means[first / 4u][first % 4u];
-  var offset = 0.0;
-  for (var lane = 0u; lane < params.pixelLanes; lane++) {
-    let count = f32((params.pixels - lane + params.pixelLanes - 1u) / params.pixelLanes);
-    for (var k = first; k < first + params.groupSize; k++) {
-      offset += (means[lane * width + k / 4u][k % 4u] - start) * (count / n);
-    }
-  }
-  let mean = start + offset;
-  var squares = 0.0;
-  for (var lane = 0u; lane < params.pixelLanes; lane++) {
-    let count = f32((params.pixels - lane + params.pixelLanes - 1u) / params.pixelLanes);
-    for (var k = first; k < first + params.groupSize; k++) {
-      let d = means[lane * width + k / 4u][k % 4u] - mean;
-      squares += deviations[lane * width + k / 4u][k % 4u] + count * d * d;
-    }
-  }
-  var scale = weight[channel] / sqrt(squares / n + params.epsilon);
-  var shift = bias[channel] - mean * scale;
-  if (params.useFilm != 0u) {
-    let at = row / params.filmRepeat * params.filmStride + params.filmOffset + channel;
-    let gain = 1.0 + film[at];
-    scale *= gain;
-    shift = shift * gain + film[at + width * 4u];
-  }
-  scales[channel] = scale;
-  shifts[channel] = shift;
+// The channels of a group in one invocation are its parts.
+fn partsOf(_lane: u32) -> u32 { return params.groupSize; }
+
+// Pixels of a lane.
+fn countOf(lane: u32, _part: u32) -> f32 {
+  return f32((params.pixels - lane + params.pixelLanes - 1u) / params.pixelLanes);
 }
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  loadParams(group.z >> 31u);
-  let row = group.y + group.z * groups.y;
-  if (row >= params.rows) { return; }
+fn partAt(_row: u32, first: u32, lane: u32, part: u32) -> Moments {
+  let channel = first + part;
+  let at = lane * (params.vectors0 + params.vectors1) + channel / 4u;
+  return Moments(means[at][channel % 4u], deviations[at][channel % 4u]);
+}
+
+#include "group_norm_common"
+
+// Scale and shift of a channel, from the statistics of all that share its group.
+fn affine(row: u32, channel: u32, channels: u32) {
+  let n = f32(params.pixels * params.groupSize);
+  let moments = merge(row, channel / params.groupSize * params.groupSize, 0u, params.pixelLanes, n);
+  let normScale = weight[channel] / sqrt(moments.squares / n + params.epsilon);
+  let made = affineOf(row, channel, channels, moments.mean, normScale);
+  scales[channel] = made.x;
+  shifts[channel] = made.y;
+}
+
+#include "row_per_workgroup"
+
+fn compute(row: u32, local: u32) {
   let width = params.vectors0 + params.vectors1;
   let c = local % width;
   let lane = local / width;
@@ -105,7 +92,7 @@ fn main(
     deviations[local] = max(squares - sum * sum / n, vec4f());
   }
   workgroupBarrier();
-  for (var channel = local; channel < width * 4u; channel += ${WORKGROUP}u) { affine(row, channel, width); }
+  for (var channel = local; channel < width * 4u; channel += ${WORKGROUP}u) { affine(row, channel, width * 4u); }
   workgroupBarrier();
   if (working) {
     let at = c * 4u;

@@ -36,21 +36,10 @@ struct Params {
 
 fn chunkOf(channel: u32) -> u32 { return select(params.chunk1, params.chunk0, channel < params.channels0); }
 
-fn chunksOf(channel: u32) -> u32 {
+// A channel's chunks are its parts.
+fn partsOf(channel: u32) -> u32 {
   let chunk = chunkOf(channel);
   return (params.pixels + chunk - 1u) / chunk;
-}
-
-// Mean and sum of squared deviations of a channel over a chunk.
-fn statisticsOf(row: u32, channel: u32, chunk: u32) -> vec2f {
-  let place = row * chunksOf(channel) + chunk;
-  if (channel < params.channels0) {
-    let at = place * 2u * params.channels0 + channel;
-    return vec2f(statistics0[at], statistics0[at + params.channels0]);
-  }
-  let width = params.channels - params.channels0;
-  let at = place * 2u * width + channel - params.channels0;
-  return vec2f(statistics1[at], statistics1[at + width]);
 }
 
 fn countOf(channel: u32, chunk: u32) -> f32 {
@@ -58,41 +47,30 @@ fn countOf(channel: u32, chunk: u32) -> f32 {
   return f32(min(size, params.pixels - chunk * size));
 }
 
+fn partAt(row: u32, _first: u32, channel: u32, chunk: u32) -> Moments {
+  let place = row * partsOf(channel) + chunk;
+  if (channel < params.channels0) {
+    let at = place * 2u * params.channels0 + channel;
+    return Moments(statistics0[at], statistics0[at + params.channels0]);
+  }
+  let width = params.channels - params.channels0;
+  let at = place * 2u * width + channel - params.channels0;
+  return Moments(statistics1[at], statistics1[at + width]);
+}
+
+#include "group_norm_common"
+
 fn compute(i: u32) {
   let groups = params.channels / params.groupSize;
   let row = i / groups;
   let first = i % groups * params.groupSize;
   let end = first + params.groupSize;
   let n = f32(params.pixels * params.groupSize);
-
-  // Taken from the first mean on, so that sums of many large means cost no digits either.
-  let start = statisticsOf(row, first, 0u).x;
-  var drift = 0.0;
+  let moments = merge(row, first, first, end, n);
+  let norm = 1.0 / sqrt(moments.squares / n + params.epsilon);
   for (var c = first; c < end; c++) {
-    for (var chunk = 0u; chunk < chunksOf(c); chunk++) {
-      drift += (statisticsOf(row, c, chunk).x - start) * (countOf(c, chunk) / n);
-    }
-  }
-  let mean = start + drift;
-  var squares = 0.0;
-  for (var c = first; c < end; c++) {
-    for (var chunk = 0u; chunk < chunksOf(c); chunk++) {
-      let known = statisticsOf(row, c, chunk);
-      let d = known.x - mean;
-      squares += known.y + countOf(c, chunk) * d * d;
-    }
-  }
-  let norm = 1.0 / sqrt(squares / n + params.epsilon);
-  for (var c = first; c < end; c++) {
-    var scale = weight[c] * norm;
-    var shift = bias[c] - mean * scale;
-    if (params.useFilm != 0u) {
-      let at = row / params.filmRepeat * params.filmStride + params.filmOffset + c;
-      let gain = 1.0 + film[at];
-      scale *= gain;
-      shift = shift * gain + film[at + params.channels];
-    }
-    affine[row * 2u * params.channels + c] = scale;
-    affine[(row * 2u + 1u) * params.channels + c] = shift;
+    let made = affineOf(row, c, params.channels, moments.mean, weight[c] * norm);
+    affine[row * 2u * params.channels + c] = made.x;
+    affine[(row * 2u + 1u) * params.channels + c] = made.y;
   }
 }

@@ -3,12 +3,12 @@
 //   LayerNorm  output = (x - mean) / sqrt(variance + epsilon) * weight + bias
 //   RMSNorm    output = x / sqrt(mean of squares + epsilon) * weight            (rms = 1; T5)
 //
-// A workgroup has one position. `width` numbers count, the padding up to a vec4 is written as zero (weight and bias are).
+// A workgroup has one row, the numbers of a position. `width` numbers count, the padding up to a vec4 is written as zero (weight and bias are).
 
 struct Params {
   width: u32,
   vectors: u32,
-  positions: u32,
+  rows: u32,
   epsilon: f32,
   rms: u32,
 }
@@ -19,35 +19,22 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> input: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> output: array<vec4f>;
 
-var<workgroup> parts: array<f32, ${WORKGROUP}>;
-
+#include "padding"
 #include "workgroup_sum"
+#include "row_per_workgroup"
 
-// 1 for the numbers of a vec4 that count, 0 for the padding.
-fn counts(v: u32) -> vec4f {
-  return select(vec4f(), vec4f(1.0), vec4u(v * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(params.width));
-}
-
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  loadParams(group.z >> 31u);
-  let position = group.y + group.z * groups.y;
-  if (position >= params.positions) { return; }
-  let base = position * params.vectors;
+fn compute(row: u32, local: u32) {
+  let base = row * params.vectors;
   let n = f32(params.width);
   var mean = 0.0;
   if (params.rms == 0u) {
     var sum = 0.0;
-    for (var v = local; v < params.vectors; v += ${WORKGROUP}u) { sum += dot(input[base + v], counts(v)); }
+    for (var v = local; v < params.vectors; v += ${WORKGROUP}u) { sum += dot(input[base + v], unpadded(v, params.width)); }
     mean = workgroupSum(sum, local) / n;
   }
   var squares = 0.0;
   for (var v = local; v < params.vectors; v += ${WORKGROUP}u) {
-    let d = (input[base + v] - mean) * counts(v);
+    let d = (input[base + v] - mean) * unpadded(v, params.width);
     squares += dot(d, d);
   }
   let scale = 1.0 / sqrt(workgroupSum(squares, local) / n + params.epsilon);

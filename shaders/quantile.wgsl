@@ -5,7 +5,7 @@
 // other, each with a histogram over the values that share the bytes found before.
 
 struct Params {
-  slots: u32,
+  rows: u32,
   pixels: u32,
   vectors: u32,
   channels: u32,
@@ -23,15 +23,9 @@ var<workgroup> prefix: u32;
 var<workgroup> rank: u32;
 var<workgroup> next: atomic<u32>;
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  loadParams(group.z >> 31u);
-  let slot = group.y + group.z * groups.y;
-  if (slot >= params.slots) { return; }
+#include "row_per_workgroup"
+
+fn compute(slot: u32, local: u32) {
   let stride = params.vectors * 4u;
   let base = slot * params.pixels * stride;
   let size = params.pixels * params.channels;

@@ -1,11 +1,13 @@
-// The sum of a number over a workgroup's invocations, in the same order always. Needs `parts`, f32 by invocation.
+var<workgroup> partialSums: array<f32, ${WORKGROUP}>;
+
+// The sum of a number over a workgroup's invocations, always in the same order.
 fn workgroupSum(value: f32, local: u32) -> f32 {
   workgroupBarrier();
-  parts[local] = value;
+  partialSums[local] = value;
   workgroupBarrier();
   for (var half = ${WORKGROUP}u / 2u; half > 0u; half /= 2u) {
-    if (local < half) { parts[local] += parts[local + half]; }
+    if (local < half) { partialSums[local] += partialSums[local + half]; }
     workgroupBarrier();
   }
-  return parts[0];
+  return partialSums[0];
 }

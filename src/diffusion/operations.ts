@@ -1,6 +1,5 @@
 /** The operations of a sampling step, for the graph. */
-import { spread } from "../gpu/kernel.ts";
-import { elementwise, kernels, WORKGROUP } from "../gpu/kernels.ts";
+import { elementwise, kernels, rowPerWorkgroup } from "../gpu/kernels.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Operation, Value } from "../graph/operation.ts";
 import { elements, need, type Shape, vectors } from "../graph/shape.ts";
@@ -99,11 +98,10 @@ const quantileOperation: Operation<{ quantile: number; max: number }> = {
     const [slots = 1, height = 1, width = 1, channels = 1] = input!.shape;
     // PyTorch works out the rank in 32 bits.
     const rank = Math.fround(Math.fround(quantile) * (height * width * channels - 1));
-    to.emit({
+    to.emit(rowPerWorkgroup({
       kernel: kernels.quantile,
-      constants: { WORKGROUP },
+      rows: slots,
       params: {
-        slots,
         pixels: height * width,
         vectors: vectors(input!.shape),
         channels,
@@ -112,8 +110,7 @@ const quantileOperation: Operation<{ quantile: number; max: number }> = {
         limit: max,
       },
       buffers: { input: to.value(input!), output: to.value(output) },
-      workgroups: spread(slots),
-    });
+    }));
   },
 };
 

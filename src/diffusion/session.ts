@@ -5,7 +5,7 @@ import { Executable } from "../graph/executable.ts";
 import { arenaBytes } from "../graph/plan.ts";
 import { type Network, TENSORS } from "../model/network.ts";
 import { writeTimes } from "../model/network_inputs.ts";
-import { relativeDrift } from "./drift.ts";
+import { relativeChange } from "./relative_change.ts";
 import { COEFFICIENTS, SLOT_BYTES } from "./operations.ts";
 import type { SamplingPlan } from "./plan.ts";
 import {
@@ -183,9 +183,9 @@ export class Session implements Disposable {
    * How much what the UNets inside the outermost one give has changed from the run before the last to the last, as a share of it:
    * of the first picture, with its text. Waits for the steps that were submitted.
    */
-  async readDrift(): Promise<number> {
-    const tensor = this.tensor(SESSION_TENSORS.drift);
-    return relativeDrift(await tensor.read(), tensor.shape[1]!);
+  async readChange(): Promise<number> {
+    const tensor = this.tensor(SESSION_TENSORS.change);
+    return relativeChange(await tensor.read(), tensor.shape[1]!);
   }
 
   get #all(): readonly Executable[] {

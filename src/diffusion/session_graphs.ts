@@ -3,7 +3,7 @@ import type { Value } from "../graph/operation.ts";
 import type { Shape } from "../graph/shape.ts";
 import { repeatRows } from "../graph/operations/rows.ts";
 import type { Network, NetworkSizes } from "../model/network.ts";
-import { driftSince } from "./drift.ts";
+import { measureChange } from "./relative_change.ts";
 import {
   COEFFICIENTS,
   firstNoise,
@@ -55,8 +55,8 @@ export const SESSION_TENSORS = {
   noise: (level: number) => `noise.${level}`,
   /** What the UNets inside the outermost one added to it when they were run last. */
   inner: "inner",
-  /** How much that changed: what `driftSince` gives. */
-  drift: "inner.drift",
+  /** How much that changed: what `measureChange` gives. */
+  change: "inner.change",
 } as const;
 
 /** A step of every picture; which one is run is chosen anew at each step. */
@@ -200,7 +200,7 @@ function stepGraph(
 function keepInner(graph: Graph, inner: Value, mode: "sometimes" | "measured"): void {
   if (mode === "sometimes") return graph.output(SESSION_TENSORS.inner, inner);
   const kept = graph.input(SESSION_TENSORS.inner, inner.shape);
-  graph.output(SESSION_TENSORS.drift, driftSince(graph, inner, kept));
+  graph.output(SESSION_TENSORS.change, measureChange(graph, inner, kept));
 }
 
 /** The pictures of every level, outermost first: [slots, height, width, channels]. */

@@ -1,4 +1,4 @@
-import { expand, type TemplateValues } from "./template.ts";
+import { type ExpandedLine, expandLines, type TemplateValues } from "./template.ts";
 
 /** How a kernel sees one of its buffers. */
 export type Access = "uniform" | "read" | "read_write";
@@ -34,7 +34,13 @@ export class Kernel {
 
   /** The shader for some values of its template's names. */
   expand(constants: TemplateValues): string {
-    return expand(this.source, { ...constants, PARAMS_BYTES: this.#paramsBytes }, this.includes);
+    return this.lines(constants).map(({ text }) => text).join("\n");
+  }
+
+  /** {@linkcode expand}, with the shader file and line of each line. */
+  lines(constants: TemplateValues): ExpandedLine[] {
+    const values = { ...constants, PARAMS_BYTES: this.#paramsBytes };
+    return expandLines(this.name, this.source, values, this.includes);
   }
 
   /** A uniform buffer's elements have to be multiples of 16 bytes. */

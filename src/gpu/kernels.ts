@@ -11,20 +11,23 @@ import convSubgroup from "../../shaders/conv_subgroup.wgsl" with { type: "text" 
 import convSum from "../../shaders/conv_sum.wgsl" with { type: "text" };
 import convWorkgroup from "../../shaders/conv_workgroup.wgsl" with { type: "text" };
 import deviation from "../../shaders/deviation.wgsl" with { type: "text" };
-import drift from "../../shaders/drift.wgsl" with { type: "text" };
+import relativeChange from "../../shaders/relative_change.wgsl" with { type: "text" };
 import elementwiseMain from "../../shaders/elementwise.wgsl" with { type: "text" };
 import gather from "../../shaders/gather.wgsl" with { type: "text" };
 import groupNorm from "../../shaders/group_norm.wgsl" with { type: "text" };
 import groupNormAffine from "../../shaders/group_norm_affine.wgsl" with { type: "text" };
 import groupNormApply from "../../shaders/group_norm_apply.wgsl" with { type: "text" };
+import groupNormCommon from "../../shaders/group_norm_common.wgsl" with { type: "text" };
 import groupNormStats from "../../shaders/group_norm_stats.wgsl" with { type: "text" };
 import layerNorm from "../../shaders/layer_norm.wgsl" with { type: "text" };
 import mosaic from "../../shaders/mosaic.wgsl" with { type: "text" };
 import noise from "../../shaders/noise.wgsl" with { type: "text" };
+import padding from "../../shaders/padding.wgsl" with { type: "text" };
 import params from "../../shaders/params.wgsl" with { type: "text" };
 import predictX0 from "../../shaders/predict_x0.wgsl" with { type: "text" };
 import quantile from "../../shaders/quantile.wgsl" with { type: "text" };
 import repeatRows from "../../shaders/repeat_rows.wgsl" with { type: "text" };
+import rowPerWorkgroupMain from "../../shaders/row_per_workgroup.wgsl" with { type: "text" };
 import rotary from "../../shaders/rotary.wgsl" with { type: "text" };
 import samplerUpdate from "../../shaders/sampler_update.wgsl" with { type: "text" };
 import slot from "../../shaders/slot.wgsl" with { type: "text" };
@@ -41,7 +44,10 @@ const includes = {
   conv_common: convCommon,
   conv_epilogue: convEpilogue,
   elementwise: elementwiseMain,
+  group_norm_common: groupNormCommon,
+  padding,
   params,
+  row_per_workgroup: rowPerWorkgroupMain,
   slot,
   workgroup_sum: workgroupSum,
 };
@@ -57,7 +63,7 @@ export const kernels = {
   convSum: new Kernel("conv_sum", convSum, includes),
   convWorkgroup: new Kernel("conv_workgroup", convWorkgroup, includes),
   deviation: new Kernel("deviation", deviation, includes),
-  drift: new Kernel("drift", drift, includes),
+  relativeChange: new Kernel("relative_change", relativeChange, includes),
   gather: new Kernel("gather", gather, includes),
   groupNorm: new Kernel("group_norm", groupNorm, includes),
   groupNormAffine: new Kernel("group_norm_affine", groupNormAffine, includes),
@@ -90,5 +96,19 @@ export function elementwise<Buffer>(
     constants: { WORKGROUP, ...constants },
     params: { invocations, ...params },
     workgroups: spread(Math.ceil(invocations / WORKGROUP)),
+  };
+}
+
+/** A call of a kernel in which one workgroup has one row, as `shaders/row_per_workgroup.wgsl` enters it. */
+export function rowPerWorkgroup<Buffer>(
+  { rows, params, constants, ...call }:
+    & Omit<Dispatch<Buffer>, "constants" | "workgroups">
+    & { readonly rows: number; readonly constants?: TemplateValues },
+): Dispatch<Buffer> {
+  return {
+    ...call,
+    constants: { WORKGROUP, ...constants },
+    params: { rows, ...params },
+    workgroups: spread(rows),
   };
 }

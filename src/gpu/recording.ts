@@ -7,6 +7,7 @@ import {
   type Dispatch,
   type Kernel,
 } from "./kernel.ts";
+import { inOwnLines } from "./shader_error.ts";
 import type { TemplateValues } from "./template.ts";
 
 /** Bytes that no element of a binding exceeds: at least one has to be bound. */
@@ -80,7 +81,7 @@ export class Pipelines {
     if (error !== null) {
       throw new MdmError(
         `The GPU refuses the shader "${kernel.name}" (${JSON.stringify(constants)}): ${
-          oneLine(error.message)
+          oneLine(inOwnLines(error.message, kernel.lines(constants)))
         }. Run "mdm doctor".`,
       );
     }

@@ -15,7 +15,22 @@
 export type TemplateValues = Readonly<Record<string, number | boolean>>;
 
 type Scope = ReadonlyMap<string, string>;
-type Lines = { readonly lines: readonly string[]; next: number };
+
+/** A line of expanded text, and where it comes from. */
+export interface ExpandedLine {
+  readonly text: string;
+  /** The name of the template, or of the text that it includes. */
+  readonly file: string;
+  /** In that text, from 1. */
+  readonly line: number;
+}
+
+/** A text that is being read. */
+interface Lines {
+  readonly file: string;
+  readonly lines: readonly string[];
+  next: number;
+}
 
 /**
  * Expands a template.
@@ -30,20 +45,34 @@ export function expand(
   values: TemplateValues = {},
   includes: Readonly<Record<string, string>> = {},
 ): string {
+  return expandLines("", source, values, includes).map(({ text }) => text).join("\n");
+}
+
+/**
+ * {@linkcode expand}, with where each line comes from.
+ *
+ * @param file The template's name.
+ */
+export function expandLines(
+  file: string,
+  source: string,
+  values: TemplateValues,
+  includes: Readonly<Record<string, string>>,
+): ExpandedLine[] {
   const scope = new Map(Object.entries(values).map(([name, value]) => [name, String(value)]));
-  return expandIn(source, scope, includes);
+  const output: ExpandedLine[] = [];
+  expandIn({ file, lines: source.split("\n"), next: 0 }, scope, includes, output);
+  return output;
 }
 
 function expandIn(
-  source: string,
+  input: Lines,
   scope: Scope,
   includes: Readonly<Record<string, string>>,
-): string {
-  const lines = { lines: source.split("\n"), next: 0 };
-  const output: string[] = [];
-  const stop = block(lines, scope, includes, output);
+  output: ExpandedLine[],
+): void {
+  const stop = block(input, scope, includes, output);
   if (stop !== null) throw new Error(`Template has "${stop}" without a beginning`);
-  return output.join("\n");
 }
 
 /** Expands lines until the end of the text (null) or an `#else` / `#end` (which it returns). */
@@ -51,18 +80,18 @@ function block(
   input: Lines,
   scope: Scope,
   includes: Readonly<Record<string, string>>,
-  output: string[],
+  output: ExpandedLine[],
 ): string | null {
   while (input.next < input.lines.length) {
     const line = input.lines[input.next++]!;
     const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(line);
     if (directive === null) {
-      output.push(substitute(line, scope));
+      output.push({ text: substitute(line, scope), file: input.file, line: input.next });
       continue;
     }
     const [, name, rest] = directive;
     if (name === "end" || name === "else") return `#${name}`;
-    else if (name === "include") output.push(included(rest!, scope, includes));
+    else if (name === "include") include(rest!, scope, includes, output);
     else if (name === "for") loop(rest!, input, scope, includes, output);
     else if (name === "if") condition(rest!, input, scope, includes, output);
     else throw new Error(`Template has an unknown directive "#${name}"`);
@@ -70,15 +99,16 @@ function block(
   return null;
 }
 
-function included(
+function include(
   argument: string,
   scope: Scope,
   includes: Readonly<Record<string, string>>,
-): string {
+  output: ExpandedLine[],
+): void {
   const name = /^"([^"]+)"$/.exec(argument)?.[1];
   const text = name === undefined ? undefined : includes[name];
   if (text === undefined) throw new Error(`Template cannot include ${argument}`);
-  return expandIn(text, scope, includes);
+  expandIn({ file: name!, lines: text.split("\n"), next: 0 }, scope, includes, output);
 }
 
 function loop(
@@ -86,7 +116,7 @@ function loop(
   input: Lines,
   scope: Scope,
   includes: Readonly<Record<string, string>>,
-  output: string[],
+  output: ExpandedLine[],
 ): void {
   const match = /^(\w+)\s+in\s+(?:(\w+)\.\.(\w+)|(.+))$/.exec(head);
   if (match === null) throw new Error(`Template cannot read "#for ${head}"`);
@@ -109,7 +139,7 @@ function condition(
   input: Lines,
   scope: Scope,
   includes: Readonly<Record<string, string>>,
-  output: string[],
+  output: ExpandedLine[],
 ): void {
   const match = /^(!?)(\w+)$/.exec(head);
   if (match === null) throw new Error(`Template cannot read "#if ${head}"`);

@@ -141,9 +141,9 @@ export class Batch implements Disposable {
     return { step, latents, estimates };
   }
 
-  /** As {@linkcode Session.readDrift}. */
-  async readDrift(): Promise<number> {
-    return await this.#session!.readDrift();
+  /** As {@linkcode Session.readChange}. */
+  async readChange(): Promise<number> {
+    return await this.#session!.readChange();
   }
 
   get #occupied(): Place[] {

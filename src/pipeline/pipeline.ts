@@ -1,4 +1,4 @@
-import { InnerSchedule } from "../diffusion/inner_cache.ts";
+import { FeatureCacheSchedule } from "../diffusion/feature_cache.ts";
 import type { SamplingPlan } from "../diffusion/plan.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
@@ -238,18 +238,18 @@ export class Pipeline implements AsyncDisposable {
     await batch.add(pictures);
     this.options.onStage?.("sampling");
     const inFlight: Promise<number | void>[] = [];
-    const schedule = new InnerSchedule(cache ?? { every: 1 }, plan.guidances);
+    const schedule = new FeatureCacheSchedule(cache ?? { every: 1 }, plan.guidances);
     const measures = batch.kind.inner === "measured";
     try {
       for (const step of plan.times.keys()) {
         signal?.throwIfAborted();
         const inner = schedule.next();
         batch.step({ inner });
-        inFlight.push(inner && measures ? batch.readDrift() : this.gpu.finish());
+        inFlight.push(inner && measures ? batch.readChange() : this.gpu.finish());
         if (inFlight.length >= STEPS_IN_FLIGHT) {
-          const drift = await inFlight.shift();
+          const change = await inFlight.shift();
           // Taken when it is waited for, not when it is there: decisions must not hang on how fast the GPU is.
-          if (drift !== undefined) schedule.measured(step + 1 - STEPS_IN_FLIGHT, drift);
+          if (change !== undefined) schedule.measured(step + 1 - STEPS_IN_FLIGHT, change);
         }
         yield step + 1;
       }

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { fingerprint } from "../checkpoint/fingerprint.ts";
 import type { ThresholdType } from "../diffusion/config.ts";
 import type { GuidanceInterval } from "../diffusion/guidance.ts";
-import type { InnerCache } from "../diffusion/inner_cache.ts";
+import type { FeatureCache } from "../diffusion/feature_cache.ts";
 import { isSamplerName, type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLDS } from "../diffusion/thresholds.ts";
 import { MdmError } from "../errors.ts";
@@ -33,7 +33,7 @@ export interface Recipe {
   readonly guidance: number;
   /** Where it is applied, if not at every step. */
   readonly guidanceInterval?: GuidanceInterval;
-  readonly cache?: InnerCache;
+  readonly cache?: FeatureCache;
   readonly threshold: ThresholdType;
   /** Width and height of the outermost picture. */
   readonly size: number;

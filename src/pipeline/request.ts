@@ -2,7 +2,7 @@ import type { DiffusionConfig, ThresholdType } from "../diffusion/config.ts";
 import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
 import { type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import type { GuidanceInterval } from "../diffusion/guidance.ts";
-import type { InnerCache } from "../diffusion/inner_cache.ts";
+import type { FeatureCache } from "../diffusion/feature_cache.ts";
 import type { SessionShape } from "../diffusion/session_graphs.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type ModelConfig, sizeMultiple } from "../model/config.ts";
@@ -42,7 +42,7 @@ export interface GenerateRequest {
    * Of a nested model: when the UNets inside the outermost one are run; at other steps, what they gave last is used again. It is
    * quicker, and the pictures change a little (docs/caching.md). With `error` pictures are made one at a time.
    */
-  readonly cache?: InnerCache;
+  readonly cache?: FeatureCache;
   /** Pictures that are denoised together at most; more need more memory. */
   readonly batch?: number;
   /** Stops between two steps. */
@@ -90,7 +90,7 @@ export interface ResolvedRequest {
   readonly eta: number;
   readonly guidance: number;
   readonly guidanceInterval?: GuidanceInterval;
-  readonly cache?: InnerCache;
+  readonly cache?: FeatureCache;
   readonly threshold: ThresholdType;
   readonly size: number;
   readonly batch: number;
@@ -215,7 +215,10 @@ export function sessionShape(
 }
 
 /** @throws {UsageError} When there is nothing to cache, or that not as asked for. */
-function resolveCache(cache: InnerCache | undefined, config: ModelConfig): InnerCache | undefined {
+function resolveCache(
+  cache: FeatureCache | undefined,
+  config: ModelConfig,
+): FeatureCache | undefined {
   if (cache === undefined) return undefined;
   if (config.nestRatio.length === 0) {
     throw new UsageError(

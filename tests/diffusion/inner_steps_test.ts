@@ -126,7 +126,7 @@ Deno.test("a step that runs no inner UNet has less to do, in memory that is ther
     assert.ok(session.bytes <= plain.bytes + kept.bytes);
   }));
 
-Deno.test("the drift is that of the first picture with its text, from one run to the next", () =>
+Deno.test("the change is that of the first picture with its text, from one run to the next", () =>
   eachModel(async (model, runnable) => {
     using session = await makeSession(model, runnable, { inner: "measured", guided: "sometimes" });
     session.writeSlots(slots(0));
@@ -137,12 +137,12 @@ Deno.test("the drift is that of the first picture with its text, from one run to
       const before = step === 1 ? first : await session.tensor(SESSION_TENSORS.inner).read();
       session.writeSlots(slots(step, guidance));
       session.step();
-      const drift = await session.readDrift();
+      const change = await session.readChange();
       const after = await session.tensor(SESSION_TENSORS.inner).read();
       const size = after.length / 4;
       const norm = (values: Float32Array) => Math.hypot(...values.subarray(0, size));
       const expected = norm(after.map((x, i) => x - before[i]!)) / norm(after);
-      assert.ok(Math.abs(drift - expected) < 1e-5 * expected, `${drift}, ${expected}`);
-      assert.ok(drift > 0);
+      assert.ok(Math.abs(change - expected) < 1e-5 * expected, `${change}, ${expected}`);
+      assert.ok(change > 0);
     }
   }));

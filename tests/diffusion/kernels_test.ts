@@ -241,7 +241,7 @@ Deno.test("quantile", async (t) => {
       bench,
       kernels.quantile,
       {
-        slots,
+        rows: slots,
         pixels: height * width,
         vectors: Math.ceil(channels / 4),
         channels,

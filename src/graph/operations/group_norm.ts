@@ -1,6 +1,5 @@
-import { spread } from "../../gpu/kernel.ts";
 import { type Activation, ACTIVATIONS } from "../../gpu/activation.ts";
-import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels, rowPerWorkgroup, WORKGROUP } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
 import type { Graph } from "../graph.ts";
 import {
@@ -77,11 +76,11 @@ const norm: Operation<Attributes> = {
       ...film && { film: to.value(film) },
     };
     if (isOneCall(input!, fused, to)) {
-      to.emit({
+      to.emit(rowPerWorkgroup({
         kernel: kernels.groupNorm,
-        constants: { WORKGROUP, CHANNELS: WORKGROUP * 4 },
+        constants: { CHANNELS: WORKGROUP * 4 },
+        rows,
         params: {
-          rows,
           pixels,
           pixelLanes: Math.min(pixels, Math.floor(WORKGROUP / (vectors0 + vectors1))),
           vectors0,
@@ -92,8 +91,7 @@ const norm: Operation<Attributes> = {
           ...filmParams,
         },
         buffers: { ...inputs, ...parameters, output: to.value(output) },
-        workgroups: spread(rows),
-      });
+      }));
       return;
     }
     const affine = to.scratch(rows * 2 * channels * 4);

@@ -1,5 +1,4 @@
-import { spread } from "../../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { kernels, rowPerWorkgroup } from "../../gpu/kernels.ts";
 import { rowMajor } from "../../gpu/packing.ts";
 import type { Graph } from "../graph.ts";
 import { needShape, type Operation, type Parameter, type Value } from "../operation.ts";
@@ -21,14 +20,12 @@ const norm: Operation<Attributes> = {
   },
   lower([input], output, { weight, bias, epsilon }, to) {
     const width = input!.shape.at(-1)!;
-    const count = positions(input!.shape);
-    to.emit({
+    to.emit(rowPerWorkgroup({
       kernel: kernels.layerNorm,
-      constants: { WORKGROUP },
+      rows: positions(input!.shape),
       params: {
         width,
         vectors: vectors(input!.shape),
-        positions: count,
         epsilon,
         rms: Number(bias === undefined),
       },
@@ -38,8 +35,7 @@ const norm: Operation<Attributes> = {
         input: to.value(input!),
         output: to.value(output),
       },
-      workgroups: spread(count),
-    });
+    }));
   },
 };
 

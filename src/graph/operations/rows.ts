@@ -1,5 +1,4 @@
-import { spread } from "../../gpu/kernel.ts";
-import { elementwise, kernels, WORKGROUP } from "../../gpu/kernels.ts";
+import { elementwise, kernels, rowPerWorkgroup } from "../../gpu/kernels.ts";
 import type { Graph } from "../graph.ts";
 import type { Operation, Value } from "../operation.ts";
 import { elements, need, positions, vectors } from "../shape.ts";
@@ -9,18 +8,16 @@ const deviationOperation: Operation<null> = {
   shape: ([input]) => [input!.shape[0]!, 1],
   lower([input], output, _, to) {
     const [rows = 1, ...area] = input!.shape.slice(0, -1);
-    to.emit({
+    to.emit(rowPerWorkgroup({
       kernel: kernels.deviation,
-      constants: { WORKGROUP },
+      rows,
       params: {
-        rows,
         pixels: elements(area),
         vectors: vectors(input!.shape),
         channels: input!.shape.at(-1)!,
       },
       buffers: { input: to.value(input!), output: to.value(output) },
-      workgroups: spread(rows),
-    });
+    }));
   },
 };
 

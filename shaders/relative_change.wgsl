@@ -2,10 +2,10 @@
 //
 //   output[row, chunk] = (sum of (fresh - kept)^2, sum of fresh^2);  kept = fresh
 //
-// A workgroup has a chunk.
+// A workgroup has a chunk: `rows` counts the chunks of all rows.
 
 struct Params {
-  groups: u32,
+  rows: u32,
   rowVectors: u32,
   rowChunks: u32,
   chunkVectors: u32,
@@ -16,21 +16,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> kept: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
 
-var<workgroup> parts: array<f32, ${WORKGROUP}>;
-
 #include "workgroup_sum"
+#include "row_per_workgroup"
 
-@compute @workgroup_size(${WORKGROUP})
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  loadParams(id.z >> 31u);
-  let group = id.y + id.z * groups.y;
-  if (group >= params.groups) { return; }
-  let begin = group / params.rowChunks * params.rowVectors;
-  let first = group % params.rowChunks * params.chunkVectors;
+fn compute(place: u32, local: u32) {
+  let begin = place / params.rowChunks * params.rowVectors;
+  let first = place % params.rowChunks * params.chunkVectors;
   let end = min(first + params.chunkVectors, params.rowVectors);
   var change = 0.0;
   var size = 0.0;
@@ -43,5 +34,5 @@ fn main(
   }
   change = workgroupSum(change, local);
   size = workgroupSum(size, local);
-  if (local == 0u) { output[group] = vec4f(change, size, 0.0, 0.0); }
+  if (local == 0u) { output[place] = vec4f(change, size, 0.0, 0.0); }
 }

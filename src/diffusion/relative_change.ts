@@ -1,6 +1,5 @@
-/** How much the inner UNet's result changes from one run of it to the next. */
-import { spread } from "../gpu/kernel.ts";
-import { kernels, WORKGROUP } from "../gpu/kernels.ts";
+/** How much the features of the inner UNets change from one run of them to the next. */
+import { kernels, rowPerWorkgroup, WORKGROUP } from "../gpu/kernels.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Operation, Value } from "../graph/operation.ts";
 import { need, positions, vectors } from "../graph/shape.ts";
@@ -9,21 +8,19 @@ import { need, positions, vectors } from "../graph/shape.ts";
 const CHUNK = 64 * WORKGROUP;
 
 const operation: Operation<null> = {
-  name: "drift",
+  name: "relativeChange",
   shape([fresh, kept]) {
     need(String(fresh!.shape) === String(kept!.shape), "both have to have one shape");
     return [fresh!.shape[0]!, Math.ceil(rowVectors(fresh!) / CHUNK), 2];
   },
   lower([fresh, kept], output, _, to) {
     const [rows = 1, rowChunks = 1] = output.shape;
-    const groups = rows * rowChunks;
-    to.emit({
-      kernel: kernels.drift,
-      constants: { WORKGROUP },
-      params: { groups, rowVectors: rowVectors(fresh!), rowChunks, chunkVectors: CHUNK },
+    to.emit(rowPerWorkgroup({
+      kernel: kernels.relativeChange,
+      rows: rows * rowChunks,
+      params: { rowVectors: rowVectors(fresh!), rowChunks, chunkVectors: CHUNK },
       buffers: { fresh: to.value(fresh!), kept: to.value(kept!), output: to.value(output) },
-      workgroups: spread(groups),
-    });
+    }));
   },
 };
 
@@ -32,12 +29,12 @@ const operation: Operation<null> = {
  *
  * @returns [rows, chunks, 2]: the squares of the change and of the value, summed up over chunks of each row.
  */
-export function driftSince(graph: Graph, fresh: Value, kept: Value): Value {
+export function measureChange(graph: Graph, fresh: Value, kept: Value): Value {
   return graph.apply(operation, [fresh, kept], null);
 }
 
-/** The relative change of the first row, ||fresh - kept|| / ||fresh||, from the numbers that {@link driftSince} gives. */
-export function relativeDrift(sums: Float32Array, chunks: number): number {
+/** The relative change of the first row, ||fresh - kept|| / ||fresh||, from the numbers that {@link measureChange} gives. */
+export function relativeChange(sums: Float32Array, chunks: number): number {
   let [change, size] = [0, 0];
   for (let chunk = 0; chunk < chunks; chunk++) {
     change += sums[2 * chunk]!;

@@ -1,25 +1,25 @@
 import assert from "node:assert/strict";
-import { type InnerCache, InnerSchedule } from "../../src/diffusion/inner_cache.ts";
+import { type FeatureCache, FeatureCacheSchedule } from "../../src/diffusion/feature_cache.ts";
 
 /** Measurements are there two steps later, as in the pipeline. */
 const DELAY = 2;
 
-/** The steps at which inner UNets are run where what they give changes by `change` in each step. */
+/** The steps at which inner UNets are run if their features change by `change` in each step. */
 function runs(
-  cache: InnerCache,
+  cache: FeatureCache,
   guidances: readonly number[],
   change: (step: number) => number = () => 0,
 ): number[] {
-  const schedule = new InnerSchedule(cache, guidances);
+  const schedule = new FeatureCacheSchedule(cache, guidances);
   const steps: number[] = [];
-  const drifts = new Map<number, number>();
+  const changes = new Map<number, number>();
   for (const step of guidances.keys()) {
     const due = step - DELAY;
-    if (drifts.has(due)) schedule.measured(due, drifts.get(due)!);
+    if (changes.has(due)) schedule.measured(due, changes.get(due)!);
     if (!schedule.next()) continue;
-    let drift = 0;
-    for (let s = (steps.at(-1) ?? -1) + 1; s <= step; s++) drift += change(s);
-    drifts.set(step, drift);
+    let sum = 0;
+    for (let s = (steps.at(-1) ?? -1) + 1; s <= step; s++) sum += change(s);
+    changes.set(step, sum);
     steps.push(step);
   }
   return steps;
@@ -68,7 +68,7 @@ Deno.test("gaps grow by a step at a time, and shrink at once", () => {
 });
 
 Deno.test("nothing is left out before a change was measured", () => {
-  const schedule = new InnerSchedule({ error: 1 }, guided(9));
+  const schedule = new FeatureCacheSchedule({ error: 1 }, guided(9));
   const next = () => schedule.next();
   assert.deepEqual([next(), next(), next(), next()], [true, true, true, true]);
   schedule.measured(0, 0.1); // What they gave for another picture: it says nothing.

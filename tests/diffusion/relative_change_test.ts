@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { driftSince, relativeDrift } from "../../src/diffusion/drift.ts";
+import { measureChange, relativeChange } from "../../src/diffusion/relative_change.ts";
 import { assertAllclose } from "../allclose.ts";
 import { assertRowsIndependent, type Input, numbers, row } from "../graph/operations/numbers.ts";
 import { Bench } from "../graph/run.ts";
@@ -8,9 +8,9 @@ import { Bench } from "../graph/run.ts";
 const SHAPES = [[2, 1, 1, 3], [3, 5, 7, 6], [1, 64, 65, 4], [2, 40, 41, 30]];
 
 const run = (bench: Bench, fresh: Input, kept: Input) =>
-  bench.run({ fresh, kept }, (graph, v) => ({ sums: driftSince(graph, v.fresh!, v.kept!) }));
+  bench.run({ fresh, kept }, (graph, v) => ({ sums: measureChange(graph, v.fresh!, v.kept!) }));
 
-Deno.test("driftSince sums up the change, and keeps what is new", async () => {
+Deno.test("measureChange sums up the change, and keeps the new value", async () => {
   await using bench = await Bench.open();
   for (const shape of SHAPES) {
     const [fresh, kept] = [numbers(shape, 1), numbers(shape, 2)];
@@ -26,17 +26,17 @@ Deno.test("driftSince sums up the change, and keeps what is new", async () => {
         sums.filter((_, i) => i % 2 === part).reduce((x, y) => x + y, 0);
       // Sums of up to 256 positive numbers in each of 64 invocations.
       assertAllclose([total(0), total(1)], [change, size], { absolute: 0, relative: 1e-5 });
-      const drift = Math.sqrt(change / size);
-      assertAllclose([relativeDrift(sums, chunks)], [drift], { absolute: 0, relative: 1e-5 });
+      const relative = Math.sqrt(change / size);
+      assertAllclose([relativeChange(sums, chunks)], [relative], { absolute: 0, relative: 1e-5 });
     }
   }
 });
 
-Deno.test("what has not changed has no drift, and rows do not mix", async () => {
+Deno.test("a value that is the same has no change, and rows do not mix", async () => {
   await using bench = await Bench.open();
   const fresh = numbers([3, 40, 41, 30], 1);
   const { sums } = await run(bench, fresh, fresh);
-  assert.equal(relativeDrift(sums!, sums!.length / 6), 0);
+  assert.equal(relativeChange(sums!, sums!.length / 6), 0);
   const inputs = { fresh, kept: numbers([3, 40, 41, 30], 2) };
   await assertRowsIndependent(
     inputs,

@@ -1,23 +1,26 @@
-/** At which steps the UNets inside the outermost one are run; at the others, what they gave last is used again. */
+/**
+ * A cache of features, after DeepCache (Ma et al., CVPR 2024, arXiv 2312.00858): at which steps the UNets inside the outermost one are
+ * run; at the others, the features that they gave last are used again.
+ */
 
 /**
  * - every: they are run at every so many steps.
- * - error: they are run again before what was missed since adds up to this share of what they gave.
+ * - error: they are run again before what was missed since adds up to this share of their features.
  */
-export type InnerCache = { readonly every: number } | { readonly error: number };
+export type FeatureCache = { readonly every: number } | { readonly error: number };
 
-/** Decides step by step. A decision hangs on nothing but the request and what was measured two steps before, or earlier. */
-export class InnerSchedule {
+/** Decides step by step. A decision depends on nothing but the request and what was measured two steps before, or earlier. */
+export class FeatureCacheSchedule {
   #step = 0;
   #last: { readonly step: number; readonly guided: boolean } | null = null;
   /** Steps from the run before to a run, by the run's step. */
   readonly #gaps = new Map<number, number>();
-  /** By what share of it what they give changes in a step, as was measured last. */
+  /** The relative change of the features in a step, as it was measured last. */
   #rate: number | null = null;
 
   /** @param guidances Of each step; 1: it is not guided. */
   constructor(
-    private readonly cache: InnerCache,
+    private readonly cache: FeatureCache,
     private readonly guidances: readonly number[],
   ) {}
 
@@ -34,10 +37,10 @@ export class InnerSchedule {
     return true;
   }
 
-  /** Says by what share of it what they gave at a step differs from what they gave when they were run before. */
-  measured(step: number, drift: number): void {
+  /** Reports the relative change of the features from the run before to the run at a step. */
+  measured(step: number, relativeChange: number): void {
     const gap = this.#gaps.get(step);
-    if (gap !== undefined) this.#rate = drift / gap;
+    if (gap !== undefined) this.#rate = relativeChange / gap;
   }
 
   /** @param gap Steps since they were run. */
