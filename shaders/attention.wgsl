@@ -3,7 +3,7 @@
 //   output[row, query, head] = sum over keys of softmax(scale * q . k + bias[key - query]) v  + addend[row, query, head]
 //
 // q lies in `queries`, k and v in `kv`, each at an offset within its position, so that one projection may hold all three.
-// Positions of a row lie `inner` apart: 1 in a text or picture; over time each pixel is a row and frames lie a picture apart.
+// Positions of a row lie `inner` apart: 1 in a text or image; in temporal attention each pixel is a row and frames lie an image apart.
 // Keys with mask 0 do not exist; a row without any key gives zero. One invocation has one query of one head.
 // Offsets and strides count elements: vec4f where a head's width divides by four (VECTOR), else f32.
 

@@ -1,4 +1,4 @@
-// Convolution for GPUs: a matrix product of TILE pixels and PANEL_VECTORS vectors of output channels, by way of workgroup memory. Pixels
+// Convolution for GPUs: a matrix product of TILE pixels and PANEL_VECTORS vectors of output channels, through workgroup memory. Pixels
 // and weights are loaded once a workgroup, STEP numbers of the sum at a time; each invocation multiplies PIXELS pixels with
 // VECTORS vectors of channels in registers, so that what it reads from workgroup memory serves many products. See conv_common for what
 // is computed.
@@ -56,8 +56,8 @@ fn main(
   var tap = start / vectors;
   var ci = start % vectors;
   #for i in 0..INPUT_LOADS
-  let place${i} = (${i}u * INVOCATIONS + invocation) / STEP_VECTORS;
-  let pixel${i} = pixelAt(min(tile.first + place${i}, tile.end - 1u));
+  let pixelIndex${i} = (${i}u * INVOCATIONS + invocation) / STEP_VECTORS;
+  let pixel${i} = pixelAt(min(tile.first + pixelIndex${i}, tile.end - 1u));
   var tap${i} = neighbour(pixel${i}, tap);
   #end
   #for i in 0..WEIGHT_LOADS
@@ -121,9 +121,9 @@ fn main(
     }
     workgroupBarrier();
     #for i in 0..INPUT_LOADS
-    pixels[place${i} / ${PIXELS}u][place${i} % ${PIXELS}u][invocation % STEP_VECTORS] = loaded${i} * tap${i}.weight;
+    pixels[pixelIndex${i} / ${PIXELS}u][pixelIndex${i} % ${PIXELS}u][invocation % STEP_VECTORS] = loaded${i} * tap${i}.weight;
     #end
-    // Behind the panel's end stands another one.
+    // After the panel's end follows another one.
     #for i in 0..WEIGHT_LOADS
     weights[row${i} / 4u][row${i} % 4u][column${i}] = select(vec4f(), widened(stored${i}), at${i} < panelEnd);
     #end

@@ -1,4 +1,4 @@
-// GroupNorm of a small picture in one call, where calls cost more than they compute (software adapters):
+// GroupNorm of a small image in one call, for software adapters, on which calls cost more than they compute:
 //
 //   normalised = (x - mean) / sqrt(variance + epsilon) * weight + bias         (then, with useFilm:)
 //   y          = normalised * (1 + film[scale]) + film[shift]

@@ -48,13 +48,13 @@ fn countOf(channel: u32, chunk: u32) -> f32 {
 }
 
 fn partAt(row: u32, _first: u32, channel: u32, chunk: u32) -> Moments {
-  let place = row * partsOf(channel) + chunk;
+  let chunkIndex = row * partsOf(channel) + chunk;
   if (channel < params.channels0) {
-    let at = place * 2u * params.channels0 + channel;
+    let at = chunkIndex * 2u * params.channels0 + channel;
     return Moments(statistics0[at], statistics0[at + params.channels0]);
   }
   let width = params.channels - params.channels0;
-  let at = place * 2u * width + channel - params.channels0;
+  let at = chunkIndex * 2u * width + channel - params.channels0;
   return Moments(statistics1[at], statistics1[at + width]);
 }
 

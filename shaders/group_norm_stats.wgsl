@@ -20,11 +20,11 @@ struct Params {
 
 fn compute(i: u32) {
   let c = i % params.vectors;
-  let place = i / params.vectors;
+  let chunkIndex = i / params.vectors;
   let chunks = (params.pixels + params.chunk - 1u) / params.chunk;
-  let first = place % chunks * params.chunk;
+  let first = chunkIndex % chunks * params.chunk;
   let count = min(params.chunk, params.pixels - first);
-  var at = (place / chunks * params.pixels + first) * params.vectors + c;
+  var at = (chunkIndex / chunks * params.pixels + first) * params.vectors + c;
   let shift = input[at];
   var sum = vec4f();
   var squares = vec4f();
@@ -35,6 +35,6 @@ fn compute(i: u32) {
     at += params.vectors;
   }
   let n = f32(count);
-  statistics[place * 2u * params.vectors + c] = shift + sum / n;
-  statistics[(place * 2u + 1u) * params.vectors + c] = max(squares - sum * sum / n, vec4f());
+  statistics[chunkIndex * 2u * params.vectors + c] = shift + sum / n;
+  statistics[(chunkIndex * 2u + 1u) * params.vectors + c] = max(squares - sum * sum / n, vec4f());
 }

@@ -1,4 +1,4 @@
-// Frames that lie in a picture as a square of grid x grid, row by row, to frames of their own - or back.
+// Frames that lie in an image as a square of grid x grid, row by row, to frames of their own - or back.
 //
 //   frames [rows * grid * grid, height, width, channels]  <->  mosaic [rows, grid * height, grid * width, channels]
 //

@@ -1,6 +1,6 @@
-// Normal noise from a counter (Philox 4x32-10, Salmon et al. 2011; Box-Muller): output[slot, pixel] depends on the picture's
-// seed, the level, how often it drew before, and the place - never on what else is being computed.
-// With firstOnly what is not a picture's first noise is left as it is: pictures begin beside others that are on their way.
+// Normal noise from a counter (Philox 4x32-10, Salmon et al. 2011; Box-Muller): output[slot, pixel] depends on the image's
+// seed, the level, how often it drew before, and the position - never on what else is being computed.
+// With firstOnly what is not an image's first noise is left as it is: an image can begin while others are on their way.
 // log, sin and cos are our own, since WGSL's may differ from one device to the next. One invocation has one vec4.
 
 struct Params {
@@ -81,11 +81,11 @@ fn onCircle(bits: u32) -> vec2f {
 fn compute(i: u32) {
   let slot = slots[i / params.slotVectors];
   if (params.firstOnly != 0u && slot.draw != 0u) { return; }
-  let place = i % params.slotVectors;
-  let bits = philox(vec4u(place, params.level, slot.draw, 0u), vec2u(slot.seedLow, slot.seedHigh));
+  let position = i % params.slotVectors;
+  let bits = philox(vec4u(position, params.level, slot.draw, 0u), vec2u(slot.seedLow, slot.seedHigh));
   let a = sqrt(-2.0 * logUniform(bits.x)) * onCircle(bits.y);
   let b = sqrt(-2.0 * logUniform(bits.z)) * onCircle(bits.w);
   // The padding of the last vector stays zero.
-  let channel = vec4u(place % params.vectors * 4u) + vec4u(0u, 1u, 2u, 3u);
+  let channel = vec4u(position % params.vectors * 4u) + vec4u(0u, 1u, 2u, 3u);
   output[i] = select(vec4f(), vec4f(a, b), channel < vec4u(params.channels));
 }

@@ -1,5 +1,5 @@
-// The numbers of a call, `struct Params`. They are read at a place that the compiler cannot know (loadParams is given 0): Mesa compiles
-// a shader anew for each set of numbers that it finds at a constant place and that decides a branch.
+// The parameters of a call, `struct Params`. They are read through a dynamic index, which is always 0: for those at a constant index,
+// Mesa recompiles a shader for each set of values that decides a branch.
 struct ParamsBlock { @size(${PARAMS_BYTES}) values: Params }
 
 @group(0) @binding(0) var<uniform> paramsBlock: array<ParamsBlock, 1>;

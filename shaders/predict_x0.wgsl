@@ -1,10 +1,10 @@
-// From the model's prediction to the picture it means, before thresholds:
+// From the model's prediction to the image it means, before thresholds:
 //
 //   prediction = without + guidance * (with - without)                     (guided: rows with text, then rows without)
 //   output     = (x0FromLatent * latent + x0FromPrediction * prediction) * imageScale
 //
 // with coefficients from the step's row of a table. outputScale > 0 first bends predictions by tanh, as the
-// reference's `model_output_scale` does. One invocation has one vec4 of one picture.
+// reference's `model_output_scale` does. One invocation has one vec4 of one image.
 
 struct Params {
   invocations: u32,
@@ -37,7 +37,7 @@ fn bounded(x: vec4f) -> vec4f {
 fn compute(i: u32) {
   let slot = slots[i / params.slotVectors];
   var p = bounded(prediction[i]);
-  // Exact where nothing is to be guided, so that such a picture equals one without guidance.
+  // Exact where nothing is to be guided, so that such an image equals one without guidance.
   if (params.guided != 0u && slot.guidance != 1.0) {
     let without = bounded(prediction[i + params.invocations]);
     p = without + slot.guidance * (p - without);

@@ -1,5 +1,5 @@
-// A quantile of the absolute values of each picture, as torch.quantile interpolates it, held within [1, limit]:
-// dynamic thresholding (Imagen, arXiv 2205.11487). A workgroup has one picture.
+// A quantile of the absolute values of each image, as torch.quantile interpolates it, held within [1, limit]:
+// dynamic thresholding (Imagen, arXiv 2205.11487). A workgroup has one image.
 //
 // Floats of one sign order as their bits do, so the value of a rank is found exactly by counting: one byte of it after the
 // other, each with a histogram over the values that share the bytes found before.

@@ -1,4 +1,4 @@
-// How much a value changed since it was kept, and the new value in its place; chunk by chunk of every row:
+// How much a value changed since it was kept, chunk by chunk of every row; then the new value is kept:
 //
 //   output[row, chunk] = (sum of (fresh - kept)^2, sum of fresh^2);  kept = fresh
 //
@@ -19,9 +19,9 @@ struct Params {
 #include "workgroup_sum"
 #include "row_per_workgroup"
 
-fn compute(place: u32, local: u32) {
-  let begin = place / params.rowChunks * params.rowVectors;
-  let first = place % params.rowChunks * params.chunkVectors;
+fn compute(index: u32, local: u32) {
+  let begin = index / params.rowChunks * params.rowVectors;
+  let first = index % params.rowChunks * params.chunkVectors;
   let end = min(first + params.chunkVectors, params.rowVectors);
   var change = 0.0;
   var size = 0.0;
@@ -34,5 +34,5 @@ fn compute(place: u32, local: u32) {
   }
   change = workgroupSum(change, local);
   size = workgroupSum(size, local);
-  if (local == 0u) { output[place] = vec4f(change, size, 0.0, 0.0); }
+  if (local == 0u) { output[index] = vec4f(change, size, 0.0, 0.0); }
 }

@@ -1,4 +1,4 @@
-// output[row] = input[row % inputRows] / divisor[row % inputRows]: a picture's latent for each of its model rows
+// output[row] = input[row % inputRows] / divisor[row % inputRows]: an image's latent for each of its model rows
 // (without and with its text), normalised where the model asks for it. One invocation a vec4.
 
 struct Params {

@@ -5,7 +5,7 @@
 //   previous = x0
 //
 // threshold: 0 none, 1 clip to [-limit, limit], 2 dynamic: clip to [-s, s] and divide by s.
-// One invocation has one vec4 of one picture.
+// One invocation has one vec4 of one image.
 
 struct Params {
   invocations: u32,

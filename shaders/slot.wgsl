@@ -1,4 +1,4 @@
-// What the host writes for each picture before a step: all that makes one picture's step differ from another's.
+// What the host writes for each image before a step: all that makes one image's step differ from another's.
 struct Slot {
   tableRow: u32,  // its step's row in the tables
   draw: u32,      // how often it drew noise before

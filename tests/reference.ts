@@ -3,7 +3,7 @@
  * Each function follows the definition (PyTorch's documentation, or the paper named), not the kernel.
  */
 
-/** A tensor without padding, last dimension fastest; pictures are [rows, height, width, channels]. */
+/** A tensor without padding, last dimension fastest; images are [rows, height, width, channels]. */
 export interface Numbers {
   readonly shape: readonly number[];
   readonly data: ArrayLike<number>;
@@ -132,9 +132,9 @@ export function conv2d(
   weight: Numbers,
   options: Epilogue & { readonly stride?: number; readonly upsample?: number } = {},
 ): Numbers {
-  const picture = upsample(input, options.upsample ?? 1);
+  const image = upsample(input, options.upsample ?? 1);
   const stride = options.stride ?? 1;
-  const [rows, height, width, channels] = picture.shape as [number, number, number, number];
+  const [rows, height, width, channels] = image.shape as [number, number, number, number];
   const [outputs, , size] = weight.shape as [number, number, number, number];
   const pad = Math.floor(size / 2);
   const length = (n: number) => Math.floor((n + 2 * pad - size) / stride) + 1;
@@ -145,7 +145,7 @@ export function conv2d(
         const [py, px] = [y! * stride + ky - pad, x! * stride + kx - pad];
         if (py < 0 || py >= height || px < 0 || px >= width) continue;
         for (let c = 0; c < channels; c++) {
-          total += picture.data[((row! * height + py) * width + px) * channels + c]! *
+          total += image.data[((row! * height + py) * width + px) * channels + c]! *
             weight.data[((output! * channels + c) * size + ky) * size + kx]!;
         }
       }
@@ -471,7 +471,7 @@ export function boxMuller(radiusBits: number, angleBits: number): [number, numbe
   return [radius * Math.cos(angle), radius * Math.sin(angle)];
 }
 
-/** The noise of one picture: [pixels, channels], four numbers a counter, a pixel starting at a counter of its own. */
+/** The noise of one image: [pixels, channels], four numbers a counter, a pixel starting at a counter of its own. */
 export function noise(
   seed: number,
   level: number,
@@ -501,7 +501,7 @@ export function quantile(values: ArrayLike<number>, q: number): number {
   return sorted[rank]! + fraction * ((sorted[rank + 1] ?? sorted[rank]!) - sorted[rank]!);
 }
 
-/** A prediction bent by tanh to +-outputScale (0: not), guided, and turned into the picture it means. */
+/** A prediction bent by tanh to +-outputScale (0: not), guided, and turned into the image it means. */
 export function predictX0(
   { latent, conditional, unconditional, guidance = 1 }: {
     readonly latent: ArrayLike<number>;
@@ -529,7 +529,7 @@ export type Threshold =
   | { readonly kind: "clip"; readonly limit: number }
   | { readonly kind: "dynamic"; readonly bound: number };
 
-/** One step: the thresholded picture, and the latent that follows from it. */
+/** One step: the thresholded image, and the latent that follows from it. */
 export function samplerUpdate(
   { raw, latent, previous, noise }: Record<
     "raw" | "latent" | "previous" | "noise",

@@ -1,7 +1,7 @@
 /** At which steps of a run guidance is applied. */
 import { UsageError } from "../errors.ts";
 
-/** The least and the largest time, as shares of the diffusion time from 0 (the picture) to 1 (noise). */
+/** The least and the largest time, as shares of the diffusion time from 0 (the image) to 1 (noise). */
 export type GuidanceInterval = readonly [number, number];
 
 /**

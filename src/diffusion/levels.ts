@@ -7,8 +7,8 @@ import { MdmError } from "../errors.ts";
 import type { SamplerConfig } from "./config.ts";
 import { gammas, shiftedGammas } from "./schedule.ts";
 
-/** One resolution. */
-export interface Level {
+/** How one resolution is sampled. */
+export interface LevelSchedule {
   /** gamma by timestep: numDiffusionSteps + 1 values, strictly decreasing from 1, all above 0. */
   gammas: Float32Array;
   /** x0 is multiplied by this for the threshold, and divided again. */
@@ -24,7 +24,10 @@ export interface Level {
  * 1024, 256, 64 pixels); null for a single-resolution UNet.
  * @throws {MdmError} If the configuration gives a schedule that cannot be sampled.
  */
-export function levels(config: SamplerConfig, nestRatio: readonly number[] | null): Level[] {
+export function levelSchedules(
+  config: SamplerConfig,
+  nestRatio: readonly number[] | null,
+): LevelSchedule[] {
   const base = gammas(config);
   const all = nestRatio === null
     ? [level(base, config.rescaleSignal ?? 1)]
@@ -37,12 +40,12 @@ export function levels(config: SamplerConfig, nestRatio: readonly number[] | nul
   return all;
 }
 
-function level(gammas: Float32Array, scale: number): Level {
+function level(gammas: Float32Array, scale: number): LevelSchedule {
   return { gammas, imageScale: scale, outputScale: scale };
 }
 
 /** Samplers divide by gamma, by 1 - gamma and by steps in log-SNR. */
-function checkGammas({ gammas }: Level): void {
+function checkGammas({ gammas }: LevelSchedule): void {
   for (let t = 1; t < gammas.length; t++) {
     const gamma = gammas[t]!;
     if (gamma > 0 && gamma < gammas[t - 1]!) continue;

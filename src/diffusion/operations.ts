@@ -12,7 +12,7 @@ export const SLOT_BYTES = 32;
 /** Numbers of one level in a row of the table of coefficients: six are used. */
 export const COEFFICIENTS = 8;
 
-/** Vectors of each slot's picture, and of all. */
+/** Vectors of each slot's image, and of all. */
 function slotSizes(shape: Shape): { slotVectors: number; invocations: number } {
   const slotVectors = elements(shape.slice(1, -1)) * vectors(shape);
   return { slotVectors, invocations: shape[0]! * slotVectors };
@@ -43,7 +43,7 @@ export function noise(graph: Graph, slots: Value, shape: Shape, level: number): 
   return graph.apply(noiseOperation, [slots], { shape, level, first: false });
 }
 
-/** The same for pictures that have drawn none before; what is there of the others stays. */
+/** The same for images that have drawn none before; the others keep theirs. */
 export function firstNoise(graph: Graph, slots: Value, shape: Shape, level: number): Value {
   return graph.apply(noiseOperation, [slots], { shape, level, first: true });
 }
@@ -58,8 +58,8 @@ interface X0Attributes {
 const x0Operation: Operation<X0Attributes> = {
   name: "predictX0",
   shape([, , prediction, latent], { guided }) {
-    const [slots, ...picture] = latent!.shape;
-    const expected = [guided ? slots! * 2 : slots!, ...picture];
+    const [slots, ...image] = latent!.shape;
+    const expected = [guided ? slots! * 2 : slots!, ...image];
     need(
       String(prediction!.shape) === String(expected),
       `the prediction has to be [${expected.join(", ")}]`,

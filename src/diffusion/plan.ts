@@ -5,7 +5,7 @@
 import { UsageError } from "../errors.ts";
 import type { SamplerConfig } from "./config.ts";
 import { type GuidanceInterval, guidances } from "./guidance.ts";
-import { levels } from "./levels.ts";
+import { levelSchedules } from "./levels.ts";
 import { type PredictionCoefficients, predictionCoefficients } from "./prediction.ts";
 import { type SamplerName, SAMPLERS, type UpdateCoefficients } from "./samplers/mod.ts";
 import { type Threshold, THRESHOLDS } from "./thresholds.ts";
@@ -70,7 +70,7 @@ export function samplingPlan(request: SamplingRequest): SamplingPlan {
   const { sampler, timesteps: spacing } = SAMPLERS[request.sampler];
   const eta = checkedEta(request);
   const timesteps = spacing(config, steps);
-  const planned = levels(config, nestRatio).map((level): LevelPlan => ({
+  const planned = levelSchedules(config, nestRatio).map((level): LevelPlan => ({
     imageScale: level.imageScale,
     outputScale: level.outputScale,
     coefficients: sampler(level, timesteps, { eta }).map((update, i) => ({

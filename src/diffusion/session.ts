@@ -17,24 +17,24 @@ import {
   type StepKind,
 } from "./session_graphs.ts";
 
-/** What a picture is at a step. */
+/** What an image is at a step. */
 export interface SlotState {
   /** The step's row in the tables of the run. */
   readonly tableRow: number;
-  /** How often noise was drawn for this picture before. */
+  /** How often noise was drawn for this image before. */
   readonly draw: number;
   readonly seed: bigint;
-  /** 1: at this step the picture is not guided. */
+  /** 1: at this step the image is not guided. */
   readonly guidance: number;
 }
 
-/** Memory, weights and recorded calls for sampling pictures of one shape, to be used again and again. */
+/** Memory, weights and recorded calls for sampling images of one shape, to be used again and again. */
 export class Session implements Disposable {
   /** The model's times, by row of the tables of runs. */
   readonly #times: number[];
   /** The first of the steps whose scales and shifts are there, of each slot. */
   readonly #filmsFrom: number[];
-  /** Whether any picture is guided at the step that is next. */
+  /** Whether any image is guided at the step that is next. */
   #guides = false;
 
   private constructor(
@@ -91,13 +91,13 @@ export class Session implements Disposable {
     return tensor;
   }
 
-  /** Bytes on the GPU beside the weights. */
+  /** Bytes on the GPU besides the weights. */
   get bytes(): number {
     return arenaBytes(this.#all.map(({ plan }) => plan)) +
       [...this.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
   }
 
-  /** Writes the tables of a run: a row for each of its steps, from `first` on. Pictures may be at rows of several runs. */
+  /** Writes the tables of a run: a row for each of its steps, from `first` on. Images may be at rows of several runs. */
   writeTables({ times, levels }: Pick<SamplingPlan, "times" | "levels">, first = 0): void {
     times.forEach((time, i) => this.#times[first + i] = time);
     for (const [slot, from] of this.#filmsFrom.entries()) {
@@ -115,7 +115,7 @@ export class Session implements Disposable {
     this.tensor(SESSION_TENSORS.coefficients).write(table, first);
   }
 
-  /** Says where each picture is; takes effect for what is submitted after. */
+  /** Writes the state of each image; takes effect for what is submitted after. */
   writeSlots(states: readonly SlotState[]): void {
     const { slots } = this.shape;
     this.#makeFilms(states);
@@ -136,7 +136,7 @@ export class Session implements Disposable {
     this.tensor(TENSORS.film).writeRaw(films);
   }
 
-  /** Makes the scales and shifts of the steps to come, for pictures that have gone through those that there are. */
+  /** Makes the scales and shifts of the next steps, for images that have used up theirs. */
   #makeFilms(states: readonly SlotState[]): void {
     const { rows } = networkSizes(this.shape);
     const missing = states.entries().filter(([slot, { tableRow }]) => {
@@ -153,7 +153,7 @@ export class Session implements Disposable {
     if (missing.length > 0) this.executables.films.submit();
   }
 
-  /** Draws the first noise of every level of the pictures that have drawn none. */
+  /** Draws the first noise of every level of the images that have drawn none. */
   start(): void {
     this.executables.start.submit();
   }
@@ -169,9 +169,9 @@ export class Session implements Disposable {
   }
 
   /**
-   * One step of every picture; where none is guided, and the session has such a step, of the rows with text only.
+   * One step of every image; if none is guided, and the session has such a step, of the rows with text only.
    *
-   * @param inner Whether the UNets inside the outermost one are run: always, unless the session can use again what they gave.
+   * @param inner Whether the UNets inside the outermost one are run: always, unless the session caches their features.
    */
   step({ inner = true }: { readonly inner?: boolean } = {}): void {
     const steps = this.executables.steps.filter((step) => step.inner === inner);
@@ -180,8 +180,8 @@ export class Session implements Disposable {
   }
 
   /**
-   * How much what the UNets inside the outermost one give has changed from the run before the last to the last, as a share of it:
-   * of the first picture, with its text. Waits for the steps that were submitted.
+   * The relative change of the features of the UNets inside the outermost one, from the run before the last to the last: of the first
+   * image, with its text. Waits for the steps that were submitted.
    */
   async readChange(): Promise<number> {
     const tensor = this.tensor(SESSION_TENSORS.change);

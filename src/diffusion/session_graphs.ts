@@ -16,20 +16,20 @@ import type { Threshold } from "./thresholds.ts";
 
 /** What a session is made for; all of it is fixed, for it decides what is recorded. */
 export interface SessionShape {
-  /** Pictures that are denoised together. */
+  /** Images that are denoised together. */
   readonly slots: number;
-  /** Whether each picture has a row without its text as well, and whether that is run at every step. */
+  /** Whether each image has a row without its text as well, and whether that is run at every step. */
   readonly guided: "always" | "sometimes" | "never";
   /**
-   * Whether the UNets inside the outermost one are run at every step, or what they gave is used again at some; "measured": and how
-   * much that changes from one run of them to the next.
+   * Whether the UNets inside the outermost one are run at every step, or some steps reuse their cached features; "measured": and the
+   * relative change of the features from one run to the next is measured.
    */
   readonly inner: "always" | "sometimes" | "measured";
   /** Tokens that a text may have. */
   readonly tokens: number;
   /** Steps that the table of coefficients has room for. */
   readonly steps: number;
-  /** Width and height of the outermost picture. */
+  /** Width and height of the outermost image. */
   readonly size: number;
   readonly threshold: Threshold;
   /** The scale of each level when it is thresholded, outermost first. */
@@ -41,8 +41,8 @@ export interface SessionShape {
 }
 
 /**
- * Steps whose scales and shifts are made at once: few enough for their tables to be small beside the activations, many enough
- * for weights to be read seldom. Always the same, so that a picture's bits do not depend on how many steps others take.
+ * Steps whose scales and shifts are made at once: few enough for their tables to be small next to the activations, many enough
+ * for weights to be read seldom. Always the same, so that an image's bits do not depend on how many steps others take.
  */
 export const FILM_STEPS = 16;
 
@@ -53,13 +53,13 @@ export const SESSION_TENSORS = {
   latent: (level: number) => `x_t.${level}`,
   x0: (level: number) => `x0.${level}`,
   noise: (level: number) => `noise.${level}`,
-  /** What the UNets inside the outermost one added to it when they were run last. */
+  /** The feature cache: what the UNets inside the outermost one added to it when they were run last. */
   inner: "inner",
   /** How much that changed: what `measureChange` gives. */
   change: "inner.change",
 } as const;
 
-/** A step of every picture; which one is run is chosen anew at each step. */
+/** A step of every image; which one is run is chosen anew at each step. */
 export interface StepKind {
   /** Whether the rows without text are run as well. */
   readonly guided: boolean;
@@ -69,7 +69,7 @@ export interface StepKind {
 
 /** The graphs of a session, for a device or for a report. */
 export interface SessionGraphs {
-  /** Once a picture: the first noise of every level. */
+  /** Once an image: the first noise of every level. */
   readonly start: Graph;
   /** Once a prompt. */
   readonly conditioning: Graph;
@@ -84,17 +84,15 @@ export interface SessionGraphs {
 /** Puts a session's graphs together: from noise and text to the next x_t of every level. */
 export function sessionGraphs(network: Network, shape: SessionShape): SessionGraphs {
   const sizes = networkSizes(shape);
-  const pictures = pictureShapes(network, shape.slots, shape.size);
+  const images = imageShapes(network, shape.slots, shape.size);
   const { conditioning, films, made } = promptGraphs(network, sizes);
   const own: [string, Shape][] = [
     [SESSION_TENSORS.slots, [shape.slots, SLOT_BYTES / 4]],
     [SESSION_TENSORS.coefficients, [shape.steps, network.levels * COEFFICIENTS]],
-    ...pictures.flatMap((picture, level): [string, Shape][] => [
-      [SESSION_TENSORS.latent(level), picture],
-      [SESSION_TENSORS.x0(level), picture],
-      ...shape.noise === "given"
-        ? [[SESSION_TENSORS.noise(level), picture] as [string, Shape]]
-        : [],
+    ...images.flatMap((image, level): [string, Shape][] => [
+      [SESSION_TENSORS.latent(level), image],
+      [SESSION_TENSORS.x0(level), image],
+      ...shape.noise === "given" ? [[SESSION_TENSORS.noise(level), image] as [string, Shape]] : [],
     ]),
   ];
   const tensors = new Map([
@@ -105,8 +103,8 @@ export function sessionGraphs(network: Network, shape: SessionShape): SessionGra
 
   const start = new Graph();
   const seeds = start.input(SESSION_TENSORS.slots, tensors.get(SESSION_TENSORS.slots)!);
-  for (const [level, picture] of pictures.entries()) {
-    start.output(SESSION_TENSORS.latent(level), firstNoise(start, seeds, picture, level));
+  for (const [level, image] of images.entries()) {
+    start.output(SESSION_TENSORS.latent(level), firstNoise(start, seeds, image, level));
   }
   const steps = stepGraphs(network, shape, tensors);
   const { inputs, outputs } = steps[0]!.graph;
@@ -138,7 +136,7 @@ function stepGraphs(
 }
 
 /**
- * A step of every picture.
+ * A step of every image.
  *
  * @param reused The shape of what is used again; null: the UNets inside the outermost one are run.
  * @param tensors What the session shares. Where not all rows are run, those with text are: they come first in every tensor.
@@ -150,13 +148,13 @@ function stepGraph(
   tensors: ReadonlyMap<string, Shape>,
 ): { graph: Graph; inner: Value | null } {
   const { threshold, imageScales, outputScale } = shape;
-  const pictures = pictureShapes(network, shape.slots, shape.size);
+  const images = imageShapes(network, shape.slots, shape.size);
   const sizes = { ...networkSizes(shape), rows: shape.slots * (guided ? 2 : 1) };
   const graph = new Graph();
   const input = (name: string) => graph.input(name, tensors.get(name)!);
   const slots = input(SESSION_TENSORS.slots);
   const coefficients = input(SESSION_TENSORS.coefficients);
-  const latents = pictures.map((_, level) => input(SESSION_TENSORS.latent(level)));
+  const latents = images.map((_, level) => input(SESSION_TENSORS.latent(level)));
   const seen = reused === null ? latents : latents.slice(0, 1);
   const rows = guided ? seen.map((latent) => repeatRows(graph, latent, 2)) : seen;
   const { predictions, inner } = network.denoise(
@@ -171,7 +169,7 @@ function stepGraph(
       case "none":
         return {};
       case "seeded":
-        return { noise: noise(graph, slots, pictures[level]!, level) };
+        return { noise: noise(graph, slots, images[level]!, level) };
       case "given":
         return { noise: input(SESSION_TENSORS.noise(level)) };
     }
@@ -203,8 +201,8 @@ function keepInner(graph: Graph, inner: Value, mode: "sometimes" | "measured"): 
   graph.output(SESSION_TENSORS.change, measureChange(graph, inner, kept));
 }
 
-/** The pictures of every level, outermost first: [slots, height, width, channels]. */
-export function pictureShapes(network: Network, slots: number, size: number): Shape[] {
+/** The images of every level, outermost first: [slots, height, width, channels]. */
+export function imageShapes(network: Network, slots: number, size: number): Shape[] {
   const { nestRatio, inputChannels } = network.config;
   const outermost = nestRatio[0] ?? 1;
   return [...nestRatio, 1].map((ratio) => {

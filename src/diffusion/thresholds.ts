@@ -4,7 +4,7 @@ import type { ThresholdType } from "./config.ts";
 /**
  * - none: x0 stays as it is.
  * - clip: to -max..max.
- * - dynamic (arXiv 2205.11487): with s the `quantile` of |x0| over all values of a picture at one
+ * - dynamic (arXiv 2205.11487): with s the `quantile` of |x0| over all values of an image at one
  *   level (interpolated linearly between neighbours), brought into 1..max: clip to -s..s, divide by s.
  */
 export type Threshold =

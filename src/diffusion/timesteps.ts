@@ -22,7 +22,7 @@ export function timesteps(config: Schedule, steps: number): number[] {
  * The spacing of DPM-Solver++: from pure noise (t = numDiffusionSteps), half-way between uniform in t and uniform in log-SNR.
  *
  * Measured on shapes32 (docs/samplers.md): the reference's spacing begins a step below pure noise, which at few steps changes
- * what some pictures show; uniform in log-SNR alone wastes steps where the picture is still noise.
+ * what some images show; uniform in log-SNR alone wastes steps where the image is still noise.
  *
  * @returns steps + 1 integers, strictly decreasing to 0.
  * @throws {UsageError} If steps is no whole number from 1 to numDiffusionSteps.

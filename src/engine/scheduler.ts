@@ -1,5 +1,5 @@
 import { MdmError } from "../errors.ts";
-import { pictureShapes } from "../diffusion/session_graphs.ts";
+import { imageShapes } from "../diffusion/session_graphs.ts";
 import { elements } from "../graph/shape.ts";
 import type { Batch, Sampled } from "../pipeline/batch.ts";
 import type { Encoding } from "../pipeline/level_files.ts";
@@ -401,7 +401,7 @@ export class StepScheduler {
   async #canGoOn({ task: { saved }, resolved: { plan, size } }: Planned): Promise<boolean> {
     if (saved === undefined || saved.weights !== (await this.options.model).weights) return false;
     const { step, latents } = saved;
-    const shapes = pictureShapes(this.pipeline.folder.network, 1, size);
+    const shapes = imageShapes(this.pipeline.folder.network, 1, size);
     return step < plan.times.length && latents.length === shapes.length &&
       shapes.every((shape, level) => elements(shape) === latents[level]!.length);
   }

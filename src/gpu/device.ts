@@ -34,7 +34,7 @@ export interface BufferCopy {
 export const NO_ADAPTER =
   `No WebGPU adapter was found. Install a Vulkan driver: "deno task setup" does it, or on Debian run "sudo apt-get install -y mesa-vulkan-drivers libvulkan1".`;
 
-/** Asks for the best adapter there is, null where there is none. */
+/** Asks for the best adapter; null if there is none. */
 export async function requestAdapter(): Promise<GPUAdapter | null> {
   prepareDriver();
   return await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? null;

@@ -5,17 +5,17 @@ import { Pipelines, Recording } from "./recording.ts";
 
 const PROBE = new Kernel("compile_probe", source);
 
-/** Milliseconds below which compiling takes too short to tell it from a look into a cache. */
+/** Milliseconds below which compiling cannot be told apart from reading a cache. */
 const SHORTEST = 40;
 
 /** What is found again is there in a tenth of the time; machines that do other work need a margin. */
 const SPEEDUP = 3;
 
 /**
- * Whether the driver keeps what it compiles in a file, for later processes. Where it does, by variables of the environment
- * that we may not read; so it is tried: a shader that was never seen is compiled, and then compiled on other devices.
+ * Whether the driver keeps what it compiles in a file, for later processes. Whether it does depends on variables of the environment
+ * that we may not read, so it is tried: a shader that was never seen is compiled, and then compiled on other devices.
  *
- * @returns null where it cannot be told: drivers of GPUs compile fast, and keep shaders in memory as well.
+ * @returns null if that cannot be measured: drivers of GPUs compile fast, and keep shaders in memory as well.
  * @throws {MdmError} When there is no device, or it refuses the shader.
  */
 export async function keepsCompiled(): Promise<boolean | null> {

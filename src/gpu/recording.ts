@@ -122,7 +122,7 @@ export class Recording implements Disposable {
     dispatches: readonly Dispatch<BufferRange>[],
   ): Promise<Recording> {
     const { gpu } = pipelines;
-    // First, so that nothing is left behind where a shader is refused.
+    // First, so that nothing is left to dispose of if a shader is refused.
     const compiled: Pipeline[] = [];
     for (const { kernel, constants } of dispatches) {
       compiled.push(await pipelines.get(kernel, constants));

@@ -24,10 +24,10 @@ interface WeightRequest {
 
 const ALIGNMENT = 256;
 
-/** Bytes that are handed over before they are waited for: until the GPU has them they are in memory twice. */
+/** Bytes that are uploaded before they are waited for: until the GPU has them they are in memory twice. */
 export const LARGEST_UPLOAD = 64 << 20;
 
-/** The most bytes that weights take, each at a place that can be bound. */
+/** The most bytes that weights take, each at an offset that can be bound. */
 export function weightBytes(weights: Iterable<{ readonly packing: Packing }>): number {
   let sum = 0;
   for (const { packing: { bytes } } of weights) {
@@ -101,7 +101,7 @@ export class Weights implements Disposable {
     this.gpu.check();
   }
 
-  /** Reads a tensor; one with a NaN in it would only give pictures of nothing, clipped to look like one. */
+  /** Reads a tensor; with a NaN in it, images would be nothing but NaN, clipped to look like one. */
   async #read(name: string): Promise<Float32Array> {
     const tensor = await this.source.readFloat32(name);
     let sum = 0;

@@ -24,7 +24,7 @@ function checkBindings({ locations }: Plan, gpu: Gpu): void {
   );
   if (largest <= limit) return;
   throw new MdmError(
-    `The GPU cannot hold a picture this large: a kernel needs ${
+    `The GPU cannot hold an image this large: a kernel needs ${
       formatBytes(largest)
     } in one piece and the limit is ${
       formatBytes(limit)

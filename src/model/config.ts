@@ -27,7 +27,7 @@ export interface ResNetConfig {
   readonly useAttentionFfn: boolean;
 }
 
-/** A number that the model is told besides the time, such as the resolution ("scale"). */
+/** A number that the model is given besides the time, such as the resolution ("scale"). */
 export interface MicroCondition {
   readonly name: string;
   /** The value it takes when a request gives none. */
@@ -58,17 +58,17 @@ export interface UNetConfig {
   readonly hasTextHead: boolean;
   readonly microConditioning: readonly MicroCondition[];
   readonly resnet: ResNetConfig;
-  /** Layers of attention over time behind each ResNet of a resolution; empty: none. */
+  /** Layers of temporal attention after each ResNet of a resolution; empty: none. */
   readonly numTemporalAttentionLayers: readonly number[];
   /** Whether attention over time knows which frame is which. */
   readonly temporalPositionalEncoding: boolean;
-  /** Null unless pictures are mosaics of frames. */
+  /** Null unless images are mosaics of frames. */
   readonly frames: FrameConfig | null;
 }
 
-/** A video's frames, which lie in a picture as a square, row by row. */
+/** A video's frames, which lie in an image as a square, row by row. */
 export interface FrameConfig {
-  /** Frames in a row and in a column of this UNet's pictures. */
+  /** Frames in a row and in a column of this UNet's images. */
   readonly grid: number;
   /** The same of the UNet inside. */
   readonly innerGrid: number;
@@ -80,7 +80,7 @@ export interface NestedUNetConfig extends UNetConfig {
   /** The UNet of the next lower resolution, in the place of the middle blocks. */
   readonly inner: UNetConfig | NestedUNetConfig;
   readonly skipInnerUnetInput: boolean;
-  /** Whether the noisy picture goes in without being divided by its standard deviation. */
+  /** Whether the noisy image goes in without being divided by its standard deviation. */
   readonly skipNormalization: boolean;
   readonly interpConditioning: boolean;
 }
@@ -92,7 +92,7 @@ export interface ModelConfig {
   /** The width of the text features that the model takes; 0: none. */
   readonly conditioningFeatureDim: number;
   readonly unet: UNetConfig | NestedUNetConfig;
-  /** How many times larger than the innermost picture each outer one is; [] for a plain UNet. */
+  /** How many times larger than the innermost image each outer one is; [] for a plain UNet. */
   readonly nestRatio: readonly number[];
   /** The size that the model was trained for, in pixels. */
   readonly imageSize?: number;
@@ -107,30 +107,30 @@ export function nestedUnets(unet: UNetConfig): UNetConfig[] {
   return isNested(unet) ? [unet, ...nestedUnets(unet.inner)] : [unet];
 }
 
-/** The attention layers behind each ResNet of a resolution. */
+/** The attention layers after each ResNet of a resolution. */
 export function attentionLayersAt(unet: UNetConfig, level: number): number {
   return unet.attentionLevels.includes(level) ? unet.numAttentionLayers[level] ?? 0 : 0;
 }
 
-/** A picture's width and height must be multiples of this: every level halves them, or the frames in them. */
+/** An image's width and height must be multiples of this: every level halves them, or the frames in them. */
 export function sizeMultiple(unet: UNetConfig): number {
   const inner = isNested(unet) ? sizeMultiple(unet.inner) : 1;
   // Both are powers of two.
   return Math.max(downsampling(unet) * inner, frameMultiple(unet));
 }
 
-/** What a picture's size has to be a multiple of for its frames to be halved as often as they are. */
+/** What an image's size has to be a multiple of for its frames to be halved as often as they are. */
 function frameMultiple(
   { frames, resolutionChannels, numTemporalAttentionLayers }: UNetConfig,
 ): number {
   if (frames?.resamples === "space") return frames.grid * 2 ** (resolutionChannels.length - 1);
-  // Attention over time halves what it is given and doubles it again; a picture is a video of one frame.
+  // Attention over time halves what it is given and doubles it again; an image is a video of one frame.
   const deepest = numTemporalAttentionLayers.findLastIndex((layers) => layers > 0);
   if (frames === null) return 2 ** (deepest + 1);
   return frames.grid * (deepest < 0 ? 1 : 2);
 }
 
-/** The frames of a video at a resolution; 1 where pictures are no mosaics. */
+/** The frames of a video at a resolution; 1 unless images are mosaics. */
 function framesAt({ frames }: UNetConfig, level: number): number {
   if (frames === null) return 1;
   return frames.grid ** 2 / (frames.resamples === "time" ? 2 ** level : 1);
@@ -165,7 +165,7 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
   return config;
 }
 
-/** How much smaller the picture of the UNet inside is. */
+/** How much smaller the inner UNet's image is. */
 function downsampling(unet: UNetConfig): number {
   const factor = 2 ** (unet.resolutionChannels.length - 1);
   return isTemporal(unet) ? Math.sqrt(factor) : factor;
@@ -189,7 +189,7 @@ function readDimension(fields: JsonFields, name: string): number {
 
 /**
  * Building a model overwrites the width inside `unet_config` by that of the projection, so a
- * recorded one may be either: the width beside `unet_config` decides.
+ * recorded one may be either: the width next to `unet_config` decides.
  */
 function readConditioningDim(fields: JsonFields): number {
   const owner = fields.has("conditioning_feature_dim") ? fields : fields.child("unet_config");

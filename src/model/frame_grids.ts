@@ -1,11 +1,11 @@
 import { type ModelConfig, nestedUnets } from "./config.ts";
 
-/** Frames in a row and in a column of the pictures of each resolution, outermost first; 1: a picture is one frame. */
+/** Frames in a row and in a column of the images of each resolution, outermost first; 1: an image is one frame. */
 export function frameGrids({ unet }: ModelConfig): number[] {
   return nestedUnets(unet).map(({ frames }) => frames?.grid ?? 1);
 }
 
-/** Whether a model makes videos: its largest pictures are mosaics of frames. */
+/** Whether a model makes videos: its largest images are mosaics of frames. */
 export function makesVideos(config: ModelConfig): boolean {
   return frameGrids(config)[0]! > 1;
 }

@@ -48,13 +48,13 @@ export class NestedUNet extends UNet {
     graph: Graph,
     x: Value,
     _context: StepContext,
-    pictures: readonly Value[],
+    images: readonly Value[],
     inputs: UNetInputs,
   ) {
     const { reused } = inputs;
     if (reused !== null) return { x: add(graph, x, reused), predictions: [], inner: reused };
     const passed = this.#inAdapter?.forward(graph, x) ?? null;
-    const { predictions, features } = this.inner.forward(graph, pictures, inputs, passed);
+    const { predictions, features } = this.inner.forward(graph, images, inputs, passed);
     const inner = this.#outAdapter.forward(graph, features());
     return { x: add(graph, x, inner), predictions, inner };
   }

@@ -27,7 +27,7 @@ export const TENSORS = {
 
 /** Sizes that a network is planned for. */
 export interface NetworkSizes {
-  /** Rows of a batch: pictures, twice with guidance. */
+  /** Rows of a batch: images, twice with guidance. */
   readonly rows: number;
   /** Tokens that a row's text may have. */
   readonly tokens: number;
@@ -145,14 +145,14 @@ export class Network {
   /**
    * What is done at every step, on a graph of the caller's.
    *
-   * @param pictures Noisy pictures [rows, height, width, channels] of each resolution, outermost first.
+   * @param images Noisy images [rows, height, width, channels] of each resolution, outermost first.
    * @param made The outputs of {@link conditioning} and {@link films}, by name with their shapes.
    * @param reused The `inner` of an earlier step: the UNets inside the outermost one are not run then.
-   * @returns Predictions, shaped as the pictures; and what the UNets inside the outermost one add to it.
+   * @returns Predictions, shaped as the images; and what the UNets inside the outermost one add to it.
    */
   denoise(
     graph: Graph,
-    pictures: readonly Value[],
+    images: readonly Value[],
     sizes: NetworkSizes,
     made: ReadonlyMap<string, Value>,
     reused: Value | null = null,
@@ -172,7 +172,7 @@ export class Network {
     const text = kv.size === 0
       ? null
       : { kv, mask: graph.input(TENSORS.mask, shapes.get(TENSORS.mask)!) };
-    return this.unet.forward(graph, pictures, { films, text, reused });
+    return this.unet.forward(graph, images, { films, text, reused });
   }
 
   get #innermost(): UNet {

@@ -18,7 +18,7 @@ export interface ResNetBlockOptions {
   readonly conditioningDim: number;
   readonly temporalDim: number;
   readonly resample: "down" | "up" | null;
-  /** What `resample` changes: the size of pictures, or the number of frames. */
+  /** What `resample` changes: the size of images, or the number of frames. */
   readonly resamples: "space" | "time";
   readonly temporalAttentionLayers: number;
   readonly temporalPositionalEncoding: boolean;
@@ -30,11 +30,11 @@ export interface StepContext {
   /** Scale and shift of a ResNet's second norm. */
   film(resnet: ResNet): Film;
   readonly text: TextContext | null;
-  /** Pictures or videos; each may have several rows, its frames. */
+  /** Images or videos; each may have several rows, its frames. */
   readonly videos: number;
 }
 
-/** ResNets with attention behind each, and a change of resolution at the end (`ResNetBlock` in the reference's unet.py). */
+/** ResNets with attention after each, and a change of resolution at the end (`ResNetBlock` in the reference's unet.py). */
 export class ResNetBlock {
   readonly path: string;
   readonly resnets: readonly ResNet[];
@@ -110,7 +110,7 @@ export class ResNetBlock {
   }
 }
 
-/** The layers that stand behind a ResNet. */
+/** The layers after a ResNet. */
 function layersOf<T>(layers: readonly T[], resnet: number, each: number): readonly T[] {
   return layers.slice(resnet * each, (resnet + 1) * each);
 }

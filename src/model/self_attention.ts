@@ -14,7 +14,7 @@ export interface TextContext {
 }
 
 /**
- * Self-attention over the pixels of a picture; cross-attention to text is added to its result before the projection
+ * Self-attention over the pixels of an image; cross-attention to text is added to its result before the projection
  * (`SelfAttention` in the reference's unet.py: two softmaxes, one sum).
  */
 export class SelfAttention {

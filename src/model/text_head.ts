@@ -57,7 +57,7 @@ export interface TextInputs {
   readonly pool: Value;
 }
 
-/** What a UNet learned to do with text before the picture sees it (`forward_conditioning` in the reference's unet.py). */
+/** What a UNet learned to do with text before the image sees it (`forward_conditioning` in the reference's unet.py). */
 export class TextHead {
   readonly #proj: Linear | null;
   readonly #layers: readonly SelfAttention1DBlock[];

@@ -7,7 +7,7 @@ export interface RowText {
   readonly features: Float32Array;
   /** Tokens with padding: what a model attends to that does not mask padding. */
   readonly length: number;
-  /** 1 for a token, 0 for padding; null where there is no mask (a class). */
+  /** 1 for a token, 0 for padding; null without a mask (a class). */
   readonly mask: ArrayLike<number> | null;
 }
 

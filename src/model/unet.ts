@@ -12,7 +12,7 @@ import type { Scope } from "./scope.ts";
 import type { SelfAttention, TextContext } from "./self_attention.ts";
 import { TextHead } from "./text_head.ts";
 
-/** What a UNet is given at a step; all that does not depend on the picture. */
+/** What a UNet is given at a step; all that does not depend on the image. */
 export interface UNetInputs {
   /** What {@link UNet.films} gives for each row's step, [rows, width], by the path of the UNet. */
   readonly films: ReadonlyMap<string, Value>;
@@ -112,29 +112,29 @@ export class UNet {
   }
 
   /**
-   * Predicts for one picture a row.
+   * Predicts for one image a row.
    *
-   * @param pictures [rows, height, width, channels] of each resolution, outermost first (here: one).
+   * @param images [rows, height, width, channels] of each resolution, outermost first (here: one).
    * @param features Added to the first convolution's result: what an outer UNet passes in.
    */
   forward(
     graph: Graph,
-    pictures: readonly Value[],
+    images: readonly Value[],
     inputs: UNetInputs,
     features: Value | null = null,
   ): UNetOutputs {
     const { grid, innerGrid } = this.config.frames ?? { grid: 1, innerGrid: 1 };
-    const context = this.#context(inputs, pictures[0]!.shape[0]!);
-    const picture = framesOf(graph, pictures[0]!, grid);
+    const context = this.#context(inputs, images[0]!.shape[0]!);
+    const image = framesOf(graph, images[0]!, grid);
     let x = this.#convIn.forward(
       graph,
-      this.normalisesInput ? normalised(graph, picture) : picture,
+      this.normalisesInput ? normalised(graph, image) : image,
     );
     if (features !== null) x = add(graph, x, framesOf(graph, features, grid));
     const skips = [x];
     for (const block of this.#down) x = block.forward(graph, x, context, { into: skips });
     const mosaic = mosaicOf(graph, x, innerGrid);
-    const middle = this.middle(graph, mosaic, context, pictures.slice(1), inputs);
+    const middle = this.middle(graph, mosaic, context, images.slice(1), inputs);
     x = framesOf(graph, middle.x, innerGrid);
     for (const block of this.#up) x = block.forward(graph, x, context, { from: skips });
     const y = this.#normOut.forward(graph, x, { activation: "silu" });
@@ -146,7 +146,7 @@ export class UNet {
     };
   }
 
-  /** Whether pictures (of a video: frames) are divided by their standard deviation first. */
+  /** Whether images (of a video: frames) are divided by their standard deviation first. */
   protected get normalisesInput(): boolean {
     return false;
   }
@@ -156,7 +156,7 @@ export class UNet {
     graph: Graph,
     x: Value,
     context: StepContext,
-    _pictures: readonly Value[],
+    _images: readonly Value[],
     _inputs: UNetInputs,
   ): { x: Value; predictions: readonly Value[]; inner: Value | null } {
     for (const block of this.#mid) x = block.forward(graph, x, context);
@@ -195,8 +195,8 @@ function embeddingLayers(
   ];
 }
 
-function normalised(graph: Graph, picture: Value): Value {
-  return repeatRows(graph, picture, 1, deviation(graph, picture));
+function normalised(graph: Graph, image: Value): Value {
+  return repeatRows(graph, image, 1, deviation(graph, image));
 }
 
 /** Lays out the blocks as the reference's constructor does: what goes down is remembered, and comes up again last first. */

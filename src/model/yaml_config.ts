@@ -102,7 +102,7 @@ function textWidth(fields: JsonFields): number | undefined {
   return fields.fail("text_model", `a T5 encoder such as "google/flan-t5-xl"`);
 }
 
-/** The pictures that the model was trained on; the reference writes -1 for "as they are". */
+/** The images that the model was trained on; the reference writes -1 for "as they are". */
 function imageSize(reader: unknown): number | undefined {
   const size = isJsonObject(reader) ? reader.image_size : undefined;
   return typeof size === "number" && size > 0 ? size : undefined;

@@ -3,7 +3,7 @@ import { Safetensors } from "../checkpoint/safetensors.ts";
 import { parseSamplerConfig, type SamplerConfig } from "../diffusion/config.ts";
 import { type SamplingPlan, samplingPlan } from "../diffusion/plan.ts";
 import { Session } from "../diffusion/session.ts";
-import { pictureShapes, SESSION_TENSORS } from "../diffusion/session_graphs.ts";
+import { imageShapes, SESSION_TENSORS } from "../diffusion/session_graphs.ts";
 import { MdmError } from "../errors.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { channelsFirst, channelsLast, compare, type Comparison } from "./comparison.ts";
@@ -67,7 +67,7 @@ export async function verifySampling(
     if (!recorded.tensors.has(name)) return;
     target.write(channelsLast(await recorded.readFloat32(name), recorded.tensors.get(name)!.shape));
   };
-  const levels = pictureShapes(network, slots, size).entries().toArray();
+  const levels = imageShapes(network, slots, size).entries().toArray();
   for (const [level] of levels) {
     await load(`noise.initial.${level}`, session.tensor(SESSION_TENSORS.latent(level)));
   }

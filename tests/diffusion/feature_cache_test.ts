@@ -71,7 +71,7 @@ Deno.test("nothing is left out before a change was measured", () => {
   const schedule = new FeatureCacheSchedule({ error: 1 }, guided(9));
   const next = () => schedule.next();
   assert.deepEqual([next(), next(), next(), next()], [true, true, true, true]);
-  schedule.measured(0, 0.1); // What they gave for another picture: it says nothing.
+  schedule.measured(0, 0.1); // What they gave for another image: it says nothing.
   assert.equal(next(), true);
   schedule.measured(1, 0.1);
   assert.deepEqual([next(), next()], [false, true]);

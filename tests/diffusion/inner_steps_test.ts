@@ -12,7 +12,7 @@ import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { random } from "../graph/run.ts";
 import { makeVideoModel } from "../video_model.ts";
 
-/** A session of two pictures with everything written but where they are. */
+/** A session of two images with everything written but where they are. */
 async function makeSession(
   { network, config }: ModelSource,
   runnable: { pipelines: Pipelines; weights: Weights },
@@ -126,7 +126,7 @@ Deno.test("a step that runs no inner UNet has less to do, in memory that is ther
     assert.ok(session.bytes <= plain.bytes + kept.bytes);
   }));
 
-Deno.test("the change is that of the first picture with its text, from one run to the next", () =>
+Deno.test("the change is that of the first image with its text, from one run to the next", () =>
   eachModel(async (model, runnable) => {
     using session = await makeSession(model, runnable, { inner: "measured", guided: "sometimes" });
     session.writeSlots(slots(0));

@@ -260,7 +260,7 @@ Deno.test("quantile", async (t) => {
   };
   const unlimited = 3e38;
 
-  await t.step("equals torch.quantile on random pictures of odd sizes", async () => {
+  await t.step("equals torch.quantile on random images of odd sizes", async () => {
     for (
       const size of [[1, 1, 1], [1, 1, 2], [1, 1, 3], [1, 65, 1], [5, 7, 3], [13, 17, 3], [
         64,
@@ -467,7 +467,7 @@ Deno.test("stepLevel: guidance, threshold and update are one step of the referen
     });
   }
 
-  await t.step("a picture has the same bits at any place of any batch", async () => {
+  await t.step("an image has the same bits at any place of any batch", async () => {
     const threshold = thresholds[3]!;
     const together = await step([0, 1, 2], threshold, 2);
     for (const index of [0, 1, 2]) {

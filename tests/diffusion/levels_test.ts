@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { MdmError } from "../../src/errors.ts";
 import { parseSamplerConfig } from "../../src/diffusion/config.ts";
-import { levels } from "../../src/diffusion/levels.ts";
+import { levelSchedules } from "../../src/diffusion/levels.ts";
 import { gammas, shiftedGammas } from "../../src/diffusion/schedule.ts";
 
 const deepFloyd = { num_diffusion_steps: 1000, schedule_type: "DEEPFLOYD" };
 
 const scales = (json: Record<string, unknown>, nestRatio: number[] | null) =>
-  levels(parseSamplerConfig({ ...deepFloyd, ...json }), nestRatio)
+  levelSchedules(parseSamplerConfig({ ...deepFloyd, ...json }), nestRatio)
     .map(({ imageScale, outputScale }) => [imageScale, outputScale]);
 
 Deno.test("shifted: each level has its own schedule, outermost first, and no image scale", () => {
   const json = { schedule_shifted: true, schedule_shifted_power: 2, rescale_signal: 3 };
   const config = parseSamplerConfig({ ...deepFloyd, ...json });
   const base = gammas(config);
-  assert.deepEqual(levels(config, [16, 4]).map((level) => level.gammas), [
+  assert.deepEqual(levelSchedules(config, [16, 4]).map((level) => level.gammas), [
     shiftedGammas(base, 16, 2),
     shiftedGammas(base, 4, 2),
     base,
@@ -24,7 +24,7 @@ Deno.test("shifted: each level has its own schedule, outermost first, and no ima
 
 Deno.test("not shifted: one schedule, images divided by the level's scale", () => {
   const config = parseSamplerConfig({ ...deepFloyd, rescale_signal: 3 });
-  const all = levels(config, [16, 4]);
+  const all = levelSchedules(config, [16, 4]);
   for (const level of all) assert.deepEqual(level.gammas, gammas(config));
   assert.deepEqual(scales({ rescale_signal: 3 }, [16, 4]), [[16, 16], [4, 4], [1, 1]]);
 });
@@ -42,10 +42,14 @@ Deno.test("a schedule that reaches 0 or stands still is refused", () => {
     { ...deepFloyd, rescale_schedule: 2, schedule_shifted_power: -1e6 },
   ];
   for (const json of bad) {
-    assert.throws(() => levels(parseSamplerConfig(json), null), MdmError, JSON.stringify(json));
+    assert.throws(
+      () => levelSchedules(parseSamplerConfig(json), null),
+      MdmError,
+      JSON.stringify(json),
+    );
   }
   assert.throws(
-    () => levels(parseSamplerConfig(bad[1]), null),
+    () => levelSchedules(parseSamplerConfig(bad[1]), null),
     new MdmError(
       `Cannot sample with this noise schedule: gamma is 1 at timestep 0 and 1 at 1, but must fall ` +
         `and stay above 0. Correct the schedule fields of "sampler_config".`,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
 import { parseSamplerConfig } from "../../src/diffusion/config.ts";
-import { levels } from "../../src/diffusion/levels.ts";
+import { levelSchedules } from "../../src/diffusion/levels.ts";
 import { samplingPlan, type SamplingRequest } from "../../src/diffusion/plan.ts";
 import type { SamplerName } from "../../src/diffusion/samplers/mod.ts";
 import {
@@ -46,7 +46,7 @@ for (const { sampler, eta, step } of CASES) {
       for (const steps of [1, 2, 20, 250, 1000]) {
         const request = { config, nestRatio: [16, 4], sampler, steps };
         const plan = samplingPlan(eta === undefined ? request : { ...request, eta });
-        levels(config, request.nestRatio).forEach(({ gammas }, l) => {
+        levelSchedules(config, request.nestRatio).forEach(({ gammas }, l) => {
           let previousX0 = 0, previousGammaT: number | null = null;
           plan.levels[l]!.coefficients.forEach((c, i) => {
             const gammaT = gammas[plan.timesteps[i]!]!;

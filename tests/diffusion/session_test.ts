@@ -31,14 +31,14 @@ function textOf(width: number, seed: number): RowText {
   return { features: random(TOKENS * width, seed), length: TOKENS, mask: null };
 }
 
-/** The steps that each picture takes, whichever it begins with. */
+/** The steps that each image takes, whichever it begins with. */
 const TAKEN = STEPS - 3;
 
-/** Samples a picture in each slot, from some step of the run on, and after its last from the first again. */
+/** Samples an image in each slot, from some step of the run on, and after its last from the first again. */
 async function sample(
   model: ModelSource,
   runnable: { pipelines: Pipelines; weights: Weights },
-  pictures: readonly { readonly seed: number; readonly from: number }[],
+  images: readonly { readonly seed: number; readonly from: number }[],
   { guided = "always", guidanceAt = () => 3, beforeStep = () => {} }: {
     readonly guided?: SessionShape["guided"];
     readonly guidanceAt?: (step: number) => number;
@@ -46,7 +46,7 @@ async function sample(
   } = {},
 ): Promise<Float32Array[]> {
   const { network, config: { conditioningFeatureDim: width } } = model;
-  const slots = pictures.length;
+  const slots = images.length;
   using session = await Session.make(network, {
     slots,
     guided,
@@ -60,12 +60,12 @@ async function sample(
     noise: "none",
   }, runnable);
   const rows = guided === "never" ? [0] : [0, 10];
-  const texts = rows.flatMap((other) => pictures.map(({ seed }) => textOf(width, seed + other)));
+  const texts = rows.flatMap((other) => images.map(({ seed }) => textOf(width, seed + other)));
   session.writeTables(plan);
   writeText(network, texts, session.tensors);
   writeMicros(network, session.tensors);
   const states = (step: number): SlotState[] =>
-    pictures.map(({ seed, from }) => {
+    images.map(({ seed, from }) => {
       return {
         tableRow: (from + step) % STEPS,
         draw: 0,
@@ -83,7 +83,7 @@ async function sample(
   }
   const latents = await session.tensor(SESSION_TENSORS.latent(0)).read();
   const size = latents.length / slots;
-  return pictures.map((_, slot) => latents.slice(slot * size, (slot + 1) * size));
+  return images.map((_, slot) => latents.slice(slot * size, (slot + 1) * size));
 }
 
 Deno.test("scales and shifts that are made for many steps at once are those of each step", async () => {
@@ -93,14 +93,14 @@ Deno.test("scales and shifts that are made for many steps at once are those of e
   using weights = new Weights(gpu, model.file);
   const runnable = { pipelines, weights };
   // The second begins again at the 11th step, so that what is made for many steps ends elsewhere for each.
-  const pictures = [{ seed: 1, from: 0 }, { seed: 2, from: STEPS - 10 }];
-  const together = await sample(model, runnable, pictures);
+  const images = [{ seed: 1, from: 0 }, { seed: 2, from: STEPS - 10 }];
+  const together = await sample(model, runnable, images);
   assert.notDeepEqual(together[0], together[1]);
-  for (const [slot, picture] of pictures.entries()) {
-    assert.deepEqual(await sample(model, runnable, [picture]), [together[slot]]);
+  for (const [slot, image] of images.entries()) {
+    assert.deepEqual(await sample(model, runnable, [image]), [together[slot]]);
     // Tables that are written anew make all anew.
     const beforeStep = (session: Session) => session.writeTables(plan);
-    const anew = await sample(model, runnable, [picture], { beforeStep });
+    const anew = await sample(model, runnable, [image], { beforeStep });
     assert.deepEqual(anew, [together[slot]]);
     assert.ok(together[slot]!.every(Number.isFinite));
   }
@@ -111,9 +111,9 @@ Deno.test("a step of the rows with text only is one with guidance 1", async () =
   using pipelines = new Pipelines(gpu);
   using model = await ModelSource.open(MODEL);
   using weights = new Weights(gpu, model.file);
-  const pictures = [{ seed: 1, from: 0 }, { seed: 2, from: 3 }];
+  const images = [{ seed: 1, from: 0 }, { seed: 2, from: 3 }];
   const run = (guided: SessionShape["guided"], guidanceAt: (step: number) => number) =>
-    sample(model, { pipelines, weights }, pictures, { guided, guidanceAt });
+    sample(model, { pipelines, weights }, images, { guided, guidanceAt });
   const now = (step: number) => step % 5 === 1 ? 3 : 1;
   const sometimes = await run("sometimes", now);
   assert.deepEqual(sometimes, await run("always", now));

@@ -114,7 +114,7 @@ Deno.test("an activation that no kernel can be bound to is refused before anythi
   const environment = { pipelines: bench.pipelines, weights, tensors: new Map() };
   await assert.rejects(Executable.make(graph, environment), {
     name: "MdmError",
-    message: /^The GPU cannot hold a picture this large: a kernel needs .* and the limit is /,
+    message: /^The GPU cannot hold an image this large: a kernel needs .* and the limit is /,
   });
 });
 

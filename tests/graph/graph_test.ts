@@ -25,10 +25,10 @@ Deno.test("sizes in memory: the last dimension takes whole vectors", () => {
 
 Deno.test("operations give the shapes PyTorch gives", () => {
   const graph = new Graph();
-  const picture = graph.input("picture", [2, 5, 7, 8]);
+  const image = graph.input("image", [2, 5, 7, 8]);
   const bias = parameter("bias", 12);
   const conv = (k: number, options: { stride?: 1 | 2; upsample?: 1 | 2 }) =>
-    conv2d(graph, picture, { weight: parameter("weight", 12, 8, k, k), bias, ...options }).shape;
+    conv2d(graph, image, { weight: parameter("weight", 12, 8, k, k), bias, ...options }).shape;
   assert.deepEqual(conv(3, {}), [2, 5, 7, 12]);
   assert.deepEqual(conv(3, { stride: 2 }), [2, 3, 4, 12]);
   assert.deepEqual(conv(3, { upsample: 2 }), [2, 10, 14, 12]);
@@ -43,16 +43,16 @@ Deno.test("operations give the shapes PyTorch gives", () => {
   assert.deepEqual(frames(16, { stride: 2 }), [2, 8, 35, 12]);
   assert.deepEqual(frames(1, { stride: 2 }), [2, 1, 35, 12]);
   assert.deepEqual(frames(5, { upsample: 2 }), [2, 10, 35, 12]);
-  assert.deepEqual(reshape(graph, picture, [10, 7, 8]).shape, [10, 7, 8]);
+  assert.deepEqual(reshape(graph, image, [10, 7, 8]).shape, [10, 7, 8]);
   const mosaic = graph.input("mosaic", [2, 6, 12, 8]);
   assert.deepEqual(framesOf(graph, mosaic, 3).shape, [18, 2, 4, 8]);
   assert.deepEqual(mosaicOf(graph, framesOf(graph, mosaic, 3), 3).shape, [2, 6, 12, 8]);
   assert.deepEqual(
-    linear(graph, picture, { weight: [parameter("a", 3, 8), parameter("b", 4, 8, 1, 1)] }).shape,
+    linear(graph, image, { weight: [parameter("a", 3, 8), parameter("b", 4, 8, 1, 1)] }).shape,
     [2, 5, 7, 7],
   );
-  assert.deepEqual(concat(graph, picture, picture).shape, [2, 5, 7, 16]);
-  assert.deepEqual(repeatRows(graph, picture, 3).shape, [6, 5, 7, 8]);
+  assert.deepEqual(concat(graph, image, image).shape, [2, 5, 7, 16]);
+  assert.deepEqual(repeatRows(graph, image, 3).shape, [6, 5, 7, 8]);
   const ids = graph.input("ids", [2, 9]);
   assert.deepEqual(gather(graph, parameter("table", 32, 6), ids).shape, [2, 9, 6]);
   assert.deepEqual(gather(graph, parameter("table", 32, 6), Uint32Array.of(1, 2, 3)).shape, [3, 6]);
@@ -60,7 +60,7 @@ Deno.test("operations give the shapes PyTorch gives", () => {
 
 Deno.test("a shape error names the operation, the module and the shapes", () => {
   const graph = new Graph();
-  const picture = graph.input("picture", [2, 5, 7, 8]);
+  const image = graph.input("image", [2, 5, 7, 8]);
   const other = graph.input("other", [2, 5, 7, 6]);
   const text = graph.input("text", [3, 4, 24]);
   const mask = graph.input("mask", [3, 5]);
@@ -69,15 +69,15 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
   const keysOf = (kv: Value) => ({ kv, keyOffset: 0, valueOffset: 8 });
   const mistakes: [() => unknown, string][] = [
     [
-      () => add(graph, picture, other),
+      () => add(graph, image, other),
       "add in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape, or the second [2, 8]",
     ],
     [
-      () => conv2d(graph, picture, { weight: parameter("w", 8, 6, 3, 3), bias }),
+      () => conv2d(graph, image, { weight: parameter("w", 8, 6, 3, 3), bias }),
       'conv2d in PATH of [2, 5, 7, 8]: "w" has shape [8, 6, 3, 3] but the input has 8 channels',
     ],
     [
-      () => conv2d(graph, picture, { weight: parameter("w", 9, 8, 3, 3), bias }),
+      () => conv2d(graph, image, { weight: parameter("w", 9, 8, 3, 3), bias }),
       'conv2d in PATH of [2, 5, 7, 8]: "b" does not fit 9 outputs',
     ],
     [
@@ -85,7 +85,7 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       "conv2d in PATH of [3, 4, 24]: the input has to be [rows, height, width, channels]",
     ],
     [
-      () => conv2d(graph, picture, { weight: parameter("w", 8, 8, 3, 3), bias, residual: other }),
+      () => conv2d(graph, image, { weight: parameter("w", 8, 8, 3, 3), bias, residual: other }),
       "conv2d in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: the result is [2, 5, 7, 8]",
     ],
     [
@@ -93,15 +93,15 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       'conv2d in PATH of [3, 4, 24]: "w" has shape [4, 8] but the input has 24 channels',
     ],
     [
-      () => concat(graph, other, picture),
+      () => concat(graph, other, image),
       "concat in PATH of [2, 5, 7, 6], [2, 5, 7, 8]: the first one's channels have to be a multiple of 4",
     ],
     [
-      () => concat(graph, picture, text),
+      () => concat(graph, image, text),
       "concat in PATH of [2, 5, 7, 8], [3, 4, 24]: all but the channels have to agree",
     ],
     [
-      () => groupNorm(graph, picture, { weight: bias, bias, groups: 3 }),
+      () => groupNorm(graph, image, { weight: bias, bias, groups: 3 }),
       "groupNorm in PATH of [2, 5, 7, 8]: 8 channels are not divisible by 3 groups",
     ],
     [
@@ -117,7 +117,7 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
     ],
     [
       () =>
-        groupNorm(graph, picture, {
+        groupNorm(graph, image, {
           weight: bias,
           bias,
           groups: 2,
@@ -128,7 +128,7 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
     [
       () => {
         const film = { value: graph.input("film", [2, 20]), offset: 5 };
-        groupNorm(graph, picture, { weight: bias, bias, groups: 2, film });
+        groupNorm(graph, image, { weight: bias, bias, groups: 2, film });
       },
       "groupNorm in PATH of [2, 5, 7, 8], [2, 20]: the scale and shift are too short for 8 channels",
     ],
@@ -141,7 +141,7 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       'layerNorm in PATH of [3, 4, 24]: "b" has shape [8], not [24]',
     ],
     [
-      () => attention(graph, picture, { ...attend, keys: keysOf(text) }),
+      () => attention(graph, image, { ...attend, keys: keysOf(text) }),
       "attention in PATH of [2, 5, 7, 8], [3, 4, 24]: queries and keys have different numbers of rows",
     ],
     [
@@ -161,20 +161,20 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       "attention in PATH of [3, 4, 24], [3, 4, 24]: over time, the queries have to be [rows, frames, pixels, width]",
     ],
     [
-      () => attention(graph, picture, { ...attend, temporal: true, keys: keysOf(other) }),
+      () => attention(graph, image, { ...attend, temporal: true, keys: keysOf(other) }),
       "attention in PATH of [2, 5, 7, 8], [2, 5, 7, 6]: keys and values do not hold 2 heads of 4",
     ],
     [
       () => {
         const kv = graph.input("kv", [2, 5, 6, 16]);
-        attention(graph, picture, { ...attend, temporal: true, keys: keysOf(kv) });
+        attention(graph, image, { ...attend, temporal: true, keys: keysOf(kv) });
       },
       "attention in PATH of [2, 5, 7, 8], [2, 5, 6, 16]: queries and keys have different numbers of rows",
     ],
     [
       () => {
         const kv = graph.input("video", [2, 3, 7, 16]);
-        attention(graph, picture, { ...attend, temporal: true, keys: { ...keysOf(kv), mask } });
+        attention(graph, image, { ...attend, temporal: true, keys: { ...keysOf(kv), mask } });
       },
       "attention in PATH of [2, 5, 7, 8], [2, 3, 7, 16], [3, 5]: the mask has to be [14, 3]",
     ],
@@ -183,27 +183,27 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       "conv2d in PATH of [3, 4, 24]: the input has to be [rows, height, width, channels]",
     ],
     [
-      () => convTemporal(graph, picture, { weight: parameter("w", 8, 8, 3, 3), bias }),
+      () => convTemporal(graph, image, { weight: parameter("w", 8, 8, 3, 3), bias }),
       'conv2d in PATH of [2, 5, 7, 8]: "w" has shape [8, 8, 3, 3] but the input has 8 channels',
     ],
     [
-      () => reshape(graph, picture, [2, 5, 6, 8]),
+      () => reshape(graph, image, [2, 5, 6, 8]),
       "reshape in PATH of [2, 5, 7, 8]: cannot be seen as [2, 5, 6, 8]: the last dimension and the number of numbers have to stay",
     ],
     [
-      () => reshape(graph, picture, [2, 5, 14, 4]),
+      () => reshape(graph, image, [2, 5, 14, 4]),
       "reshape in PATH of [2, 5, 7, 8]: cannot be seen as [2, 5, 14, 4]: the last dimension and the number of numbers have to stay",
     ],
     [
-      () => framesOf(graph, picture, 2),
-      "mosaic in PATH of [2, 5, 7, 8]: the picture is no 2 x 2 frames",
+      () => framesOf(graph, image, 2),
+      "mosaic in PATH of [2, 5, 7, 8]: the image is no 2 x 2 frames",
     ],
     [
       () => framesOf(graph, text, 2),
       "mosaic in PATH of [3, 4, 24]: the input has to be [rows, height, width, channels]",
     ],
     [
-      () => mosaicOf(graph, picture, 2),
+      () => mosaicOf(graph, image, 2),
       "mosaic in PATH of [2, 5, 7, 8]: 2 frames do not fill mosaics of 4",
     ],
     [
@@ -211,35 +211,35 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
       "rotary in PATH of [3, 4, 24]: the input has to be [rows, frames, pixels, width]",
     ],
     [
-      () => rotary(graph, picture, { frequencies: bias, headWidth: 4, rotated: 4 }),
+      () => rotary(graph, image, { frequencies: bias, headWidth: 4, rotated: 4 }),
       'rotary in PATH of [2, 5, 7, 8]: "b" has shape [8], not [2]',
     ],
     [
-      () => rotary(graph, picture, { frequencies: bias, headWidth: 6, rotated: 6 }),
+      () => rotary(graph, image, { frequencies: bias, headWidth: 6, rotated: 6 }),
       "rotary in PATH of [2, 5, 7, 8]: heads of 6 are not a multiple of 4",
     ],
     ...[6, 12].map((rotated): [() => unknown, string] => [
-      () => rotary(graph, picture, { frequencies: parameter("f", 2), headWidth: 4, rotated }),
+      () => rotary(graph, image, { frequencies: parameter("f", 2), headWidth: 4, rotated }),
       "rotary in PATH of [2, 5, 7, 8]: only whole heads can be turned",
     ]),
     [
-      () => averagePool(graph, picture, 2),
-      "averagePool in PATH of [2, 5, 7, 8]: the picture is not divisible by 2",
+      () => averagePool(graph, image, 2),
+      "averagePool in PATH of [2, 5, 7, 8]: the image is not divisible by 2",
     ],
     [
       () => averagePool(graph, text, 2),
       "averagePool in PATH of [3, 4, 24]: the input has to be [rows, height, width, channels]",
     ],
     [
-      () => gather(graph, picture, Uint32Array.of(1)),
+      () => gather(graph, image, Uint32Array.of(1)),
       "gather in PATH of [2, 5, 7, 8]: the table has to be [rows, width]",
     ],
     [
-      () => repeatRows(graph, picture, 2, mask),
+      () => repeatRows(graph, image, 2, mask),
       "repeatRows in PATH of [2, 5, 7, 8], [3, 5]: the divisor has to be [rows, 1]",
     ],
     [
-      () => weightedSum(graph, picture, mask),
+      () => weightedSum(graph, image, mask),
       "weightedSum in PATH of [2, 5, 7, 8], [3, 5]: the input has to be [rows, positions, width]",
     ],
     [
@@ -252,13 +252,13 @@ Deno.test("a shape error names the operation, the module and the shapes", () => 
     const inside = () =>
       graph.module(path, () => {
         build();
-        return picture;
+        return image;
       });
     assert.throws(inside, new GraphError(message.replace("PATH", `"${path}"`)));
   }
   // The path ended with the module, though it threw.
   assert.throws(
-    () => add(graph, picture, other),
+    () => add(graph, image, other),
     new GraphError(
       "add of [2, 5, 7, 8], [2, 5, 7, 6]: both have to have one shape, or the second [2, 8]",
     ),

@@ -23,13 +23,13 @@ Deno.test("a configuration written as JSON is read back as it was", async () => 
     const config = parseModelConfig(json, name);
     const written = JSON.parse(JSON.stringify(modelJson(config)));
     assert.deepEqual(parseModelConfig(written, name), config, name);
-    kinds.add(`${config.kind} ${config.unet.frames?.resamples ?? "picture"}`);
+    kinds.add(`${config.kind} ${config.unet.frames?.resamples ?? "image"}`);
   }
   assert.deepEqual([...kinds].sort(), [
-    "nested_unet picture",
+    "nested_unet image",
     "nested_unet space",
     "nested_unet time",
-    "unet picture",
+    "unet image",
   ]);
 });
 

@@ -147,7 +147,7 @@ Deno.test("parseModelConfig: video2_rope", () => {
   // 2^4 as many numbers, half of them along each side of the mosaic.
   assert.deepEqual(config.nestRatio, [4]);
   assert.deepEqual(config.unet, { ...TIME_UNET, temporalPositionalEncoding: true });
-  // 8 for the frames of the outer UNet, 4 * 4 for the picture of the inner one.
+  // 8 for the frames of the outer UNet, 4 * 4 for the image of the inner one.
   assert.equal(sizeMultiple(config.unet), 16);
 });
 
@@ -293,18 +293,18 @@ Deno.test("parseModelConfig: the text width comes from unet_config where nothing
   assert.equal(parse(json).conditioningFeatureDim, 48);
 });
 
-Deno.test("sizeMultiple: every level of every UNet halves the picture but the last", () => {
+Deno.test("sizeMultiple: every level of every UNet halves the image but the last", () => {
   assert.equal(sizeMultiple(parse(plain()).unet), 4);
   assert.equal(sizeMultiple(parse(golden("nested3/config.json")).unet), 32);
 });
 
 Deno.test("sizeMultiple: attention over time halves what it is given once more", () => {
-  const picture = (layers: number[]) => {
+  const image = (layers: number[]) => {
     const json = plain();
     json.unet_config.num_temporal_attention_layers = layers;
     return sizeMultiple(parse(json).unet);
   };
-  assert.deepEqual([[1, 1, 0], [0, 1, 1], [1, 0, 0]].map(picture), [4, 8, 4]);
+  assert.deepEqual([[1, 1, 0], [0, 1, 1], [1, 0, 0]].map(image), [4, 8, 4]);
 
   const json = golden("video2_rope/config.json");
   // An inner UNet of one resolution asks for nothing: what is left are 4 x 4 frames.
@@ -366,9 +366,9 @@ Deno.test("parseModelConfig: frames and ratios follow from the UNets inside", ()
     [[{ levels: 1, ...TIME }, { levels: 2 }], [1], [[1, 1, "time"], null]],
     [[{ levels: 3, ...TIME }, { levels: 4 }], [2], [[2, 1, "time"], null]],
     [[{ levels: 7, ...TIME }, { levels: 1 }], [8], [[8, 1, "time"], null]],
-    // A single frame that is halved: the same as a picture.
+    // A single frame that is halved: the same as an image.
     [[{ levels: 3, ...SPACE }, { levels: 2 }], [4], [[1, 1, "space"], null]],
-    // The mosaic that time leaves is a picture to the UNets inside.
+    // The mosaic that time leaves is an image to the UNets inside.
     [[{ levels: 3, ...TIME }, { levels: 3 }, { levels: 1 }], [8, 4], [[8, 4, "time"], null, null]],
     [
       [{ levels: 3, ...TIME }, { levels: 5, ...TIME }, { levels: 1 }],
@@ -419,7 +419,7 @@ Deno.test("parseModelConfig: layers of attention over time", () => {
   assert.deepEqual(layers("1,0,2"), [1, 0, 2]);
   assert.deepEqual(layers("1"), [1, 1, 1]);
   assert.deepEqual(layers(null), []);
-  // A picture is a video of one frame.
+  // An image is a video of one frame.
   const json = plain();
   json.unet_config.num_temporal_attention_layers = [0, 0, 1];
   assert.deepEqual(parse(json).unet.numTemporalAttentionLayers, [0, 0, 1]);

@@ -1,5 +1,5 @@
 /** What a sampler is: a rule for one step, linear in what is known, given as coefficients. */
-import type { Level } from "../levels.ts";
+import type { LevelSchedule } from "../levels.ts";
 
 /**
  * One step from timestep t to the smaller s:
@@ -24,14 +24,14 @@ export interface SamplerOptions {
  * Computed in float64 from the level's float32 gammas.
  */
 export type Sampler = (
-  level: Pick<Level, "gammas">,
+  level: Pick<LevelSchedule, "gammas">,
   timesteps: readonly number[],
   options: SamplerOptions,
 ) => UpdateCoefficients[];
 
 /** Calls `rule` with gamma before and after every step. */
 export function eachStep(
-  { gammas }: Pick<Level, "gammas">,
+  { gammas }: Pick<LevelSchedule, "gammas">,
   timesteps: readonly number[],
   rule: (gammaT: number, gammaS: number) => UpdateCoefficients,
 ): UpdateCoefficients[] {

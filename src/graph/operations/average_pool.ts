@@ -10,7 +10,7 @@ const operation: Operation<{ ratio: number }> = {
     need(input!.shape.length === 4, "the input has to be [rows, height, width, channels]");
     need(
       height! % ratio === 0 && width! % ratio === 0,
-      `the picture is not divisible by ${ratio}`,
+      `the image is not divisible by ${ratio}`,
     );
     return [rows!, height! / ratio, width! / ratio, channels!];
   },

@@ -69,7 +69,7 @@ const conv: Operation<Attributes> = {
     );
     const shape = [kernel, stride, upsample].every((pair) => elements(pair) === 1)
       ? [...input!.shape.slice(0, -1), outputs]
-      : picture(input!.shape, stride, upsample, outputs);
+      : imageShape(input!.shape, stride, upsample, outputs);
     need(extras.length === Number(gate) + Number(residual), "the gate or residual is missing");
     for (const extra of extras) {
       need(String(extra.shape) === String(shape), `the result is [${shape.join(", ")}]`);
@@ -116,9 +116,9 @@ function describe(
   const prologue = to.prologue(input!);
   const parts = sources(prologue?.input ?? input!);
   const [rows = 1, ...area] = input!.shape.slice(0, -1);
-  const isPicture = area.length === 2;
-  const [height, width] = isPicture ? area as [number, number] : [1, elements(area)];
-  const [outputHeight, outputWidth] = isPicture
+  const isImage = area.length === 2;
+  const [height, width] = isImage ? area as [number, number] : [1, elements(area)];
+  const [outputHeight, outputWidth] = isImage
     ? output.shape.slice(1, 3) as [number, number]
     : [1, width];
   const outputs = output.shape.at(-1)!;
@@ -338,7 +338,7 @@ function apply(
   );
 }
 
-function picture(input: Shape, stride: Pair, upsample: Pair, outputs: number): Shape {
+function imageShape(input: Shape, stride: Pair, upsample: Pair, outputs: number): Shape {
   need(input.length === 4, "the input has to be [rows, height, width, channels]");
   const size = (axis: 0 | 1) => Math.ceil(input[axis + 1]! * upsample[axis] / stride[axis]);
   return [input[0]!, size(0), size(1), outputs];

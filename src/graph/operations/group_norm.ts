@@ -166,7 +166,7 @@ export interface GroupNormOptions {
 }
 
 /**
- * `activation(GroupNorm(x) (1 + scale) + shift)` over a picture, [rows, ..., channels] (PyTorch's nn.GroupNorm).
+ * `activation(GroupNorm(x) (1 + scale) + shift)` over an image, [rows, ..., channels] (PyTorch's nn.GroupNorm).
  * The input may be a concatenation.
  */
 export function groupNorm(graph: Graph, input: Value, options: GroupNormOptions): Value {
@@ -183,14 +183,14 @@ export function groupNorm(graph: Graph, input: Value, options: GroupNormOptions)
 /** Numbers of a row up to which one call on one core beats three calls on all. */
 const SMALL_ROW = 1 << 16;
 
-/** Whether the result is left to its reader: readers know no other activations than these. */
+/** Whether the result is left to its reader, as a prologue: readers know no other activations than these. */
 function isFused(output: Value, activation: Activation, to: Lowering): boolean {
   return (activation === "none" || activation === "silu") && to.canFusePrologue(output);
 }
 
 /**
- * Whether a row is normalised by one workgroup: where it is small and has to be stored. It hangs on the row alone, so that bits do
- * not on the batch.
+ * Whether a row is normalised by one workgroup: if it is small and has to be stored. That depends on the row alone, so that an
+ * image keeps its bits in any batch.
  */
 function isOneCall(input: Value, fused: boolean, to: Lowering): boolean {
   return !fused && to.target.policy.deviceClass === "software" &&

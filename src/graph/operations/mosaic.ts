@@ -16,7 +16,7 @@ const operation: Operation<Attributes> = {
     const [rows = 1, height = 1, width = 1, channels = 1] = input!.shape;
     const frames = grid * grid;
     if (toFrames) {
-      need(height % grid === 0 && width % grid === 0, `the picture is no ${grid} x ${grid} frames`);
+      need(height % grid === 0 && width % grid === 0, `the image is no ${grid} x ${grid} frames`);
       return [rows * frames, height / grid, width / grid, channels];
     }
     need(rows % frames === 0, `${rows} frames do not fill mosaics of ${frames}`);

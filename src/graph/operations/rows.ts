@@ -57,7 +57,7 @@ const repeatOperation: Operation<{ times: number }> = {
   },
 };
 
-/** All rows, then all again, `times` times; each divided by its `divisor` ([rows, 1]) where there is one. */
+/** All rows, then all again, `times` times; each divided by its `divisor` ([rows, 1]) if given. */
 export function repeatRows(graph: Graph, input: Value, times: number, divisor?: Value): Value {
   return graph.apply(repeatOperation, divisor === undefined ? [input] : [input, divisor], {
     times,

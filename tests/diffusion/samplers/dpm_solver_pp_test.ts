@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseSamplerConfig } from "../../../src/diffusion/config.ts";
-import { levels } from "../../../src/diffusion/levels.ts";
+import { levelSchedules } from "../../../src/diffusion/levels.ts";
 import { ddim } from "../../../src/diffusion/samplers/ddim.ts";
 import { dpmSolverPlusPlus } from "../../../src/diffusion/samplers/dpm_solver_pp.ts";
 import type { Sampler } from "../../../src/diffusion/samplers/mod.ts";
@@ -35,7 +35,7 @@ Deno.test("all levels take the same steps in lambda", () => {
     schedule_shifted_power: 2,
   });
   const timesteps = dpmTimesteps(config, 20).slice(0, -1);
-  const all = levels(config, [16, 4]).map(({ gammas }) => ({
+  const all = levelSchedules(config, [16, 4]).map(({ gammas }) => ({
     gammas,
     steps: dpmSolverPlusPlus({ gammas }, timesteps, { eta: 0 }),
   }));

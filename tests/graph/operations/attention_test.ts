@@ -86,7 +86,7 @@ for (const deviceClass of ["software", "gpu"] as const) {
       for (const test of cases) await assertCase(bench, test);
     });
 
-    await t.step("over a picture: one projection holds queries, keys and values", async () => {
+    await t.step("over an image: one projection holds queries, keys and values", async () => {
       const x = numbers([2, 5, 7, 3 * 24], 5);
       const options = { heads: 3, headWidth: 8, queryOffset: 0, scale: 0.7 };
       const offsets = { keyOffset: 24, valueOffset: 48 };

@@ -226,7 +226,7 @@ for (const choice of CHOICES) {
       assertAllclose(y!, expected.data, sumTolerance(13));
     });
 
-    await t.step("a picture has the same bits whatever shares its batch", async () => {
+    await t.step("an image has the same bits whatever shares its batch", async () => {
       const weight = bench.parameter("rows.weight", [33, 8, 3, 3]);
       const bias = bench.parameter("rows.bias", [33]);
       const flat = bench.parameter("rows.flat", [70, 33]);

@@ -99,7 +99,7 @@ for (const deviceClass of ["software", "gpu"] as const) {
       }
     });
 
-    await t.step("a constant picture gives the bias", async () => {
+    await t.step("a constant image gives the bias", async () => {
       const x = { shape: [1, 9, 9, 8], data: new Float32Array(9 * 9 * 8).fill(-37.5) };
       const [weight, bias] = [bench.parameter("cw", [8]), bench.parameter("cb", [8])];
       const { y } = await bench.run({ x }, (graph, v) => ({
