@@ -1,6 +1,7 @@
 import { asReadError, isFile } from "./file.ts";
 import { MdmError } from "../errors.ts";
-import { openTensorFile, type TensorFile } from "./tensor_file.ts";
+import { openTensorFile } from "./open_tensor_file.ts";
+import type { TensorFile } from "./tensor_file.ts";
 
 /** Variants of weights in the order in which they are preferred: in full precision first. */
 const PREFERRED = ["", "fp32", "bf16", "fp16"];

@@ -23,7 +23,7 @@ import { planJob, seedOf } from "./pictures.ts";
 import type { Heartbeat, JobQueue, Lease } from "./queue/queue.ts";
 import type { ResultStore } from "./store/store.ts";
 import { tellUnlessAway, Unavailable } from "./unavailable.ts";
-import { until } from "./until.ts";
+import { until } from "../until.ts";
 
 /** What makes pictures: an `Engine`. */
 export interface PictureMaker {

@@ -4,7 +4,7 @@ import { lookup } from "node:dns/promises";
 import { request as requestOver } from "node:http";
 import { Duplex } from "node:stream";
 import { MdmError, UsageError } from "../errors.ts";
-import { until } from "../jobs/until.ts";
+import { until } from "../until.ts";
 import { isAddress, isPublic, isWithin, parseRange } from "./address_ranges.ts";
 
 export interface OutgoingRequest {

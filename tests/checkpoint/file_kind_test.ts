@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { deflateRawSync, gzipSync } from "node:zlib";
 import { kindOf } from "../../src/checkpoint/file_kind.ts";
 import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { openTensorFile } from "../../src/checkpoint/tensor_file.ts";
+import { openTensorFile } from "../../src/checkpoint/open_tensor_file.ts";
 import { encodeImage } from "../../src/media/image.ts";
 import { assertRefused } from "./refused.ts";
 import { zipOf } from "./torch/write_zip.ts";

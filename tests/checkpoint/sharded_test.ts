@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { matchTensors } from "../../src/checkpoint/match.ts";
 import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { openTensorFile } from "../../src/checkpoint/tensor_file.ts";
+import { openTensorFile } from "../../src/checkpoint/open_tensor_file.ts";
 import { MdmError } from "../../src/errors.ts";
 
 type Shards = Record<string, Record<string, number[]>>;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { openTensorFile } from "../../src/checkpoint/tensor_file.ts";
+import { openTensorFile } from "../../src/checkpoint/open_tensor_file.ts";
 import { TorchFile } from "../../src/checkpoint/torch/torch_file.ts";
 import { assertRefused, withFile } from "./refused.ts";
 

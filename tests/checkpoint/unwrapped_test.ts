@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { openTensorFile } from "../../src/checkpoint/tensor_file.ts";
+import { openTensorFile } from "../../src/checkpoint/open_tensor_file.ts";
 import { unwrappedNames } from "../../src/checkpoint/unwrapped.ts";
 import { withFile } from "./refused.ts";
 

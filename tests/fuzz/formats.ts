@@ -5,7 +5,7 @@ import { writeDiffusersFolder } from "../checkpoint/diffusers/write.ts";
 import { readJson } from "../../src/checkpoint/json.ts";
 import { RangedFile } from "../../src/checkpoint/ranged_file.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
-import { openTensorFile } from "../../src/checkpoint/tensor_file.ts";
+import { openTensorFile } from "../../src/checkpoint/open_tensor_file.ts";
 import { TorchFile } from "../../src/checkpoint/torch/torch_file.ts";
 import { readEntry, readZipDirectory } from "../../src/checkpoint/torch/zip.ts";
 import { parseDiffusionConfig } from "../../src/diffusion/config.ts";

@@ -1,10 +1,7 @@
 import { DiffusersFolder } from "../../checkpoint/diffusers/folder.ts";
 import { compareTensors, type Differences } from "../../checkpoint/match.ts";
-import {
-  openTensorFile,
-  type TensorDescription,
-  type TensorFile,
-} from "../../checkpoint/tensor_file.ts";
+import { openTensorFile } from "../../checkpoint/open_tensor_file.ts";
+import type { TensorDescription, TensorFile } from "../../checkpoint/tensor_file.ts";
 import { MdmError } from "../../errors.ts";
 import type { Parameter } from "../../graph/operation.ts";
 import { elements } from "../../graph/shape.ts";
