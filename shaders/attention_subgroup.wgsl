@@ -45,8 +45,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  loadParams(group.z >> 31u);
-  let index = group.y + group.z * groups.y;
+  let index = enter(group, groups);
   if (index >= params.rows * params.heads) { return; }
   let head = index % params.heads;
   let row = index / params.heads;

@@ -18,8 +18,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_id) local: vec3u,
 ) {
-  loadParams(group.z >> 31u);
-  let index = group.y + group.z * groups.y;
+  let index = enter(group, groups);
   if (index >= params.gemms * tilesOfGemm(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   let first = tile.first + local.y * ${PIXELS}u;

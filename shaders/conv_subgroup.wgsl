@@ -21,8 +21,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  loadParams(group.z >> 31u);
-  let index = group.y + group.z * groups.y;
+  let index = enter(group, groups);
   if (index >= params.gemms * tilesOfGemm(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   var w = panelAt(tile.gemm, group.x, ${PANEL_VECTORS}u) + lane;

@@ -35,8 +35,7 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
-  loadParams(group.z >> 31u);
-  let index = group.y + group.z * groups.y;
+  let index = enter(group, groups);
   if (index >= params.gemms * tilesOfGemm(${TILE}u)) { return; }
   let tile = tileAt(index, ${TILE}u);
   let panels = (params.outputVectors + ${PANEL_VECTORS}u - 1u) / ${PANEL_VECTORS}u;

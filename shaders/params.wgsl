@@ -1,4 +1,4 @@
-// The parameters of a call, `struct Params`. They are read through a dynamic index, which is always 0: for those at a constant index,
+// The parameters of a call, `struct Params`. They are read through a dynamic index: for those at a constant index,
 // Mesa recompiles a shader for each set of values that decides a branch.
 struct ParamsBlock { @size(${PARAMS_BYTES}) values: Params }
 
@@ -6,5 +6,9 @@ struct ParamsBlock { @size(${PARAMS_BYTES}) values: Params }
 
 var<private> params: Params;
 
-// `zero`: group.z >> 31, for no grid has 2^31 layers.
-fn loadParams(zero: u32) { params = paramsBlock[zero].values; }
+// Loads the parameters, and gives the index of a workgroup in a grid that may be spread over y and z (see spread() in
+// src/gpu/kernel.ts). No grid has 2^31 layers, so the dynamic index is 0.
+fn enter(group: vec3u, groups: vec3u) -> u32 {
+  params = paramsBlock[group.z >> 31u].values;
+  return group.y + group.z * groups.y;
+}

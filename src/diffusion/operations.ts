@@ -12,6 +12,11 @@ export const SLOT_BYTES = 32;
 /** Numbers of one level in a row of the table of coefficients: six are used. */
 export const COEFFICIENTS = 8;
 
+/** Parameters of a kernel that reads a level's coefficients from the row of each slot's step. */
+function tableParams(coefficients: Value, level: number) {
+  return { tableStride: coefficients.shape[1]!, tableOffset: level * COEFFICIENTS };
+}
+
 /** Vectors of each slot's image, and of all. */
 function slotSizes(shape: Shape): { slotVectors: number; invocations: number } {
   const slotVectors = elements(shape.slice(1, -1)) * vectors(shape);
@@ -75,8 +80,7 @@ const x0Operation: Operation<X0Attributes> = {
       params: {
         slotVectors,
         guided: Number(guided),
-        tableStride: coefficients!.shape[1]!,
-        tableOffset: level * COEFFICIENTS,
+        ...tableParams(coefficients!, level),
         imageScale,
         outputScale,
       },
@@ -132,8 +136,7 @@ const updateOperation: Operation<UpdateAttributes> = {
       invocations,
       params: {
         slotVectors,
-        tableStride: coefficients!.shape[1]!,
-        tableOffset: level * COEFFICIENTS,
+        ...tableParams(coefficients!, level),
         threshold: ["none", "clip", "dynamic"].indexOf(threshold.kind),
         limit: threshold.kind === "clip" ? threshold.max : 0,
         imageScale,

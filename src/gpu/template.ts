@@ -25,6 +25,13 @@ export interface ExpandedLine {
   readonly line: number;
 }
 
+/** What an expansion reads names and includes from, and where its lines go. */
+interface Expansion {
+  readonly scope: Scope;
+  readonly includes: Readonly<Record<string, string>>;
+  readonly output: ExpandedLine[];
+}
+
 /** A text that is being read. */
 interface Lines {
   readonly file: string;
@@ -60,92 +67,65 @@ export function expandLines(
   includes: Readonly<Record<string, string>>,
 ): ExpandedLine[] {
   const scope = new Map(Object.entries(values).map(([name, value]) => [name, String(value)]));
-  const output: ExpandedLine[] = [];
-  expandIn({ file, lines: source.split("\n"), next: 0 }, scope, includes, output);
-  return output;
+  const to = { scope, includes, output: [] };
+  expandAll(file, source, to);
+  return to.output;
 }
 
-function expandIn(
-  input: Lines,
-  scope: Scope,
-  includes: Readonly<Record<string, string>>,
-  output: ExpandedLine[],
-): void {
-  const stop = block(input, scope, includes, output);
+function expandAll(file: string, text: string, to: Expansion): void {
+  const stop = block({ file, lines: text.split("\n"), next: 0 }, to);
   if (stop !== null) throw new Error(`Template has "${stop}" without a beginning`);
 }
 
 /** Expands lines until the end of the text (null) or an `#else` / `#end` (which it returns). */
-function block(
-  input: Lines,
-  scope: Scope,
-  includes: Readonly<Record<string, string>>,
-  output: ExpandedLine[],
-): string | null {
+function block(input: Lines, to: Expansion): string | null {
   while (input.next < input.lines.length) {
     const line = input.lines[input.next++]!;
     const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(line);
     if (directive === null) {
-      output.push({ text: substitute(line, scope), file: input.file, line: input.next });
+      to.output.push({ text: substitute(line, to.scope), file: input.file, line: input.next });
       continue;
     }
     const [, name, rest] = directive;
     if (name === "end" || name === "else") return `#${name}`;
-    else if (name === "include") include(rest!, scope, includes, output);
-    else if (name === "for") loop(rest!, input, scope, includes, output);
-    else if (name === "if") condition(rest!, input, scope, includes, output);
+    else if (name === "include") include(rest!, to);
+    else if (name === "for") loop(rest!, input, to);
+    else if (name === "if") condition(rest!, input, to);
     else throw new Error(`Template has an unknown directive "#${name}"`);
   }
   return null;
 }
 
-function include(
-  argument: string,
-  scope: Scope,
-  includes: Readonly<Record<string, string>>,
-  output: ExpandedLine[],
-): void {
+function include(argument: string, to: Expansion): void {
   const name = /^"([^"]+)"$/.exec(argument)?.[1];
-  const text = name === undefined ? undefined : includes[name];
+  const text = name === undefined ? undefined : to.includes[name];
   if (text === undefined) throw new Error(`Template cannot include ${argument}`);
-  expandIn({ file: name!, lines: text.split("\n"), next: 0 }, scope, includes, output);
+  expandAll(name!, text, to);
 }
 
-function loop(
-  head: string,
-  input: Lines,
-  scope: Scope,
-  includes: Readonly<Record<string, string>>,
-  output: ExpandedLine[],
-): void {
+function loop(head: string, input: Lines, to: Expansion): void {
   const match = /^(\w+)\s+in\s+(?:(\w+)\.\.(\w+)|(.+))$/.exec(head);
   if (match === null) throw new Error(`Template cannot read "#for ${head}"`);
-  const [, name, from, to, words] = match;
+  const [, name, first, end, words] = match;
   const items = words !== undefined
     ? words.split(/\s+/)
-    : range(bound(from!, scope), bound(to!, scope)).map(String);
+    : range(bound(first!, to.scope), bound(end!, to.scope)).map(String);
   const body = input.next;
   // A loop over nothing still has to find its end.
   let stop = items.length === 0 ? skip(input) : null;
   for (const item of items) {
     input.next = body;
-    stop = block(input, new Map([...scope, [name!, item]]), includes, output);
+    stop = block(input, { ...to, scope: new Map([...to.scope, [name!, item]]) });
   }
   if (stop !== "#end") throw new Error(`Template's "#for ${head}" has no #end`);
 }
 
-function condition(
-  head: string,
-  input: Lines,
-  scope: Scope,
-  includes: Readonly<Record<string, string>>,
-  output: ExpandedLine[],
-): void {
+function condition(head: string, input: Lines, to: Expansion): void {
   const match = /^(!?)(\w+)$/.exec(head);
   if (match === null) throw new Error(`Template cannot read "#if ${head}"`);
-  const value = asValue(look(match[2]!, scope));
+  const value = asValue(look(match[2]!, to.scope));
   const holds = (match[1] === "!") !== Boolean(value);
-  const read = (taken: boolean) => taken ? block(input, scope, includes, output) : skip(input);
+  const read = (taken: boolean) => taken ? block(input, to) : skip(input);
   let stop = read(holds);
   if (stop === "#else") stop = read(!holds);
   if (stop !== "#end") throw new Error(`Template's "#if ${head}" has no #end`);

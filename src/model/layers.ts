@@ -8,6 +8,20 @@ import { layerNorm } from "../graph/operations/layer_norm.ts";
 import { reshape } from "../graph/operations/reshape.ts";
 import type { Scope } from "./scope.ts";
 
+/** A layer with a weight, and a bias for each of its outputs. */
+class Layer {
+  readonly path: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  /** @param shape Of the weight, outputs first. */
+  constructor(scope: Scope, shape: readonly [number, ...number[]]) {
+    this.path = scope.path;
+    this.weight = scope.parameter("weight", shape);
+    this.bias = scope.parameter("bias", [shape[0]]);
+  }
+}
+
 /** A linear layer over the last dimension. */
 export class Linear {
   readonly path: string;
@@ -43,15 +57,9 @@ export class Pointwise extends Linear {
 }
 
 /** A 3x3 convolution with padding 1. */
-export class Conv3x3 {
-  readonly path: string;
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-
+export class Conv3x3 extends Layer {
   constructor(scope: Scope, inputs: number, outputs: number) {
-    this.path = scope.path;
-    this.weight = scope.parameter("weight", [outputs, inputs, 3, 3]);
-    this.bias = scope.parameter("bias", [outputs]);
+    super(scope, [outputs, inputs, 3, 3]);
   }
 
   /** [rows, height, width, inputs] to [rows, height * upsample / stride, ..., outputs]. */
@@ -68,15 +76,9 @@ export class Conv3x3 {
 }
 
 /** A convolution over time of three frames with padding 1. */
-export class TemporalConv {
-  readonly path: string;
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-
+export class TemporalConv extends Layer {
   constructor(scope: Scope, inputs: number, outputs: number) {
-    this.path = scope.path;
-    this.weight = scope.parameter("weight", [outputs, inputs, 3]);
-    this.bias = scope.parameter("bias", [outputs]);
+    super(scope, [outputs, inputs, 3]);
   }
 
   /** [videos * frames, height, width, inputs] to [videos * frames * upsample / stride, height, width, outputs]. */
@@ -96,15 +98,9 @@ export class TemporalConv {
 }
 
 /** Group normalisation, with what the reference always does right after it. */
-export class GroupNorm {
-  readonly path: string;
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-
+export class GroupNorm extends Layer {
   constructor(scope: Scope, readonly groups: number, channels: number) {
-    this.path = scope.path;
-    this.weight = scope.parameter("weight", [channels]);
-    this.bias = scope.parameter("bias", [channels]);
+    super(scope, [channels]);
   }
 
   forward(graph: Graph, x: Value, options: { film?: Film; activation?: Activation } = {}): Value {
@@ -114,15 +110,9 @@ export class GroupNorm {
 }
 
 /** Layer normalisation over the last dimension. */
-export class LayerNorm {
-  readonly path: string;
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-
+export class LayerNorm extends Layer {
   constructor(scope: Scope, width: number) {
-    this.path = scope.path;
-    this.weight = scope.parameter("weight", [width]);
-    this.bias = scope.parameter("bias", [width]);
+    super(scope, [width]);
   }
 
   forward(graph: Graph, x: Value): Value {

@@ -4,6 +4,7 @@ import { CONV_ALGORITHMS, type ConvChoice, convKey } from "../../../src/gpu/conv
 import { requestAdapter } from "../../../src/gpu/device.ts";
 import type { KernelOptions } from "../../../src/gpu/kernel_policy.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
+import type { Parameter } from "../../../src/graph/operation.ts";
 import { conv2d, convTemporal, linear } from "../../../src/graph/operations/conv2d.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
 import * as reference from "../../reference.ts";
@@ -42,42 +43,59 @@ const cases: Case[] = [
 ];
 
 async function assertCase(bench: Bench, name: string, test: Case): Promise<void> {
-  const { area, channels, outputs, size = 3, activation = "none" } = test;
-  const { stride = 1, upsample = 1 } = test;
+  const { area: [rows, height, width], channels, outputs, size = 3 } = test;
   const total = channels.reduce((sum, n) => sum + n, 0);
   const shapeOfWeight = [outputs, total, size, size];
   const weight = test.half
     ? bench.halfParameter(`${name}.weight`, shapeOfWeight)
     : bench.parameter(`${name}.weight`, shapeOfWeight);
-  const bias = bench.parameter(`${name}.bias`, [outputs]);
+  const shape = [rows, resampled(height, test), resampled(width, test), outputs];
+  await assertConv(bench, { ours: conv2d, theirs: reference.conv2d, weight, shape }, test);
+}
+
+/** A length after upsampling and strides. */
+function resampled(length: number, { stride = 1, upsample = 1 }: Case | TimeCase): number {
+  return Math.ceil(length * upsample / stride);
+}
+
+/** Compares a convolution with the reference's, both over the sources and with the epilogue of a case. */
+async function assertConv(
+  bench: Bench,
+  { ours, theirs, weight, shape }: {
+    readonly ours: typeof conv2d;
+    readonly theirs: typeof reference.conv2d;
+    readonly weight: Parameter;
+    /** Of the result. */
+    readonly shape: number[];
+  },
+  test: Case | TimeCase,
+): Promise<void> {
+  const { area, channels, outputs, activation = "none", stride = 1, upsample = 1 } = test;
+  const bias = bench.parameter(`${weight.name}.bias`, [outputs]);
   const sources = channels.map((n, i) => numbers([...area, n], i + 1));
-  const length = (n: number) => Math.ceil(n * upsample / stride);
-  const shape = [area[0], length(area[1]), length(area[2]), outputs];
   const extras = {
     ...test.gate && { gate: numbers(shape, 5) },
     ...test.residual && { residual: numbers(shape, 6) },
   };
+  const options = { stride, upsample, activation };
   const inputs = Object.fromEntries(sources.map((source, i) => [`x${i}`, source]));
   const { y } = await bench.run({ ...inputs, ...extras }, (graph, v) => ({
-    y: conv2d(graph, channels.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
+    y: ours(graph, channels.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
+      ...options,
       weight,
       bias,
-      stride,
-      upsample,
-      activation,
       ...v.gate && { gate: v.gate },
       ...v.residual && { residual: v.residual },
     }),
   }));
   const input = channels.length === 2 ? reference.concat(sources[0]!, sources[1]!) : sources[0]!;
-  const expected = reference.conv2d(input, numbersOf(bench, weight), {
+  const expected = theirs(input, numbersOf(bench, weight), {
+    ...options,
     bias: bench.parameters.get(bias.name)!,
-    stride,
-    upsample,
-    activation,
     ...extras,
   });
-  assertAllclose(y!, expected.data, sumTolerance(total * size * size), JSON.stringify(test));
+  const terms = weight.shape.slice(1).reduce((product, n) => product * n, 1);
+  assertAllclose(y!, expected.data, sumTolerance(terms), JSON.stringify(test));
 }
 
 interface TimeCase {
@@ -103,41 +121,15 @@ const timeCases: TimeCase[] = [1, 2, 5, 16].flatMap((frames): TimeCase[] => [
 ]);
 
 async function assertTimeCase(bench: Bench, name: string, test: TimeCase): Promise<void> {
-  const { area: [rows, frames, pixels], channels, outputs, activation = "none" } = test;
-  const { stride = 1, upsample = 1 } = test;
+  const { area: [rows, frames, pixels], channels, outputs } = test;
   const total = channels.reduce((sum, n) => sum + n, 0);
   const weight = bench.parameter(`${name}.weight`, [outputs, total, 3]);
-  const bias = bench.parameter(`${name}.bias`, [outputs]);
-  const sources = channels.map((n, i) => numbers([rows, frames, pixels, n], i + 1));
-  const shape = [rows, Math.ceil(frames * upsample / stride), pixels, outputs];
-  const extras = {
-    ...test.gate && { gate: numbers(shape, 5) },
-    ...test.residual && { residual: numbers(shape, 6) },
-  };
-  const inputs = Object.fromEntries(sources.map((source, i) => [`x${i}`, source]));
-  const { y } = await bench.run({ ...inputs, ...extras }, (graph, v) => ({
-    y: convTemporal(graph, channels.length === 2 ? concat(graph, v.x0!, v.x1!) : v.x0!, {
-      weight,
-      bias,
-      stride,
-      upsample,
-      activation,
-      ...v.gate && { gate: v.gate },
-      ...v.residual && { residual: v.residual },
-    }),
-  }));
-  const input = channels.length === 2 ? reference.concat(sources[0]!, sources[1]!) : sources[0]!;
-  const expected = reference.convTemporal(input, numbersOf(bench, weight), {
-    bias: bench.parameters.get(bias.name)!,
-    stride,
-    upsample,
-    activation,
-    ...extras,
-  });
-  assertAllclose(y!, expected.data, sumTolerance(total * 3), JSON.stringify(test));
+  const shape = [rows, resampled(frames, test), pixels, outputs];
+  const both = { ours: convTemporal, theirs: reference.convTemporal, weight, shape };
+  await assertConv(bench, both, test);
 }
 
-/** Every way of convolving; Winograd's products by each class's own. */
+/** Every convolution algorithm; Winograd's products by each class's own. */
 const CHOICES: KernelOptions[] = [
   ...CONV_ALGORITHMS.map((convAlgorithm) => ({ convAlgorithm })),
   { convAlgorithm: "winograd", deviceClass: "gpu" },
