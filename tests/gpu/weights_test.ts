@@ -102,3 +102,54 @@ Deno.test("a tensor that holds what is not a number is refused", async () => {
     });
   }
 });
+
+/** A device on which buffers and bindings have limits, with the buffers that were made. */
+function limited(limits: { maxBufferSize: number; maxStorageBufferBindingSize: number }) {
+  const made: number[] = [];
+  const gpu = {
+    limits,
+    buffer: (size: number) => {
+      made.push(size);
+      return { size, destroy() {} };
+    },
+    device: { queue: { writeBuffer() {}, submit() {} } },
+    finish: () => Promise.resolve(),
+    check() {},
+  };
+  return { made, gpu: gpu as unknown as Gpu };
+}
+
+Deno.test("a buffer holds as many tensors as fit, with the last one counted", async () => {
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => request([name], 1, 64));
+  const requests = [a!, b!, c!, d!];
+  const source = { readFloat32: () => Promise.resolve(new Float32Array(64)) };
+  // Tensors of 256 bytes: one over three of them is no room for a fourth.
+  for (
+    const [maxBufferSize, buffers] of [
+      [1024, [1024]],
+      [1023, [768, 256]],
+      [768, [768, 256]],
+      [767, [512, 512]],
+      [511, [256, 256, 256, 256]],
+      [256, [256, 256, 256, 256]],
+    ] as const
+  ) {
+    const { made, gpu } = limited({ maxBufferSize, maxStorageBufferBindingSize: 256 });
+    using weights = new Weights(gpu, source);
+    await weights.load(requests);
+    assert.deepEqual(made, buffers, String(maxBufferSize));
+    assert.equal(weights.bytes, 1024);
+    for (const { key } of requests) {
+      const { buffer, offset, bytes } = weights.range(key);
+      assert.ok(offset + bytes <= buffer.size);
+    }
+  }
+});
+
+Deno.test("a tensor as large as the limit for one is taken, and one that is larger is not", async () => {
+  const source = { readFloat32: () => Promise.resolve(new Float32Array(64)) };
+  const { gpu } = limited({ maxBufferSize: 1024, maxStorageBufferBindingSize: 256 });
+  using weights = new Weights(gpu, source);
+  await weights.load([request(["a"], 1, 64)]);
+  await assert.rejects(weights.load([request(["b"], 1, 65)]), /takes 272 bytes and the limit/);
+});

@@ -99,6 +99,16 @@ for (const deviceClass of ["software", "gpu"] as const) {
       }
     });
 
+    await t.step("epsilon counts if the variance is tiny", async () => {
+      const test = { area: [2, 7, 9], channels: [16], groups: 4 };
+      // Variances around 1e-5, which is the epsilon, and far below.
+      for (const scale of [5e-3, 1e-4]) {
+        const x = numbers([...test.area, 16], 1, scale);
+        const tolerance = { absolute: 5e-6, relative: 5e-6 };
+        await assertCase(bench, `epsilon${scale}`, test, [x], tolerance);
+      }
+    });
+
     await t.step("a constant image gives the bias", async () => {
       const x = { shape: [1, 9, 9, 8], data: new Float32Array(9 * 9 * 8).fill(-37.5) };
       const [weight, bias] = [bench.parameter("cw", [8]), bench.parameter("cb", [8])];
