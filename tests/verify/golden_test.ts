@@ -6,22 +6,12 @@ import { type KernelOptions, kernelPolicy } from "../../src/gpu/kernel_policy.ts
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
-import type { Comparison } from "../../src/verify/comparison.ts";
 import { verifyForward } from "../../src/verify/forward.ts";
 import { verifySampling } from "../../src/verify/sampling.ts";
+import { assertPassed, FOLDERS, FORWARD_TOLERANCE } from "./recorded.ts";
 
-/**
- * The issue allows 1e-4 and 1e-3. Measured: 1.5e-6 and 4.3e-6, so these catch what would still look right.
- */
-const FORWARD_TOLERANCE = 1e-5;
+/** The issue allows 1e-3. Measured: 4.3e-6, so this catches what would still look right. */
 const SAMPLING_TOLERANCE = 3e-5;
-
-const FOLDERS = [
-  ...["unet_class", "unet_text_unmasked", "nested2"]
-    .map((name) => `tests/fixtures/golden/${name}`),
-  ...["unet_options", "nested_outer_attention", "video_time", "video_space"]
-    .map((name) => `tests/fixtures/reference/${name}`),
-];
 
 /** All that software and GPUs get, and every convolution algorithm wherever it can be used. */
 const CHOICES: KernelOptions[] = [
@@ -39,10 +29,13 @@ for (const choice of CHOICES) {
       using model = await ModelSource.open(folder);
       using weights = new Weights(gpu, model.file, policy);
       const runnable = { network: model.network, pipelines, weights };
-      await t.step(`${folder}: forward`, async () => {
-        using recorded = await Safetensors.open(`${folder}/forward.safetensors`);
-        assertPassed(await verifyForward(runnable, recorded, FORWARD_TOLERANCE));
-      });
+      // Those of software: tests/model/forward_test.ts.
+      if (choice.deviceClass !== "software") {
+        await t.step(`${folder}: forward`, async () => {
+          using recorded = await Safetensors.open(`${folder}/forward.safetensors`);
+          assertPassed(await verifyForward(runnable, recorded, FORWARD_TOLERANCE));
+        });
+      }
       for (const name of sampleNames(folder)) {
         await t.step(`${folder}: ${name}`, async () => {
           assertPassed(await verifySampling(runnable, folder, name, SAMPLING_TOLERANCE));
@@ -86,11 +79,4 @@ function sampleNames(folder: string): string[] {
     .map(({ name }) => /^(sample_.*)\.json$/.exec(name)?.[1])
     .filter((name) => name !== undefined)
     .sort();
-}
-
-function assertPassed(results: readonly Comparison[]): void {
-  assert.ok(results.length > 0);
-  const failed = results.filter(({ passed }) => !passed)
-    .map(({ name, relativeL2 }) => `${name}: ${relativeL2}`);
-  assert.deepEqual(failed, []);
 }
