@@ -65,13 +65,11 @@ export class GraphLowering implements Lowering {
   }
 
   keepStatistics(value: Value, statistics: Statistics): void {
-    if (origin(value) === value) this.#statistics.set(value, statistics);
+    if (hasOwnRows(value)) this.#statistics.set(origin(value), statistics);
   }
 
   statistics(value: Value): Statistics | undefined {
-    const kept = origin(value);
-    // Seen in another shape, its rows may be others.
-    return kept.shape[0] === value.shape[0] ? this.#statistics.get(kept) : undefined;
+    return hasOwnRows(value) ? this.#statistics.get(origin(value)) : undefined;
   }
 
   canFusePrologue(value: Value): boolean {
@@ -107,4 +105,9 @@ export class GraphLowering implements Lowering {
     if (weight === undefined) this.#weights.set(key, weight = { key, parameters, packing });
     return { kind: "weight", weight };
   }
+}
+
+/** Whether the rows of a value are those of its memory: seen in another shape, they may be others. */
+function hasOwnRows(value: Value): boolean {
+  return origin(value).shape[0] === value.shape[0];
 }

@@ -44,6 +44,15 @@ Deno.test("rows of the first dimension are written alone", async () => {
   assert.deepEqual([...await tensor.read()].slice(6), [...counted(12)]);
 });
 
+Deno.test("rows of the first dimension are read alone", async () => {
+  using gpu = await Gpu.open();
+  using tensor = new Tensor(gpu, "x", [4, 2, 3]);
+  tensor.write(counted(24));
+  assert.deepEqual(await tensor.read(1, 2), counted(24).slice(6, 18));
+  assert.deepEqual(await tensor.read(3), counted(24).slice(18));
+  assert.equal(tensor.rowBytes, 2 * 16);
+});
+
 Deno.test("raw words are written as they are", async () => {
   using gpu = await Gpu.open();
   using tensor = new Tensor(gpu, "ids", [3]);
