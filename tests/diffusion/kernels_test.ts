@@ -286,8 +286,17 @@ Deno.test("quantile", async (t) => {
   });
 
   await t.step("interpolates across bytes of the representation", async () => {
-    // Neighbours in order whose bits differ in the first, second, third and last byte.
-    for (const [low, high] of [[3.9, 1e20], [3, 3.5], [3, 3.001], [3, 3.0000002]] as const) {
+    // Neighbours in order whose bits differ in the first, second, third and last byte; and a number with three bytes of 255, whose
+    // histograms must not add up.
+    for (
+      const [low, high] of [
+        [3.9, 1e20],
+        [3, 3.5],
+        [3, 3.001],
+        [3, 3.0000002],
+        [7.9999995, 9],
+      ] as const
+    ) {
       const data = Float32Array.of(low, -high, 2, -1);
       await assertQuantile({ shape: [1, 2, 2, 1], data }, 0.95, unlimited, `${low}, ${high}`);
     }
