@@ -136,127 +136,163 @@ const CHOICES: KernelOptions[] = [
   { convAlgorithm: "winograd", deviceClass: "gpu" },
 ];
 
-for (const choice of CHOICES) {
-  // Tests by themselves, so that a fault shows soon: each compiles only the pipelines that it needs.
-  const test = (name: string, run: (bench: Bench) => Promise<void>) =>
+/** A convolution, its GroupNorm and SiLU, and a convolution of that. */
+for (
+  const choice of [
+    { convAlgorithm: "subgroup" },
+    { convAlgorithm: "winograd" },
+    { convAlgorithm: "winograd", deviceClass: "gpu" },
+  ] as const
+) {
+  Deno.test(`statistics and a fused prologue equal the reference (${JSON.stringify(choice)})`, async () => {
+    await using bench = await Bench.open(choice);
+    // More channels than one call normalises, and sizes that are no multiple of a tile, which statistics must not cross.
+    const x = numbers([2, 9, 11, 4], 1);
+    const w1 = bench.parameter("w1", [260, 4, 3, 3]);
+    const w2 = bench.parameter("w2", [5, 260, 3, 3], 0.1);
+    const [b1, b2] = [bench.parameter("b1", [260]), bench.parameter("b2", [5])];
+    const norm = bench.parameter("norm", [260]);
+    const { y, normed } = await bench.run({ x }, (graph, v) => {
+      const options = { weight: norm, bias: norm, groups: 4, activation: "silu" } as const;
+      const h = () => conv2d(graph, v.x!, { weight: w1, bias: b1, activation: "relu" });
+      return {
+        y: conv2d(graph, groupNorm(graph, h(), options), { weight: w2, bias: b2 }),
+        normed: groupNorm(graph, h(), options),
+      };
+    });
+    const values = (name: string) => bench.parameters.get(name)!;
+    const expectedNorm = reference.groupNorm(
+      reference.conv2d(x, numbersOf(bench, w1), { bias: values("b1"), activation: "relu" }),
+      { weight: values("norm"), bias: values("norm"), groups: 4, activation: "silu" },
+    );
+    const expected = reference.conv2d(expectedNorm, numbersOf(bench, w2), { bias: values("b2") });
+    assertAllclose(normed!, expectedNorm.data, { absolute: 2e-5, relative: 2e-5 });
+    assertAllclose(y!, expected.data, { absolute: 2e-4, relative: 2e-4 });
+  });
+}
+
+/** A test of each choice by itself, so that a fault shows soon: each compiles only the pipelines that it needs. */
+function test(name: string, run: (bench: Bench) => Promise<void>): void {
+  for (const choice of CHOICES) {
     Deno.test(`${name} (${JSON.stringify(choice)})`, async () => {
       await using bench = await Bench.open(choice);
       await run(bench);
     });
+  }
+}
 
-  test("conv2d equals the reference", async (bench) => {
-    for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);
-  });
+test("conv2d equals the reference", async (bench) => {
+  for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);
+});
 
-  test("convTemporal equals the reference", async (bench) => {
-    for (const [i, test] of timeCases.entries()) await assertTimeCase(bench, `time${i}`, test);
-  });
+test("convTemporal equals the reference", async (bench) => {
+  for (const [i, test] of timeCases.entries()) await assertTimeCase(bench, `time${i}`, test);
+});
 
-  test("linear equals the reference at any number of positions", async (bench) => {
-    for (
-      const [shape, outputs] of [
-        [[1, 3], 33],
-        [[7, 70], 96],
-        [[65, 96], 3],
-        [[2, 65, 33], 70],
-        [[3, 5, 7, 6], 5],
-      ] as const
-    ) {
-      const name = `linear${shape}`;
-      const inputs = shape.at(-1)!;
-      const weight = bench.parameter(`${name}.weight`, [outputs, inputs]);
-      const bias = bench.parameter(`${name}.bias`, [outputs]);
-      const x = numbers([...shape], 3);
-      const gate = numbers([...shape.slice(0, -1), outputs], 4);
-      const { plain, all } = await bench.run({ x, gate }, (graph, v) => ({
-        plain: linear(graph, v.x!, { weight }),
-        all: linear(graph, v.x!, {
-          weight,
-          bias,
-          activation: "gelu",
-          gate: v.gate!,
-          residual: v.gate!,
-        }),
-      }));
-      const values = numbersOf(bench, weight);
-      const tolerance = sumTolerance(inputs);
-      assertAllclose(plain!, reference.linear(x, values).data, tolerance, name);
-      const options = {
-        bias: bench.parameters.get(bias.name)!,
+test("linear equals the reference at any number of positions", async (bench) => {
+  for (
+    const [shape, outputs] of [
+      [[1, 3], 33],
+      [[7, 70], 96],
+      [[65, 96], 3],
+      [[2, 65, 33], 70],
+      [[3, 5, 7, 6], 5],
+    ] as const
+  ) {
+    const name = `linear${shape}`;
+    const inputs = shape.at(-1)!;
+    const weight = bench.parameter(`${name}.weight`, [outputs, inputs]);
+    const bias = bench.parameter(`${name}.bias`, [outputs]);
+    const x = numbers([...shape], 3);
+    const gate = numbers([...shape.slice(0, -1), outputs], 4);
+    const { plain, all } = await bench.run({ x, gate }, (graph, v) => ({
+      plain: linear(graph, v.x!, { weight }),
+      all: linear(graph, v.x!, {
+        weight,
+        bias,
         activation: "gelu",
-        gate,
-        residual: gate,
-      } as const;
-      assertAllclose(all!, reference.linear(x, values, options).data, tolerance, name);
-    }
-  });
-
-  test("several parameters give their outputs one after the other", async (bench) => {
-    const x = numbers([2, 5, 12], 8);
-    const parts = [3, 32, 6].map((n, i) => ({
-      weight: bench.parameter(`part${i}.weight`, i === 1 ? [n, 12, 1, 1] : [n, 12]),
-      bias: bench.parameter(`part${i}.bias`, [n]),
-    }));
-    const { y } = await bench.run({ x }, (graph, v) => ({
-      y: linear(graph, v.x!, {
-        weight: parts.map((part) => part.weight),
-        bias: parts.map((part) => part.bias),
+        gate: v.gate!,
+        residual: v.gate!,
       }),
     }));
-    const expected = parts
-      .map(({ weight, bias }) =>
-        reference.linear(x, reference.reshape(numbersOf(bench, weight), [weight.shape[0]!, 12]), {
-          bias: bench.parameters.get(bias.name)!,
-        })
-      )
-      .reduce(reference.concat);
-    assertAllclose(y!, expected.data, sumTolerance(12));
-  });
+    const values = numbersOf(bench, weight);
+    const tolerance = sumTolerance(inputs);
+    assertAllclose(plain!, reference.linear(x, values).data, tolerance, name);
+    const options = {
+      bias: bench.parameters.get(bias.name)!,
+      activation: "gelu",
+      gate,
+      residual: gate,
+    } as const;
+    assertAllclose(all!, reference.linear(x, values, options).data, tolerance, name);
+  }
+});
 
-  test("a concatenation of odd width is read by a linear layer", async (bench) => {
-    const [a, b] = [numbers([3, 7, 8], 1), numbers([3, 7, 5], 2)];
-    const weight = bench.parameter("concat.weight", [33, 13]);
-    const { y } = await bench.run({ a, b }, (graph, v) => ({
-      y: linear(graph, concat(graph, v.a!, v.b!), { weight }),
+test("several parameters give their outputs one after the other", async (bench) => {
+  const x = numbers([2, 5, 12], 8);
+  const parts = [3, 32, 6].map((n, i) => ({
+    weight: bench.parameter(`part${i}.weight`, i === 1 ? [n, 12, 1, 1] : [n, 12]),
+    bias: bench.parameter(`part${i}.bias`, [n]),
+  }));
+  const { y } = await bench.run({ x }, (graph, v) => ({
+    y: linear(graph, v.x!, {
+      weight: parts.map((part) => part.weight),
+      bias: parts.map((part) => part.bias),
+    }),
+  }));
+  const expected = parts
+    .map(({ weight, bias }) =>
+      reference.linear(x, reference.reshape(numbersOf(bench, weight), [weight.shape[0]!, 12]), {
+        bias: bench.parameters.get(bias.name)!,
+      })
+    )
+    .reduce(reference.concat);
+  assertAllclose(y!, expected.data, sumTolerance(12));
+});
+
+test("a concatenation of odd width is read by a linear layer", async (bench) => {
+  const [a, b] = [numbers([3, 7, 8], 1), numbers([3, 7, 5], 2)];
+  const weight = bench.parameter("concat.weight", [33, 13]);
+  const { y } = await bench.run({ a, b }, (graph, v) => ({
+    y: linear(graph, concat(graph, v.a!, v.b!), { weight }),
+  }));
+  const expected = reference.linear(reference.concat(a, b), numbersOf(bench, weight));
+  assertAllclose(y!, expected.data, sumTolerance(13));
+});
+
+test("an image has the same bits whatever shares its batch", async (bench) => {
+  const weight = bench.parameter("rows.weight", [33, 8, 3, 3]);
+  const bias = bench.parameter("rows.bias", [33]);
+  const flat = bench.parameter("rows.flat", [70, 33]);
+  for (const size of [[3, 5], [5, 7], [13, 17]]) {
+    await assertRowsIndependent(
+      { x: numbers([3, ...size, 8], 1), r: numbers([3, ...size, 33], 2) },
+      async (inputs) => {
+        const { y } = await bench.run(inputs, (graph, v) => ({
+          y: linear(graph, conv2d(graph, v.x!, { weight, bias, residual: v.r! }), {
+            weight: flat,
+            activation: "silu",
+          }),
+        }));
+        return y!;
+      },
+    );
+  }
+  // Long sums of few pixels, which GPUs cut into parts.
+  const deep = bench.parameter("rows.deep", [33, 96, 3, 3]);
+  await assertRowsIndependent({ x: numbers([3, 3, 5, 96], 4) }, async (inputs) => {
+    const { y } = await bench.run(inputs, (graph, v) => ({
+      y: conv2d(graph, v.x!, { weight: deep, bias }),
     }));
-    const expected = reference.linear(reference.concat(a, b), numbersOf(bench, weight));
-    assertAllclose(y!, expected.data, sumTolerance(13));
+    return y!;
   });
-
-  test("an image has the same bits whatever shares its batch", async (bench) => {
-    const weight = bench.parameter("rows.weight", [33, 8, 3, 3]);
-    const bias = bench.parameter("rows.bias", [33]);
-    const flat = bench.parameter("rows.flat", [70, 33]);
-    for (const size of [[3, 5], [5, 7], [13, 17]]) {
-      await assertRowsIndependent(
-        { x: numbers([3, ...size, 8], 1), r: numbers([3, ...size, 33], 2) },
-        async (inputs) => {
-          const { y } = await bench.run(inputs, (graph, v) => ({
-            y: linear(graph, conv2d(graph, v.x!, { weight, bias, residual: v.r! }), {
-              weight: flat,
-              activation: "silu",
-            }),
-          }));
-          return y!;
-        },
-      );
-    }
-    // Long sums of few pixels, which GPUs cut into parts.
-    const deep = bench.parameter("rows.deep", [33, 96, 3, 3]);
-    await assertRowsIndependent({ x: numbers([3, 3, 5, 96], 4) }, async (inputs) => {
-      const { y } = await bench.run(inputs, (graph, v) => ({
-        y: conv2d(graph, v.x!, { weight: deep, bias }),
-      }));
-      return y!;
-    });
-    await assertRowsIndependent({ x: numbers([40, 33], 3) }, async (inputs) => {
-      const { y } = await bench.run(inputs, (graph, v) => ({
-        y: linear(graph, v.x!, { weight: flat }),
-      }));
-      return y!;
-    });
+  await assertRowsIndependent({ x: numbers([40, 33], 3) }, async (inputs) => {
+    const { y } = await bench.run(inputs, (graph, v) => ({
+      y: linear(graph, v.x!, { weight: flat }),
+    }));
+    return y!;
   });
-}
+});
 
 /** Tiles and split-K: more parts than there are steps too, so that some are empty. */
 const CONFIGURATIONS = [[16, 1], [16, 3], [32, 2], [32, 16], [64, 1], [64, 16], [128, 1], [
@@ -292,38 +328,3 @@ Deno.test("a sum is the same for every tile configuration of conv_workgroup, fro
     }
   }
 });
-
-/** A convolution, its GroupNorm and SiLU, and a convolution of that. */
-for (
-  const choice of [
-    { convAlgorithm: "subgroup" },
-    { convAlgorithm: "winograd" },
-    { convAlgorithm: "winograd", deviceClass: "gpu" },
-  ] as const
-) {
-  Deno.test(`statistics and a fused prologue equal the reference (${JSON.stringify(choice)})`, async () => {
-    await using bench = await Bench.open(choice);
-    // More channels than one call normalises, and sizes that are no multiple of a tile, which statistics must not cross.
-    const x = numbers([2, 9, 11, 4], 1);
-    const w1 = bench.parameter("w1", [260, 4, 3, 3]);
-    const w2 = bench.parameter("w2", [5, 260, 3, 3], 0.1);
-    const [b1, b2] = [bench.parameter("b1", [260]), bench.parameter("b2", [5])];
-    const norm = bench.parameter("norm", [260]);
-    const { y, normed } = await bench.run({ x }, (graph, v) => {
-      const options = { weight: norm, bias: norm, groups: 4, activation: "silu" } as const;
-      const h = () => conv2d(graph, v.x!, { weight: w1, bias: b1, activation: "relu" });
-      return {
-        y: conv2d(graph, groupNorm(graph, h(), options), { weight: w2, bias: b2 }),
-        normed: groupNorm(graph, h(), options),
-      };
-    });
-    const values = (name: string) => bench.parameters.get(name)!;
-    const expectedNorm = reference.groupNorm(
-      reference.conv2d(x, numbersOf(bench, w1), { bias: values("b1"), activation: "relu" }),
-      { weight: values("norm"), bias: values("norm"), groups: 4, activation: "silu" },
-    );
-    const expected = reference.conv2d(expectedNorm, numbersOf(bench, w2), { bias: values("b2") });
-    assertAllclose(normed!, expectedNorm.data, { absolute: 2e-5, relative: 2e-5 });
-    assertAllclose(y!, expected.data, { absolute: 2e-4, relative: 2e-4 });
-  });
-}
