@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { Queue, Worker } from "bullmq";
 import { MdmError } from "../../../../src/errors.ts";
-import { canceled, queued } from "../../../../src/jobs/queue/entry.ts";
+import { canceled, queued } from "../../../../src/jobs/queue/job_record.ts";
 import type { Delivery, NewJob } from "../../../../src/jobs/queue/queue.ts";
 import { asRedisError, connect } from "../../../../src/jobs/queue/redis/connection.ts";
-import { RedisEntries } from "../../../../src/jobs/queue/redis/entries.ts";
+import { RedisRecords } from "../../../../src/jobs/queue/redis/records.ts";
 import { RedisQueue } from "../../../../src/jobs/queue/redis/redis_queue.ts";
 import { Unavailable } from "../../../../src/jobs/unavailable.ts";
 import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "../queue_conformance.ts";
@@ -47,22 +47,23 @@ async function openssl(...args: string[]): Promise<void> {
 Deno.test("what becomes of a job is written only by one who knows how it is", () =>
   withRedis(async ({ url }) => {
     const redis = await connect(url);
-    const entries = new RedisEntries(redis, "{mdm}");
-    const entry = queued(JOB);
-    const kept = await entries.save(null, entry, { now: 1, limit: 2 });
+    const records = new RedisRecords(redis, "{mdm}");
+    const record = queued(JOB);
+    const kept = await records.save(null, record, { now: 1, limit: 2 });
     assert.ok(typeof kept === "object");
-    assert.equal(await entries.save(null, entry, { now: 2, limit: 2 }), "changed");
-    assert.ok(typeof await entries.save(kept, canceled(entry, 3), { now: 3 }) === "object");
-    assert.equal(await entries.save(kept, canceled(entry, 4), { now: 4 }), "changed");
-    assert.equal(await entries.forget(kept), false);
-    assert.equal((await entries.read("a"))?.entry.job.finishedAt, 3);
+    assert.equal(await records.save(null, record, { now: 2, limit: 2 }), "changed");
+    assert.ok(typeof await records.save(kept, canceled(record, 3), { now: 3 }) === "object");
+    assert.equal(await records.save(kept, canceled(record, 4), { now: 4 }), "changed");
+    assert.equal(await records.forget(kept, {}), false);
+    assert.equal((await records.read("a"))?.record.job.finishedAt, 3);
     redis.disconnect();
   }));
 
-Deno.test("a job whose process died before it was in the line is taken all the same", () =>
+Deno.test("a job whose process died before BullMQ had it is taken all the same", () =>
   withRedis(async ({ url }) => {
     const redis = await connect(url);
-    await new RedisEntries(redis, "{mdm}").save(null, queued(JOB), { now: 1, limit: 1 });
+    const about = { now: 1, limit: 1, note: "1 " } as const;
+    await new RedisRecords(redis, "{mdm}").save(null, queued(JOB), about);
     redis.disconnect();
     await using queue = await RedisQueue.open(url, OPTIONS);
     assert.equal((await queue.claim())?.job.id, "a");
@@ -74,7 +75,7 @@ Deno.test("a job whose worker died while it took it is given to another one", ()
     const options = { ...OPTIONS, leaseMs: 50 };
     await using queue = await RedisQueue.open(url, options);
     await queue.add(JOB);
-    const worker = new Worker("line", null, {
+    const worker = new Worker("jobs", null, {
       connection: { port },
       prefix: "{mdm}",
       autorun: false,
@@ -85,32 +86,18 @@ Deno.test("a job whose worker died while it took it is given to another one", ()
     await until(async () => (await queue.claim())?.job.id === "a");
   }));
 
-Deno.test("a place that was left behind is no job", () =>
-  withRedis(async ({ url }) => {
-    await using queue = await RedisQueue.open(url, OPTIONS);
-    const redis = await connect(url);
-    await queue.add(JOB);
-    await queue.add({ ...JOB, id: "b" });
-    // As if the process had died between canceling and taking it out of the line.
-    const text = (await redis.hget("{mdm}:entries", "a"))!;
-    await redis.hset("{mdm}:entries", "a", text.replace("queued", "canceled"));
-    assert.equal((await queue.claim())?.job.id, "b");
-    assert.equal(await queue.claim(), null);
-    redis.disconnect();
-  }));
-
-/** The line, as Bull Board sees it. */
+/** The queue, as Bull Board sees it. */
 function boardOf(port: number): Queue {
-  return new Queue("line", { connection: { port }, prefix: "{mdm}" });
+  return new Queue("jobs", { connection: { port }, prefix: "{mdm}" });
 }
 
-/** Removes the place of a job, as Bull Board does. */
+/** Removes a job, as Bull Board does. */
 async function removeOf(board: Queue, id: string): Promise<void> {
-  const places = await board.getJobs();
-  await places.find((place) => place.id!.includes(`-${id}.`))!.remove();
+  const jobs = await board.getJobs();
+  await jobs.find((job) => job.data.id === id)!.remove();
 }
 
-Deno.test("a job whose place is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
+Deno.test("a job that waits and is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
   withRedis(async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 3 });
     await using other = await RedisQueue.open(url, OPTIONS);
@@ -322,11 +309,11 @@ Deno.test("a job that was given away in an answer that was lost is given back, a
   withRedis(async ({ url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     await queue.add(JOB);
-    const { save } = RedisEntries.prototype;
+    const { save } = RedisRecords.prototype;
     const { mock: lost } = mock.method(
-      RedisEntries.prototype,
+      RedisRecords.prototype,
       "save",
-      async function (this: RedisEntries, ...about: Parameters<typeof save>) {
+      async function (this: RedisRecords, ...about: Parameters<typeof save>) {
         await save.apply(this, about);
         throw new Error("Command timed out");
       },
