@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { Queue, Worker } from "bullmq";
 import { MdmError } from "../../../../src/errors.ts";
+import type { JobFile } from "../../../../src/jobs/job.ts";
 import { canceled, queued } from "../../../../src/jobs/queue/job_record.ts";
 import type { Delivery, NewJob } from "../../../../src/jobs/queue/queue.ts";
 import { asRedisError, connect } from "../../../../src/jobs/queue/redis/connection.ts";
@@ -28,6 +29,17 @@ testQueue("Redis", (use) =>
 
 const SILENT =
   "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
+
+const FILE: JobFile = {
+  ...{ name: "0.png", picture: 0, level: 0, seed: "7", type: "image/png" },
+  ...{ width: 32, height: 32, frames: 1, bytes: 1234 },
+};
+const DONE = { state: "succeeded", files: [], error: null, timings: null } as const;
+const FAILED = {
+  ...DONE,
+  state: "failed",
+  error: { code: "failed", message: "The device was lost." },
+} as const;
 
 const JOB: NewJob = { id: "a", request: requestOf("a"), createdAt: 1 };
 
@@ -124,6 +136,209 @@ Deno.test("a job that waits and is removed in Bull Board is no more, and those w
     assert.deepEqual((await queue.counts()).running, 3);
     stop();
     await board.close();
+  }));
+
+Deno.test("Bull Board shows which jobs wait, are active, have completed and failed", () =>
+  withRedis(async ({ port, url }) => {
+    let time = Date.now();
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, now: () => time });
+    const board = boardOf(port);
+    const counts = () => board.getJobCounts("prioritized", "wait", "active", "completed", "failed");
+    const add = (id: string, about: Partial<NewJob> = {}) =>
+      queue.add({ ...JOB, id, createdAt: time++, ...about });
+    for (const id of ["active", "done", "bad", "stopped", "back", "again"]) await add(id);
+    for (const id of ["waits", "canceled"]) await add(id);
+    await add("late", { beginBy: time - 1 });
+    const none = { prioritized: 0, wait: 0, active: 0, completed: 0, failed: 0 };
+    assert.deepEqual(await counts(), { ...none, prioritized: 9 });
+
+    const active = (await queue.claim())!;
+    const progress = { step: 5, steps: 20, etaMs: null, previews: [] };
+    assert.equal(await queue.heartbeat(active, { progress, files: [] }), "alive");
+    const files = [{ ...FILE, name: "0.png" }, { ...FILE, name: "1.png" }];
+    await queue.finish((await queue.claim())!, { ...DONE, files });
+    await queue.finish((await queue.claim())!, FAILED);
+    await queue.finish((await queue.claim())!, { ...DONE, state: "canceled" });
+    await queue.release((await queue.claim())!, []);
+    await queue.finish((await queue.claim())!, FAILED); // "back"
+    await queue.finish((await queue.claim())!, FAILED); // "again"
+    await queue.retry("again");
+    await queue.cancel("canceled");
+    assert.equal((await queue.claim())?.job.id, "waits");
+    assert.deepEqual(await counts(), {
+      ...none,
+      prioritized: 1,
+      active: 2,
+      completed: 1,
+      failed: 5,
+    });
+
+    const [job] = await board.getJobs(["completed"]);
+    const { data, returnvalue, timestamp } = job!;
+    assert.deepEqual(data, { id: "done", request: JOB.request });
+    assert.deepEqual(returnvalue, { files: ["0.png", "1.png"] });
+    assert.equal(timestamp, (await queue.get("done"))?.createdAt);
+    const shown = await board.getJobs(["active"]);
+    assert.equal(shown.find(({ data }) => data.id === "active")?.progress, 25);
+    const failed = await board.getJobs(["failed"]);
+    const reasons = Object.fromEntries(failed.map((job) => [job.data.id, job.failedReason]));
+    assert.deepEqual(reasons, {
+      bad: FAILED.error.message,
+      back: FAILED.error.message,
+      stopped: "The job was canceled.",
+      canceled: "The job was canceled.",
+      late: "The job waited as long as jobs may: try again later.",
+    });
+
+    time += OPTIONS.leaseMs + 1; // The workers of two have died.
+    await queue.claim();
+    assert.deepEqual(await counts(), {
+      ...none,
+      prioritized: 2,
+      active: 1,
+      completed: 1,
+      failed: 5,
+    });
+    for (const id of ["done", "bad", "stopped", "back", "canceled", "late"]) {
+      assert.equal(await queue.remove(id), true);
+    }
+    assert.deepEqual(await counts(), { ...none, prioritized: 2, active: 1 });
+    await board.close();
+  }));
+
+Deno.test("a job that is retried in Bull Board is queued once more", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    const retry = async (state: "failed" | "completed") =>
+      await (await board.getJobs([state]))[0]!.retry(state);
+    await queue.add(JOB);
+    await queue.finish((await queue.claim())!, FAILED);
+    await retry("failed");
+    const lease = (await queue.claim())!;
+    assert.deepEqual([lease.job.id, lease.job.attempts, lease.job.error], ["a", 1, null]);
+    await queue.finish(lease, DONE);
+    assert.equal((await queue.counts()).retried, 1);
+    // What has succeeded stays so.
+    await retry("completed");
+    assert.equal(await queue.claim(), null);
+    assert.deepEqual(await board.getJobCounts("prioritized", "completed"), {
+      prioritized: 0,
+      completed: 1,
+    });
+    await board.close();
+  }));
+
+Deno.test("nothing is taken while the queue is paused in Bull Board", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    await queue.add(JOB);
+    await queue.add({ ...JOB, id: "b" });
+    await board.pause();
+    await queue.cancel("a");
+    assert.equal(await queue.claim(), null);
+    assert.equal(await queue.position("b"), 0);
+    assert.deepEqual((await queue.list({ states: ["queued"] })).map(({ id }) => id), ["b"]);
+    await board.resume();
+    assert.equal((await queue.claim())?.job.id, "b");
+    await board.close();
+  }));
+
+Deno.test("a job of BullMQ's that we know nothing of is removed", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    await board.add("job", {});
+    await queue.add(JOB);
+    assert.equal((await queue.claim())?.job.id, "a");
+    assert.deepEqual(await board.getJobCounts("wait", "active", "completed", "failed"), {
+      ...{ wait: 0, active: 1, completed: 0, failed: 0 },
+    });
+    await board.close();
+  }));
+
+Deno.test("a job that another program's worker has ended is queued again", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    const worker = new Worker("jobs", null, {
+      ...{ connection: { port }, prefix: "{mdm}", autorun: false },
+    });
+    const job = (await worker.getNextJob("token", { block: false }))!;
+    await job.moveToCompleted(null, "token", false);
+    await worker.close();
+    await until(async () => (await queue.claim())?.job.id === "a");
+  }));
+
+Deno.test("a worker whose lock was over keeps its job if it comes back in time", () =>
+  withRedis(async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    const redis = await connect(url);
+    await queue.add(JOB);
+    await queue.add({ ...JOB, id: "b" });
+    const lease = (await queue.claim())!;
+    const id = (await board.getJobs(["active"]))[0]!.id!;
+    // As if Redis had been away, and BullMQ had looked for what has stalled.
+    await redis.del(`{mdm}:jobs:${id}:lock`);
+    await redis.lrem("{mdm}:jobs:active", 1, id);
+    await redis.rpush("{mdm}:jobs:wait", id);
+    const other = (await queue.claim())!;
+    assert.equal(other.job.id, "b");
+    assert.equal(
+      await queue.heartbeat(lease, { progress: lease.job.progress, files: [] }),
+      "alive",
+    );
+    assert.equal(await queue.finish(lease, DONE), true);
+    assert.equal(await queue.claim(), null);
+    assert.deepEqual(await board.getJobCounts("wait", "active", "completed"), {
+      ...{ wait: 0, active: 1, completed: 1 },
+    });
+    redis.disconnect();
+    await board.close();
+  }));
+
+Deno.test("jobs that were given back are taken before others, the oldest first", () =>
+  withRedis(async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    for (const [i, id] of ["c", "a", "b", "d"].entries()) {
+      await queue.add({ ...JOB, id, createdAt: i });
+    }
+    const leases = [await queue.claim(), await queue.claim(), await queue.claim()];
+    for (const lease of [leases[1]!, leases[2]!, leases[0]!]) await queue.release(lease!, []);
+    const order = [];
+    for (let i = 0; i < 4; i++) order.push((await queue.claim())?.job.id);
+    assert.deepEqual(order, ["c", "a", "b", "d"]);
+  }));
+
+Deno.test("a job that was taken for its request has its own priority when it is given back", () =>
+  withRedis(async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add({ ...JOB, request: requestOf("like another") });
+    await queue.add({ ...JOB, id: "urgent", priority: 5 });
+    const lease = (await queue.claim({ alike: [requestOf("like another")] }))!;
+    assert.equal(lease.job.id, "a");
+    await queue.release(lease, []);
+    assert.equal(await queue.position("a"), 1);
+    assert.equal((await queue.claim())?.job.id, "urgent");
+    const again = (await queue.claim({ alike: [requestOf("like another")] }))!;
+    await queue.finish(again, FAILED);
+    await queue.retry("a");
+    await queue.add({ ...JOB, id: "urgent too", priority: 5 });
+    assert.equal((await queue.claim())?.job.id, "urgent too");
+  }));
+
+Deno.test("jobs of an older mdm are left to it", () =>
+  withRedis(async ({ port, url }) => {
+    const redis = await connect(url);
+    await redis.hset("{mdm}:entries", "a", "{}");
+    await refuses(
+      url,
+      `127.0.0.1:${port}`,
+      "its jobs are of an older mdm. Let that one finish them, then give another database, such as redis://HOST:PORT/1.",
+    );
+    redis.disconnect();
   }));
 
 Deno.test("what is seen of a queue does not have what was removed in Bull Board", () =>
