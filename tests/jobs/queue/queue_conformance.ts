@@ -16,6 +16,7 @@ import {
   QueueFull,
 } from "../../../src/jobs/queue/queue.ts";
 import type { QueueOptions } from "../../../src/jobs/queue/queue_options.ts";
+import { within } from "../../within.ts";
 
 /** Where a test's jobs are. */
 export interface QueueFixture {
@@ -40,6 +41,9 @@ const WEBHOOK = {
   events: ["start", "output", "logs", "completed"],
 } as const;
 
+/** Seconds that a test may take: one whose queue goes on for ever fails then. */
+export const PATIENCE_S = 20;
+
 /** Registers the tests for one kind of queue; `withJobs` gives each a place without jobs. */
 export function testQueue(
   name: string,
@@ -51,10 +55,16 @@ export function testQueue(
     options?: Partial<QueueOptions>,
   ) =>
     Deno.test(`${name}: ${sentence}`, () =>
-      withJobs(async (fixture) => {
-        await using queue = await fixture.open(options);
-        await run(queue, fixture);
-      }));
+      withJobs((fixture) =>
+        within(
+          PATIENCE_S,
+          "the queue",
+          fixture.open(options).then(async (opened) => {
+            await using queue = opened;
+            await run(queue, fixture);
+          }),
+        )
+      ));
 
   test("a job is kept as it was given, and waits", async (queue, fixture) => {
     const { now } = fixture;
@@ -238,6 +248,24 @@ export function testQueue(
     assert.equal(await claimed(alike), "a");
     assert.equal(await claimed(), "c");
   });
+
+  test(
+    "of those that ask for the same the most urgent comes first",
+    async (queue, { now, pass }) => {
+      for (
+        const [id, priority] of [["old", 0], ["urgent", 2], ["as urgent", 2], ["other", 9]] as const
+      ) {
+        const request = requestOf(id === "other" ? id : "same");
+        await queue.add({ id, request, createdAt: now(), priority });
+        pass(1);
+      }
+      const order = [];
+      for (let i = 0; i < 3; i++) {
+        order.push((await queue.claim({ alike: [requestOf("same")] }))?.job.id);
+      }
+      assert.deepEqual(order, ["urgent", "as urgent", "old"]);
+    },
+  );
 
   test("counts jobs by state", async (queue, { now }) => {
     assert.deepEqual(
@@ -499,6 +527,21 @@ export function testQueue(
     const events = (await queue.takeDeliveries(9)).map(({ event }) => event);
     assert.deepEqual(events, ["start", "output", "completed"]);
   });
+
+  test(
+    "a job that is queued once more twice has as much time each time",
+    async (queue, fixture) => {
+      const { now, pass } = fixture;
+      const times = { beginBy: now() + 100, deadline: now() + 200 };
+      await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), ...times });
+      for (const ms of [1000, 3000]) {
+        await queue.finish((await queue.claim())!, failure());
+        pass(ms);
+        const { beginBy, deadline } = (await queue.retry("a"))!;
+        assert.deepEqual({ beginBy, deadline }, { beginBy: now() + 100, deadline: now() + 200 });
+      }
+    },
+  );
 
   test(
     "one that was canceled, has expired or was lost can be queued once more",

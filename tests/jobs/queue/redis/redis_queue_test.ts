@@ -10,8 +10,16 @@ import { asRedisError, connect } from "../../../../src/jobs/queue/redis/connecti
 import { RedisRecords } from "../../../../src/jobs/queue/redis/records.ts";
 import { RedisQueue } from "../../../../src/jobs/queue/redis/redis_queue.ts";
 import { Unavailable } from "../../../../src/jobs/unavailable.ts";
-import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "../queue_conformance.ts";
-import { freePort, withRedis } from "./redis_server.ts";
+import {
+  linesOf,
+  OPTIONS,
+  PATIENCE_S,
+  requestOf,
+  start,
+  testQueue,
+  until,
+} from "../queue_conformance.ts";
+import { freePort, withRedis, withRedisFor } from "./redis_server.ts";
 
 testQueue("Redis", (use) =>
   withRedis(({ port, url }) => {
@@ -57,7 +65,7 @@ async function openssl(...args: string[]): Promise<void> {
 }
 
 Deno.test("what becomes of a job is written only by one who knows how it is", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     const redis = await connect(url);
     const records = new RedisRecords(redis, "{mdm}");
     const record = queued(JOB);
@@ -72,7 +80,7 @@ Deno.test("what becomes of a job is written only by one who knows how it is", ()
   }));
 
 Deno.test("a job whose process died before BullMQ had it is taken all the same", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     const redis = await connect(url);
     const about = { now: 1, limit: 1, note: "1 " } as const;
     await new RedisRecords(redis, "{mdm}").save(null, queued(JOB), about);
@@ -83,7 +91,7 @@ Deno.test("a job whose process died before BullMQ had it is taken all the same",
   }));
 
 Deno.test("a job whose worker died while it took it is given to another one", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     const options = { ...OPTIONS, leaseMs: 50 };
     await using queue = await RedisQueue.open(url, options);
     await queue.add(JOB);
@@ -110,7 +118,7 @@ async function removeOf(board: Queue, id: string): Promise<void> {
 }
 
 Deno.test("a job that waits and is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 3 });
     await using other = await RedisQueue.open(url, OPTIONS);
     const board = boardOf(port);
@@ -139,7 +147,7 @@ Deno.test("a job that waits and is removed in Bull Board is no more, and those w
   }));
 
 Deno.test("Bull Board shows which jobs wait, are active, have completed and failed", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     let time = Date.now();
     await using queue = await RedisQueue.open(url, { ...OPTIONS, now: () => time });
     const board = boardOf(port);
@@ -207,7 +215,7 @@ Deno.test("Bull Board shows which jobs wait, are active, have completed and fail
   }));
 
 Deno.test("a job that is retried in Bull Board is queued once more", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     const board = boardOf(port);
     const retry = async (state: "failed" | "completed") =>
@@ -230,7 +238,7 @@ Deno.test("a job that is retried in Bull Board is queued once more", () =>
   }));
 
 Deno.test("nothing is taken while the queue is paused in Bull Board", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     const board = boardOf(port);
     await queue.add(JOB);
@@ -246,7 +254,7 @@ Deno.test("nothing is taken while the queue is paused in Bull Board", () =>
   }));
 
 Deno.test("a job of BullMQ's that we know nothing of is removed", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     const board = boardOf(port);
     await board.add("job", {});
@@ -259,7 +267,7 @@ Deno.test("a job of BullMQ's that we know nothing of is removed", () =>
   }));
 
 Deno.test("a job that another program's worker has ended is queued again", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     await queue.add(JOB);
     const worker = new Worker("jobs", null, {
@@ -272,7 +280,7 @@ Deno.test("a job that another program's worker has ended is queued again", () =>
   }));
 
 Deno.test("a worker whose lock was over keeps its job if it comes back in time", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     const board = boardOf(port);
     const redis = await connect(url);
@@ -300,7 +308,7 @@ Deno.test("a worker whose lock was over keeps its job if it comes back in time",
   }));
 
 Deno.test("jobs that were given back are taken before others, the oldest first", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     for (const [i, id] of ["c", "a", "b", "d"].entries()) {
       await queue.add({ ...JOB, id, createdAt: i });
@@ -313,7 +321,7 @@ Deno.test("jobs that were given back are taken before others, the oldest first",
   }));
 
 Deno.test("a job that was taken for its request has its own priority when it is given back", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     await queue.add({ ...JOB, request: requestOf("like another") });
     await queue.add({ ...JOB, id: "urgent", priority: 5 });
@@ -330,7 +338,7 @@ Deno.test("a job that was taken for its request has its own priority when it is 
   }));
 
 Deno.test("jobs of an older mdm are left to it", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     const redis = await connect(url);
     await redis.hset("{mdm}:entries", "a", "{}");
     await refuses(
@@ -342,7 +350,7 @@ Deno.test("jobs of an older mdm are left to it", () =>
   }));
 
 Deno.test("what is seen of a queue does not have what was removed in Bull Board", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 1 });
     const board = boardOf(port);
     const added = async (id: string, remove: () => Promise<unknown>) => {
@@ -370,7 +378,8 @@ Deno.test("what is seen of a queue does not have what was removed in Bull Board"
   }));
 
 Deno.test("a server that is started again has all jobs, and is found again", () =>
-  withRedis(
+  withRedisFor(
+    PATIENCE_S,
     async ({ url, restart }) => {
       await using queue = await RedisQueue.open(url, OPTIONS);
       const heard: string[] = [];
@@ -394,7 +403,8 @@ Deno.test("a server that is started again has all jobs, and is found again", () 
 Deno.test("a server that does not answer, or wants something else, is said to be one", async () => {
   const port = freePort();
   await refuses(`redis://user:secret@127.0.0.1:${port}`, `127.0.0.1:${port}`, SILENT);
-  await withRedis(
+  await withRedisFor(
+    PATIENCE_S,
     async ({ port, url }) => {
       const host = `127.0.0.1:${port}`;
       const password = "it wants another password. Give redis://:PASSWORD@HOST.";
@@ -415,7 +425,7 @@ Deno.test("a server that does not answer, or wants something else, is said to be
 });
 
 Deno.test("what Redis says of a command is told without what was in it", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     const redis = await connect(url);
     const error = await redis.call("AUTH", "user", "password").catch((error) => error);
     assert.match(Deno.inspect(error), /password/);
@@ -435,7 +445,8 @@ Deno.test("a server with TLS is used where its certificate is trusted", async ()
     ...["-addext", "basicConstraints=critical,CA:FALSE"],
   );
   const port = freePort();
-  await withRedis(
+  await withRedisFor(
+    PATIENCE_S,
     async ({ url }) => {
       const host = `127.0.0.1:${port}`;
       const address = `rediss://${host}`;
@@ -461,7 +472,7 @@ Deno.test("a server with TLS is used where its certificate is trusted", async ()
 });
 
 Deno.test("a server whose memory is full is said to be so", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     const redis = await connect(url);
     await redis.config("SET", "maxmemory", "1");
@@ -475,7 +486,7 @@ Deno.test("a server whose memory is full is said to be so", () =>
   }));
 
 Deno.test("a server that keeps silent is away within seconds, and then nothing was done twice", () =>
-  withRedis(async ({ port, url, pause, resume }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url, pause, resume }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     await queue.add(JOB);
     await queue.claim(); // So that there are all connections.
@@ -506,22 +517,19 @@ Deno.test("a server that keeps silent is away within seconds, and then nothing w
   }));
 
 Deno.test("a server that is started again within seconds is waited for", () =>
-  withRedis(
-    async ({ url, restart }) => {
-      await using queue = await RedisQueue.open(url, OPTIONS);
-      await queue.add(JOB);
-      const back = restart(500);
-      const calls = Array.from({ length: 20 }, (_, k) => queue.add({ ...JOB, id: `job-${k}` }));
-      assert.equal((await Promise.all(calls)).length, 20);
-      await back;
-      assert.equal((await queue.counts()).queued, 21);
-      assert.equal((await queue.claim())?.job.id, "a");
-    },
-    ...["--appendonly", "yes", "--appendfsync", "always"],
-  ));
+  withRedisFor(PATIENCE_S, async ({ url, restart }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    const back = restart(500);
+    const calls = Array.from({ length: 20 }, (_, k) => queue.add({ ...JOB, id: `job-${k}` }));
+    assert.equal((await Promise.all(calls)).length, 20);
+    await back;
+    assert.equal((await queue.counts()).queued, 21);
+    assert.equal((await queue.claim())?.job.id, "a");
+  }, ...["--appendonly", "yes", "--appendfsync", "always"]));
 
 Deno.test("a job that was given away in an answer that was lost is given back, as the same attempt", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     await queue.add(JOB);
     const { save } = RedisRecords.prototype;
