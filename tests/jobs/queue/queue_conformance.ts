@@ -8,6 +8,7 @@ import {
   type JobRequest,
 } from "../../../src/jobs/job.ts";
 import {
+  type Delivery,
   JobConflict,
   type JobEvent,
   type JobQueue,
@@ -43,6 +44,8 @@ const WEBHOOK = {
 
 /** Seconds that a test may take: one whose queue goes on for ever fails then. */
 export const PATIENCE_S = 20;
+/** Seconds that one may take that starts processes. */
+const PROCESSES_S = 120;
 
 /** Registers the tests for one kind of queue; `withJobs` gives each a place without jobs. */
 export function testQueue(
@@ -52,12 +55,12 @@ export function testQueue(
   const test = (
     sentence: string,
     run: (queue: JobQueue, fixture: QueueFixture) => Promise<void>,
-    options?: Partial<QueueOptions>,
+    { patienceS = PATIENCE_S, ...options }: Partial<QueueOptions & { patienceS: number }> = {},
   ) =>
     Deno.test(`${name}: ${sentence}`, () =>
       withJobs((fixture) =>
         within(
-          PATIENCE_S,
+          patienceS,
           "the queue",
           fixture.open(options).then(async (opened) => {
             await using queue = opened;
@@ -698,6 +701,17 @@ export function testQueue(
     },
   );
 
+  test("a webhook that is done with does not come back", async (queue, { now, pass }) => {
+    await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK });
+    await queue.cancel("a");
+    const [{ id }] = await queue.takeDeliveries(9) as [Delivery];
+    await queue.settleDelivery(id, "delivered");
+    // By one who had it as well, after a minute.
+    await queue.settleDelivery(id, { retryAt: now() });
+    pass(120_000);
+    assert.deepEqual(await queue.takeDeliveries(9), []);
+  });
+
   test(
     "webhooks that are not settled are there after a restart, and after their job is forgotten",
     async (_, fixture) => {
@@ -907,7 +921,7 @@ export function testQueue(
     assert.equal(lease.job.attempts, 2);
     assert.equal(await queue.finish({ job, token: token! }, failure()), false);
     assert.equal(await queue.finish(lease, done()), true);
-  });
+  }, { patienceS: PROCESSES_S });
 
   test("several processes at once end each job once", async (queue, fixture) => {
     const ids = Array.from({ length: 60 }, (_, i) => `job-${i}`);
@@ -924,7 +938,7 @@ export function testQueue(
     fixture.pass(60_000); // The others' clocks go on.
     const told = (await queue.takeDeliveries(999)).filter(({ event }) => event === "completed");
     assert.deepEqual(told.map(({ job }) => job.id).sort(), ids.toSorted());
-  });
+  }, { patienceS: PROCESSES_S });
 }
 
 /** A request for a picture. */
@@ -932,7 +946,8 @@ export function requestOf(prompt: string): JobRequest {
   return { prompts: [prompt], count: 1, seed: "7", levels: false, preview: false };
 }
 
-function fileOf(name: string): JobFile {
+/** A picture of a job. */
+export function fileOf(name: string): JobFile {
   return {
     ...{ name, picture: 0, level: 0, seed: "7", type: "image/png" },
     ...{ width: 32, height: 32, frames: 1, bytes: 1234 },

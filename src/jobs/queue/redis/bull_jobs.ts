@@ -179,7 +179,10 @@ export class BullJobs {
     } else if (at === "active") {
       // It comes before those that have not begun; it may have been taken from the head.
       await job.changePriority({ priority: rank });
-      await this.#unlocked(lock, [ErrorCode.JobLockNotExist], (lock) => job.moveToWait(lock));
+      const move = (lock: string) => job.moveToWait(lock);
+      const wasLocked = await this.#unlocked(lock, [ErrorCode.JobLockNotExist], move);
+      // BullMQ may have put it at the head, since its worker died.
+      if (!wasLocked) await job.changePriority({ priority: rank, lifo: true });
     } else if (at === "completed" || at === "failed") {
       await job.changePriority({ priority: rank });
       await job.retry(at, { resetAttemptsMade: true, resetAttemptsStarted: true });
@@ -190,17 +193,19 @@ export class BullJobs {
     return true;
   }
 
-  /** Does something with a lock, and without one if that is over. */
+  /** Does something with a lock, or without one where BullMQ says one of these codes; gives whether it was with it. */
   async #unlocked<T>(
     lock: string,
     codes: readonly ErrorCode[],
     move: (lock: string) => Promise<T>,
-  ): Promise<void> {
+  ): Promise<boolean> {
     try {
       await move(lock);
+      return true;
     } catch (error) {
       if (!codes.includes(codeOf(error)!)) throw error;
       await move(NO_LOCK);
+      return false;
     }
   }
 

@@ -58,11 +58,10 @@ export class FollowedRecords {
     }
   }
 
-  /** Writes what becomes of a job that BullMQ has given to this process with a lock; null: somebody else was quicker. */
-  async turnTaken(kept: Kept, record: JobRecord, lock: string): Promise<Kept | null> {
-    // One that waits is about to be begun.
-    if (record.job.state === "queued") return await this.#save(kept, record);
-    return await this.#write(kept, record, { lock, at: "active" });
+  /** Writes what becomes of a job that this process has by a lock instead of being begun, unless it has changed. */
+  async turnTaken(kept: Kept, record: JobRecord, lock: string): Promise<void> {
+    const saved = await this.#write(kept, record, { lock, at: "active" });
+    if (saved === null) await this.settle(kept.bullId, lock);
   }
 
   /** Forgets a job that has ended, unless it has changed. */

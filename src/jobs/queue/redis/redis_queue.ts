@@ -438,17 +438,16 @@ export class RedisQueue implements JobQueue {
           return { job: taken.job, token, checkpoints: taken.checkpoints };
         }
       } else if (record.job.state === "running") {
-        // Its worker lives, although BullMQ's lock was over: nobody has to do anything while this one lasts.
-        if (!isOverdue(record, now)) return "next";
-        const after = await this.#jobs.turnTaken(kept, this.#lost(record), token);
-        if (after !== null && isEnded(after.record.job)) return "next";
+        // Else its worker lives, although BullMQ's lock was over: it has the job, and nobody begins it while this lock lasts.
+        if (isOverdue(record, now)) {
+          await this.#jobs.turnTaken(kept, this.#lost(record), token);
+        }
+        return "next";
       } else {
         const again = await this.#isRetriedByOthers(bullId) ? retried(record, now) : record;
-        if (again === record) {
-          await this.#jobs.settle(bullId, token);
-          return "next";
-        }
-        await this.#jobs.turnTaken(kept, again, token);
+        if (again === record) await this.#jobs.settle(bullId, token);
+        else await this.#jobs.turnTaken(kept, again, token);
+        return "next";
       }
     }
   }

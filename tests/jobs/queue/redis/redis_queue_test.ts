@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { Queue, Worker } from "bullmq";
 import { MdmError } from "../../../../src/errors.ts";
-import type { JobFile } from "../../../../src/jobs/job.ts";
 import { canceled, queued } from "../../../../src/jobs/queue/job_record.ts";
 import type { Delivery, NewJob } from "../../../../src/jobs/queue/queue.ts";
 import { asRedisError, connect } from "../../../../src/jobs/queue/redis/connection.ts";
@@ -11,6 +10,7 @@ import { RedisRecords } from "../../../../src/jobs/queue/redis/records.ts";
 import { RedisQueue } from "../../../../src/jobs/queue/redis/redis_queue.ts";
 import { Unavailable } from "../../../../src/jobs/unavailable.ts";
 import {
+  fileOf,
   linesOf,
   OPTIONS,
   PATIENCE_S,
@@ -38,10 +38,6 @@ testQueue("Redis", (use) =>
 const SILENT =
   "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
 
-const FILE: JobFile = {
-  ...{ name: "0.png", picture: 0, level: 0, seed: "7", type: "image/png" },
-  ...{ width: 32, height: 32, frames: 1, bytes: 1234 },
-};
 const DONE = { state: "succeeded", files: [], error: null, timings: null } as const;
 const FAILED = {
   ...DONE,
@@ -117,6 +113,15 @@ async function removeOf(board: Queue, id: string): Promise<void> {
   await jobs.find((job) => job.data.id === id)!.remove();
 }
 
+/** Has BullMQ find that a job has stalled, as after its lock was over. */
+async function stall(port: number, bullId: string): Promise<void> {
+  const redis = await connect(`redis://127.0.0.1:${port}`);
+  await redis.del(`{mdm}:jobs:${bullId}:lock`);
+  await redis.lrem("{mdm}:jobs:active", 1, bullId);
+  await redis.rpush("{mdm}:jobs:wait", bullId);
+  redis.disconnect();
+}
+
 Deno.test("a job that waits and is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
   withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 3 });
@@ -163,7 +168,7 @@ Deno.test("Bull Board shows which jobs wait, are active, have completed and fail
     const active = (await queue.claim())!;
     const progress = { step: 5, steps: 20, etaMs: null, previews: [] };
     assert.equal(await queue.heartbeat(active, { progress, files: [] }), "alive");
-    const files = [{ ...FILE, name: "0.png" }, { ...FILE, name: "1.png" }];
+    const files = [fileOf("0.png"), fileOf("1.png")];
     await queue.finish((await queue.claim())!, { ...DONE, files });
     await queue.finish((await queue.claim())!, FAILED);
     await queue.finish((await queue.claim())!, { ...DONE, state: "canceled" });
@@ -279,19 +284,48 @@ Deno.test("a job that another program's worker has ended is queued again", () =>
     await until(async () => (await queue.claim())?.job.id === "a");
   }));
 
-Deno.test("a worker whose lock was over keeps its job if it comes back in time", () =>
+Deno.test("a worker that says that it is alive keeps BullMQ's lock", () =>
   withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     const board = boardOf(port);
     const redis = await connect(url);
     await queue.add(JOB);
+    const lease = (await queue.claim())!;
+    const lock = `{mdm}:jobs:${(await board.getJobs(["active"]))[0]!.id}:lock`;
+    assert.equal(await redis.get(lock), lease.token);
+    await redis.pexpire(lock, OPTIONS.leaseMs / 2);
+    await queue.heartbeat(lease, { progress: lease.job.progress, files: [] });
+    assert.ok(await redis.pttl(lock) > OPTIONS.leaseMs / 2);
+    redis.disconnect();
+    await board.close();
+  }));
+
+Deno.test("what BullMQ takes from a dead worker waits as its priority says", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    let time = Date.now();
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, now: () => time });
+    const board = boardOf(port);
+    await queue.add(JOB);
+    await queue.claim();
+    await queue.add({ ...JOB, id: "urgent", priority: 5 });
+    await queue.add({ ...JOB, id: "new" });
+    await stall(port, (await board.getJobs(["active"]))[0]!.id!);
+    time += OPTIONS.leaseMs + 1;
+    const order = [];
+    for (let i = 0; i < 3; i++) order.push((await queue.claim())?.job.id);
+    assert.deepEqual(order, ["urgent", "a", "new"]);
+    await board.close();
+  }));
+
+Deno.test("a worker whose lock was over keeps its job if it comes back in time", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    await queue.add(JOB);
     await queue.add({ ...JOB, id: "b" });
     const lease = (await queue.claim())!;
     const id = (await board.getJobs(["active"]))[0]!.id!;
-    // As if Redis had been away, and BullMQ had looked for what has stalled.
-    await redis.del(`{mdm}:jobs:${id}:lock`);
-    await redis.lrem("{mdm}:jobs:active", 1, id);
-    await redis.rpush("{mdm}:jobs:wait", id);
+    await stall(port, id);
     const other = (await queue.claim())!;
     assert.equal(other.job.id, "b");
     assert.equal(
@@ -303,7 +337,6 @@ Deno.test("a worker whose lock was over keeps its job if it comes back in time",
     assert.deepEqual(await board.getJobCounts("wait", "active", "completed"), {
       ...{ wait: 0, active: 1, completed: 1 },
     });
-    redis.disconnect();
     await board.close();
   }));
 
@@ -335,6 +368,35 @@ Deno.test("a job that was taken for its request has its own priority when it is 
     await queue.retry("a");
     await queue.add({ ...JOB, id: "urgent too", priority: 5 });
     assert.equal((await queue.claim())?.job.id, "urgent too");
+  }));
+
+Deno.test("what was only taken since it was next is given back where it is not wanted", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    for (const id of ["a", "b"]) await queue.add({ ...JOB, id });
+    await queue.add({ ...JOB, id: "urgent", priority: 5 });
+    await queue.cancel("urgent"); // It is the next, until it is seen to have ended.
+    assert.equal(await queue.claim({ above: 1 }), null);
+    const counts = await board.getJobCounts("active", "wait", "prioritized", "failed");
+    assert.deepEqual(counts, { active: 0, wait: 0, prioritized: 2, failed: 1 });
+    const { state, attempts } = (await queue.get("a"))!;
+    assert.deepEqual({ state, attempts }, { state: "queued", attempts: 0 });
+    assert.equal((await queue.claim())?.job.id, "a");
+    await board.close();
+  }));
+
+Deno.test("priorities that BullMQ has no room for are its highest and lowest", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    for (
+      const [id, priority] of [["least", -1e9], ["a", 0], ["most", 1e9], ["too", 2e9]] as const
+    ) {
+      await queue.add({ ...JOB, id, priority });
+    }
+    const order = [];
+    for (let i = 0; i < 4; i++) order.push((await queue.claim())?.job.id);
+    assert.deepEqual(order, ["most", "too", "a", "least"]);
   }));
 
 Deno.test("jobs of an older mdm are left to it", () =>
