@@ -1,6 +1,6 @@
 /**
- * BullMQ's jobs, one for each record: who is next, which worker has which job by which lock, and what Bull Board shows. Nothing is read
- * or written here but by BullMQ's own calls.
+ * BullMQ's jobs, one for each record: who is next, which worker has which job by which lock, and what Bull Board shows. All is done by
+ * BullMQ's own calls, but for the rank of a job among those that wait, for which it has none.
  */
 import { ErrorCode, Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
@@ -137,24 +137,10 @@ export class BullJobs {
     if (record === null) return at === "unknown" || await this.#queue.remove(id) === 1;
     if (record.job.state === "queued") return await this.#wait(id, record, lock, at);
     if (!isEnded(record.job)) return true;
-    if (at === "active") await this.end(id, record, lock);
+    if (at === "active") await this.#end(id, record, lock);
     if (at !== "waiting" && at !== "prioritized") return true;
     await this.bringToHead(id);
     return false;
-  }
-
-  /** Ends a job that is active. The record has decided already: it does not matter who has the lock by now. */
-  async end(id: string, { job: { state, files, error } }: JobRecord, lock: string): Promise<void> {
-    const job = this.#job(id);
-    const reason = error?.message ?? "The job was canceled.";
-    await this.#unlocked(
-      lock,
-      [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch],
-      (lock) =>
-        state === "succeeded"
-          ? job.moveToCompleted({ files: files.map(({ name }) => name) }, lock, false)
-          : job.moveToFailed(new Error(reason), lock),
-    );
   }
 
   /** Removes a job that is active and has no record. */
@@ -191,6 +177,20 @@ export class BullJobs {
       await job.changePriority({ priority: rank, lifo: startedAt !== null });
     }
     return true;
+  }
+
+  /** Ends a job that is active. The record has decided already: it does not matter who has the lock by now. */
+  async #end(id: string, { job: { state, files, error } }: JobRecord, lock: string): Promise<void> {
+    const job = this.#job(id);
+    const reason = error?.message ?? "The job was canceled.";
+    await this.#unlocked(
+      lock,
+      [ErrorCode.JobLockNotExist, ErrorCode.JobLockMismatch],
+      (lock) =>
+        state === "succeeded"
+          ? job.moveToCompleted({ files: files.map(({ name }) => name) }, lock, false)
+          : job.moveToFailed(new Error(reason), lock),
+    );
   }
 
   /** Does something with a lock, or without one where BullMQ says one of these codes; gives whether it was with it. */

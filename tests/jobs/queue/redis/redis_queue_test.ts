@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { Queue, Worker } from "bullmq";
+import { Redis } from "ioredis";
 import { MdmError } from "../../../../src/errors.ts";
 import { canceled, queued } from "../../../../src/jobs/queue/job_record.ts";
 import type { Delivery, NewJob } from "../../../../src/jobs/queue/queue.ts";
 import { asRedisError, connect } from "../../../../src/jobs/queue/redis/connection.ts";
 import { RedisRecords } from "../../../../src/jobs/queue/redis/records.ts";
 import { RedisQueue } from "../../../../src/jobs/queue/redis/redis_queue.ts";
+import { CHANGES } from "../../../../src/jobs/queue/redis/scripts.ts";
 import { Unavailable } from "../../../../src/jobs/unavailable.ts";
 import {
   fileOf,
@@ -437,6 +439,37 @@ Deno.test("what is seen of a queue does not have what was removed in Bull Board"
     assert.deepEqual((await queue.forget(0)).sort(), ["a", "b", "c", "d", "e"]);
     assert.deepEqual(await queue.forget(0), []);
     await board.close();
+  }));
+
+Deno.test("a change that could not be asked for is heard of later, though nothing else happens", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const heard: string[] = [];
+    const stop = queue.listen(({ job }) => heard.push(job.id));
+    await queue.add(JOB);
+    await until(() => heard.length === 1);
+    const { eval: ask } = Redis.prototype;
+    let failures = 0;
+    const { mock: failing } = mock.method(
+      Redis.prototype,
+      "eval",
+      async function (this: Redis, script: string, ...about: unknown[]) {
+        if (script === CHANGES && failures++ === 0) throw new Error("Command timed out");
+        return await (ask as (...about: unknown[]) => Promise<unknown>).call(
+          this,
+          script,
+          ...about,
+        );
+      },
+    );
+    try {
+      await queue.add({ ...JOB, id: "b" });
+      await until(() => heard.length === 2);
+    } finally {
+      failing.restore();
+    }
+    assert.deepEqual(heard, ["a", "b"]);
+    stop();
   }));
 
 Deno.test("a server that is started again has all jobs, and is found again", () =>
