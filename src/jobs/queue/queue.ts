@@ -52,7 +52,7 @@ export interface Lease {
   readonly job: Job;
   /** Proves that the worker still has it: whoever has an older one is not listened to any more. */
   readonly token: string;
-  /** The files of pictures whose making was interrupted, by picture: names in the store; see `checkpoint.ts`. */
+  /** The files of pictures whose making was interrupted, by picture: names in the store; see `sampler_state.ts`. */
   readonly checkpoints: readonly string[];
 }
 

@@ -1,6 +1,6 @@
 import { median } from "../../median.ts";
 import type { Job } from "../job.ts";
-import type { Entry } from "./entry.ts";
+import type { JobRecord } from "./job_record.ts";
 import { QueueFull } from "./queue.ts";
 
 const HOUR_MS = 3_600_000;
@@ -47,11 +47,11 @@ export function asSeconds(ms: number): number {
 /** What is thrown where as many wait as may. */
 export function queueFull(
   limit: number,
-  running: readonly Entry[],
-  ended: readonly Entry[],
+  running: readonly JobRecord[],
+  ended: readonly JobRecord[],
   now: number,
 ): QueueFull {
-  const jobsOf = (entries: readonly Entry[]) => entries.map(({ job }) => job);
+  const jobsOf = (records: readonly JobRecord[]) => records.map(({ job }) => job);
   const seconds = retryAfter({ running: jobsOf(running), ended: jobsOf(ended) }, now);
   return new QueueFull(limit, seconds ?? GUESS, seconds === null);
 }

@@ -8,6 +8,7 @@ import {
   type JobRequest,
 } from "../../../src/jobs/job.ts";
 import {
+  type Delivery,
   JobConflict,
   type JobEvent,
   type JobQueue,
@@ -16,6 +17,7 @@ import {
   QueueFull,
 } from "../../../src/jobs/queue/queue.ts";
 import type { QueueOptions } from "../../../src/jobs/queue/queue_options.ts";
+import { within } from "../../within.ts";
 
 /** Where a test's jobs are. */
 export interface QueueFixture {
@@ -40,6 +42,11 @@ const WEBHOOK = {
   events: ["start", "output", "logs", "completed"],
 } as const;
 
+/** Seconds that a test may take: one whose queue goes on for ever fails then. */
+export const PATIENCE_S = 20;
+/** Seconds that one may take that starts processes. */
+const PROCESSES_S = 120;
+
 /** Registers the tests for one kind of queue; `withJobs` gives each a place without jobs. */
 export function testQueue(
   name: string,
@@ -48,13 +55,19 @@ export function testQueue(
   const test = (
     sentence: string,
     run: (queue: JobQueue, fixture: QueueFixture) => Promise<void>,
-    options?: Partial<QueueOptions>,
+    { patienceS = PATIENCE_S, ...options }: Partial<QueueOptions & { patienceS: number }> = {},
   ) =>
     Deno.test(`${name}: ${sentence}`, () =>
-      withJobs(async (fixture) => {
-        await using queue = await fixture.open(options);
-        await run(queue, fixture);
-      }));
+      withJobs((fixture) =>
+        within(
+          patienceS,
+          "the queue",
+          fixture.open(options).then(async (opened) => {
+            await using queue = opened;
+            await run(queue, fixture);
+          }),
+        )
+      ));
 
   test("a job is kept as it was given, and waits", async (queue, fixture) => {
     const { now } = fixture;
@@ -238,6 +251,24 @@ export function testQueue(
     assert.equal(await claimed(alike), "a");
     assert.equal(await claimed(), "c");
   });
+
+  test(
+    "of those that ask for the same the most urgent comes first",
+    async (queue, { now, pass }) => {
+      for (
+        const [id, priority] of [["old", 0], ["urgent", 2], ["as urgent", 2], ["other", 9]] as const
+      ) {
+        const request = requestOf(id === "other" ? id : "same");
+        await queue.add({ id, request, createdAt: now(), priority });
+        pass(1);
+      }
+      const order = [];
+      for (let i = 0; i < 3; i++) {
+        order.push((await queue.claim({ alike: [requestOf("same")] }))?.job.id);
+      }
+      assert.deepEqual(order, ["urgent", "as urgent", "old"]);
+    },
+  );
 
   test("counts jobs by state", async (queue, { now }) => {
     assert.deepEqual(
@@ -501,6 +532,21 @@ export function testQueue(
   });
 
   test(
+    "a job that is queued once more twice has as much time each time",
+    async (queue, fixture) => {
+      const { now, pass } = fixture;
+      const times = { beginBy: now() + 100, deadline: now() + 200 };
+      await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), ...times });
+      for (const ms of [1000, 3000]) {
+        await queue.finish((await queue.claim())!, failure());
+        pass(ms);
+        const { beginBy, deadline } = (await queue.retry("a"))!;
+        assert.deepEqual({ beginBy, deadline }, { beginBy: now() + 100, deadline: now() + 200 });
+      }
+    },
+  );
+
+  test(
     "one that was canceled, has expired or was lost can be queued once more",
     async (queue, { now, pass }) => {
       const add = (id: string, times: Partial<NewJob> = {}) =>
@@ -654,6 +700,17 @@ export function testQueue(
       assert.deepEqual(await queue.takeDeliveries(9), []);
     },
   );
+
+  test("a webhook that is done with does not come back", async (queue, { now, pass }) => {
+    await queue.add({ id: "a", request: requestOf("a"), createdAt: now(), webhook: WEBHOOK });
+    await queue.cancel("a");
+    const [{ id }] = await queue.takeDeliveries(9) as [Delivery];
+    await queue.settleDelivery(id, "delivered");
+    // By one who had it as well, after a minute.
+    await queue.settleDelivery(id, { retryAt: now() });
+    pass(120_000);
+    assert.deepEqual(await queue.takeDeliveries(9), []);
+  });
 
   test(
     "webhooks that are not settled are there after a restart, and after their job is forgotten",
@@ -864,7 +921,7 @@ export function testQueue(
     assert.equal(lease.job.attempts, 2);
     assert.equal(await queue.finish({ job, token: token! }, failure()), false);
     assert.equal(await queue.finish(lease, done()), true);
-  });
+  }, { patienceS: PROCESSES_S });
 
   test("several processes at once end each job once", async (queue, fixture) => {
     const ids = Array.from({ length: 60 }, (_, i) => `job-${i}`);
@@ -881,7 +938,7 @@ export function testQueue(
     fixture.pass(60_000); // The others' clocks go on.
     const told = (await queue.takeDeliveries(999)).filter(({ event }) => event === "completed");
     assert.deepEqual(told.map(({ job }) => job.id).sort(), ids.toSorted());
-  });
+  }, { patienceS: PROCESSES_S });
 }
 
 /** A request for a picture. */
@@ -889,7 +946,8 @@ export function requestOf(prompt: string): JobRequest {
   return { prompts: [prompt], count: 1, seed: "7", levels: false, preview: false };
 }
 
-function fileOf(name: string): JobFile {
+/** A picture of a job. */
+export function fileOf(name: string): JobFile {
   return {
     ...{ name, picture: 0, level: 0, seed: "7", type: "image/png" },
     ...{ width: 32, height: 32, frames: 1, bytes: 1234 },

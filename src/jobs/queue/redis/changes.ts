@@ -1,6 +1,6 @@
 /** Hears of jobs that any machine has changed. */
 import type { Redis } from "ioredis";
-import { completed, type Entry } from "../entry.ts";
+import { type JobRecord, upgraded } from "../job_record.ts";
 import type { Listeners } from "../listeners.ts";
 import { disconnect } from "./connection.ts";
 import { CHANGES, SNAPSHOT } from "./scripts.ts";
@@ -17,7 +17,7 @@ export function hearChanges(
   let stopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   // Sent now: whatever is changed by this process from here on comes after it.
-  let heard = askFor(SNAPSHOT, (entries) => listeners.note(entries.map(({ job }) => job)));
+  let heard = askFor(SNAPSHOT, (records) => listeners.note(records.map(({ job }) => job)));
 
   const subscriber = redis.duplicate({ lazyConnect: false, autoResubscribe: false });
   subscriber.on("error", () => {}); // It connects again.
@@ -30,14 +30,14 @@ export function hearChanges(
 
   function hear(): void {
     heard = heard.then((last) =>
-      askFor(CHANGES, (entries) => entries.forEach(({ job }) => listeners.tell(job)), last)
+      askFor(CHANGES, (records) => records.forEach(({ job }) => listeners.tell(job)), last)
     );
   }
 
   /** Gives the number of the last change that was heard of. */
   async function askFor(
     script: string,
-    use: (entries: Entry[]) => void,
+    use: (records: JobRecord[]) => void,
     last = "0",
   ): Promise<string> {
     const answer = await redis.eval(script, 1, prefix, last).catch(() => null);
@@ -48,7 +48,7 @@ export function hearChanges(
       return last;
     }
     const [newest, texts] = answer as [string, string[]];
-    if (!stopped) use(texts.map((text) => completed(JSON.parse(text))));
+    if (!stopped) use(texts.map((text) => upgraded(JSON.parse(text))));
     return newest;
   }
 

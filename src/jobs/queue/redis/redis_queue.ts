@@ -1,27 +1,32 @@
 /**
- * A queue on Redis or Valkey, for many machines. BullMQ keeps the line of those that wait; what a job is, its lease and its webhooks
- * are entries of ours, each changed in one step by a script, for BullMQ's own states cannot end a job exactly once together with the
- * webhooks that tell of it, give a job back without counting the attempt, or choose one that is like another.
+ * A queue on Redis or Valkey, for many machines. BullMQ does the queueing: who is next, which worker has a job and until when, that a
+ * dead one's is taken by another, what has completed and failed. What a job is and what its clients were promised is in records of
+ * ours, each changed in one step by a script together with the webhooks that tell of it, for BullMQ has no such step.
+ *
+ * A change is written in the record first, with a note that BullMQ's job has yet to follow; then that is done by BullMQ's calls and the
+ * note struck out. Whoever dies in between leaves the note to the next one that takes a job. Where there is no note, it is BullMQ's job
+ * that leads: somebody has moved it by BullMQ's own means, such as Bull Board, or its worker has died.
  *
  * Redis has on the disk what it is told to: with `appendonly yes` and `appendfsync always` everything, else a crash of Redis itself
  * may lose the last seconds.
  */
 import type { Redis } from "ioredis";
+import { MdmError } from "../../../errors.ts";
 import {
   advanced,
   begun,
   canceled,
   checkSame,
-  completed,
   ended,
-  type Entry,
   expired,
   fingerprintOf,
+  type JobRecord,
   lost,
   queued,
   released,
   retried,
-} from "../entry.ts";
+  upgraded,
+} from "../job_record.ts";
 import { isEnded, type Job, JOB_STATES, type JobOutcome } from "../../job.ts";
 import { type Listener, Listeners } from "../listeners.ts";
 import type {
@@ -37,6 +42,7 @@ import type {
 } from "../queue.ts";
 import type { QueueOptions } from "../queue_options.ts";
 import { Unavailable } from "../../unavailable.ts";
+import { BullJobs, unlessElsewhere } from "./bull_jobs.ts";
 import { hearChanges } from "./changes.ts";
 import {
   asRedisError,
@@ -46,14 +52,14 @@ import {
   PATIENCE_MS,
   untilConnected,
 } from "./connection.ts";
-import { type Kept, ownerOf, placeOf, RedisEntries, type WrittenDelivery } from "./entries.ts";
-import { RedisLine } from "./line.ts";
-import { DROP_DELIVERY, TAKE_DELIVERIES } from "./scripts.ts";
+import { FollowedRecords } from "./followed_records.ts";
+import { type Kept, ownerOf, RedisRecords, type WrittenDelivery } from "./records.ts";
 import { queueFull, RECENT } from "../retry_after.ts";
+import { TAKE_DELIVERIES } from "./scripts.ts";
 
 /** What all keys begin with; the braces keep them together in a cluster. */
 const PREFIX = "{mdm}";
-/** How often to look for what was taken out of the line by others' means. */
+/** How often to look for what was removed by others' means. */
 const LOOK_MS = 1000;
 /** How long a webhook that was taken is left to the one who took it. */
 const DELIVERY_MS = 60_000;
@@ -68,24 +74,26 @@ export class RedisQueue implements JobQueue {
   readonly #url: string;
   readonly #options: QueueOptions;
   readonly #now: () => number;
-  readonly #entries: RedisEntries;
-  readonly #line: RedisLine;
+  readonly #records: RedisRecords;
+  readonly #bull: BullJobs;
+  readonly #jobs: FollowedRecords;
   readonly #listeners = new Listeners();
   /** Ends hearing of changes, which goes on while somebody listens. */
   #stopHearing = () => Promise.resolve();
   #lookTimer: ReturnType<typeof setInterval> | undefined;
   /** When the connection was lost; null: it is there. */
   #lostAt: number | null = null;
-  /** Jobs that this process may have been given, where the answer was lost: nobody works on them. */
-  readonly #doubtful = new Set<Lease>();
+  /** BullMQ's jobs that this process was given, by their locks, where an answer was lost then: nobody works on them. */
+  readonly #doubtful = new Map<string, string>();
 
-  private constructor(redis: Redis, line: RedisLine, url: string, options: QueueOptions) {
+  private constructor(redis: Redis, bull: BullJobs, url: string, options: QueueOptions) {
     this.#redis = redis;
     this.#url = url;
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#entries = new RedisEntries(redis, PREFIX);
-    this.#line = line;
+    this.#records = new RedisRecords(redis, PREFIX);
+    this.#bull = bull;
+    this.#jobs = new FollowedRecords(this.#records, bull, this.#now);
     redis.on("close", () => this.#lostAt ??= performance.now());
     redis.on("ready", () => this.#lostAt = null);
   }
@@ -94,13 +102,14 @@ export class RedisQueue implements JobQueue {
    * Connects to the queue in a database of a server.
    *
    * @param url redis://[[user]:password@]host[:port][/database], or rediss:// for TLS.
-   * @throws {MdmError} When it cannot be reached, or wants another password.
+   * @throws {MdmError} When it cannot be reached, wants another password, or has jobs of an older version.
    */
   static async open(url: string, options: QueueOptions): Promise<RedisQueue> {
     const redis = await connect(url);
     try {
-      const line = await RedisLine.open(redis, PREFIX, options.leaseMs);
-      return new RedisQueue(redis, line, url, options);
+      await refuseOlder(redis, url);
+      const bull = await BullJobs.open(redis, PREFIX, options.leaseMs);
+      return new RedisQueue(redis, bull, url, options);
     } catch (error) {
       await disconnect(redis);
       throw asRedisError(url, error);
@@ -119,36 +128,32 @@ export class RedisQueue implements JobQueue {
 
   add(job: NewJob): Promise<Job> {
     return this.#ask(async () => {
-      const entry = queued(job);
-      const { limit } = this.#options;
+      const record = queued(job);
       while (true) {
-        const known = await this.#known(entry);
+        const known = await this.#known(record);
         if (known !== null) return known;
-        const saved = await this.#entries.save(null, entry, { now: this.#now(), limit });
+        const saved = await this.#jobs.add(record, this.#options.limit);
         if (saved === "changed") continue; // Somebody adds the same.
-        if (saved !== "full") {
-          await this.#place(saved);
-          return entry.job;
-        }
-        if (!await this.#expire() && !await this.#dropRemoved()) throw await this.#full();
+        if (saved !== "full") return record.job;
+        if (!await this.#expire() && !await this.#jobs.dropRemoved()) throw await this.#full();
       }
     });
   }
 
   get(id: string): Promise<Job | null> {
     return this.#ask(async () => {
-      const job = (await this.#entries.read(id))?.entry.job ?? null;
-      if (job?.state !== "queued" || !await this.#dropRemoved()) return job;
-      return (await this.#entries.read(id))?.entry.job ?? null;
+      const job = (await this.#records.read(id))?.record.job ?? null;
+      if (job?.state !== "queued" || !await this.#jobs.dropRemoved()) return job;
+      return (await this.#records.read(id))?.record.job ?? null;
     });
   }
 
   list(filter: Parameters<JobQueue["list"]>[0] = {}): Promise<Job[]> {
     const { states = JOB_STATES, origin, limit = Infinity, before } = filter;
     return this.#ask(async () => {
-      await this.#dropRemoved();
+      await this.#jobs.dropRemoved();
       const jobs: Job[] = [];
-      for await (const { entry: { job } } of this.#entries.newestFirst(states, before)) {
+      for await (const { record: { job } } of this.#records.newestFirst(states, before)) {
         if (jobs.length >= limit) break;
         if (origin === undefined || job.origin === origin) jobs.push(job);
       }
@@ -158,38 +163,42 @@ export class RedisQueue implements JobQueue {
 
   position(id: string): Promise<number> {
     return this.#ask(async () => {
-      const kept = await this.#entries.read(id);
-      return kept?.entry.job.state === "queued" ? await this.#line.before(placeOf(kept)) : 0;
+      const kept = await this.#records.read(id);
+      if (kept?.record.job.state !== "queued") return 0;
+      const { ids, more } = await this.#bull.before(kept.bullId);
+      // At the head are some that are only there to end.
+      const found = await Promise.all(ids.map((bullId) => this.#records.read(ownerOf(bullId))));
+      return more + found.filter((other) => other?.record.job.state === "queued").length;
     });
   }
 
   counts(): Promise<Counts> {
     return this.#ask(async () => {
-      await this.#dropRemoved();
-      const counts = await Promise.all(JOB_STATES.map((state) => this.#entries.count(state)));
+      await this.#jobs.dropRemoved();
+      const counts = await Promise.all(JOB_STATES.map((state) => this.#records.count(state)));
       const byState = Object.fromEntries(JOB_STATES.map((state, i) => [state, counts[i]]));
-      return { ...byState, retried: await this.#entries.retried() } as Counts;
+      return { ...byState, retried: await this.#records.retried() } as Counts;
     });
   }
 
   cancel(id: string): Promise<Job | null> {
     return this.#ask(async () => {
-      const turned = await this.#turn(id, (entry) => canceled(entry, this.#now()));
-      return turned?.after.job ?? null;
+      const turned = await this.#jobs.turn(id, (record) => canceled(record, this.#now()));
+      return turned?.after.record.job ?? null;
     });
   }
 
   retry(id: string): Promise<Job | null> {
     return this.#ask(async () => {
-      const turned = await this.#turn(id, (entry) => retried(entry, this.#now()));
-      return turned?.after.job ?? null;
+      const turned = await this.#jobs.turn(id, (record) => retried(record, this.#now()));
+      return turned?.after.record.job ?? null;
     });
   }
 
   purge(origin: string): Promise<number> {
     return this.#ask(async () => {
       let count = 0;
-      for await (const { entry: { job } } of this.#entries.newestFirst(["queued"])) {
+      for await (const { record: { job } } of this.#records.newestFirst(["queued"])) {
         if (job.origin === origin && await this.#end(job.id, canceled)) count++;
       }
       return count;
@@ -200,22 +209,13 @@ export class RedisQueue implements JobQueue {
     return this.#ask(async () => {
       await this.#giveBackDoubtful();
       await this.#tidy();
-      for (const kept of await this.#entries.alike(alike.map(fingerprintOf))) {
-        const lease = await this.#begin(kept);
-        if (lease === null) continue;
-        await this.#line.leave(placeOf(kept));
-        return lease;
-      }
-      while (true) {
-        const place = await this.#line.next(above);
-        if (place === null) return null;
-        const kept = await this.#entries.read(ownerOf(place.name));
-        // Places of jobs that wait no more, or have another place by now, may be left.
-        const isThere = kept !== null && isWaitingAt(kept, place.name);
-        const lease = isThere ? await this.#begin(kept) : null;
-        await place.done();
-        if (lease !== null) return lease;
-      }
+      const requests = alike.map(fingerprintOf);
+      const isWanted = ({ fingerprint, job }: JobRecord) =>
+        job.priority > above || requests.includes(fingerprint);
+      const first = await this.#records.alike(requests);
+      if (first !== undefined) await unlessElsewhere(this.#bull.bringToHead(first.bullId));
+      else if (above > -Infinity && !await this.#isNextWanted(isWanted)) return null;
+      return await this.#take(isWanted);
     });
   }
 
@@ -225,24 +225,32 @@ export class RedisQueue implements JobQueue {
   ): Promise<Heartbeat> {
     return this.#ask(async () => {
       const until = this.#now() + this.#options.leaseMs;
-      const entry = await this.#turnLeased(lease, (entry) => advanced(entry, seen, until));
-      if (entry === null) return "lost";
-      return entry.canceling ? "canceled" : "alive";
+      const turned = await this.#turnLeased(lease, (record) => advanced(record, seen, until));
+      if (turned === null) return "lost";
+      const { before, after: { record, bullId } } = turned;
+      const { progress } = record.job;
+      await Promise.all([
+        this.#bull.extendLock(bullId, lease.token),
+        progress.step === before.job.progress.step
+          ? null
+          : unlessElsewhere(this.#bull.showProgress(bullId, progress)),
+      ]);
+      return record.canceling ? "canceled" : "alive";
     });
   }
 
   finish(lease: Pick<Lease, "job" | "token">, outcome: JobOutcome): Promise<boolean> {
     return this.#ask(async () => {
-      const become = (entry: Entry) => ended(entry, outcome, this.#now());
+      const become = (record: JobRecord) => ended(record, outcome, this.#now());
       if (await this.#turnLeased(lease, become) !== null) return true;
-      const kept = await this.#entries.read(lease.job.id);
-      return kept?.entry.token === lease.token;
+      const kept = await this.#records.read(lease.job.id);
+      return kept?.record.token === lease.token;
     });
   }
 
   release(lease: Pick<Lease, "job" | "token">, checkpoints: readonly string[]): Promise<boolean> {
     return this.#ask(async () => {
-      const become = (entry: Entry) => released(entry, checkpoints, this.#now());
+      const become = (record: JobRecord) => released(record, checkpoints, this.#now());
       return await this.#turnLeased(lease, become) !== null;
     });
   }
@@ -251,7 +259,7 @@ export class RedisQueue implements JobQueue {
     if (this.#listeners.size === 0) {
       this.#stopHearing = hearChanges(this.#redis, PREFIX, this.#listeners);
       // Nobody tells of what was removed, and it may be that nobody takes jobs either.
-      this.#lookTimer = setInterval(() => void this.#dropRemoved().catch(() => {}), LOOK_MS);
+      this.#lookTimer = setInterval(() => void this.#jobs.dropRemoved().catch(() => {}), LOOK_MS);
     }
     const own: Listener = (event) => listener(event); // The same function may listen twice.
     this.#listeners.add(own);
@@ -271,14 +279,14 @@ export class RedisQueue implements JobQueue {
       );
       return (taken as [string, string, number][]).map(([id, text, attempts]) => {
         const written: WrittenDelivery = JSON.parse(text);
-        return completed({ id, ...written, attempts });
+        return upgraded({ id, ...written, attempts });
       });
     });
   }
 
   settleDelivery(id: string, settlement: Settlement): Promise<void> {
     return this.#ask(async () => {
-      if (typeof settlement === "string") await this.#redis.eval(DROP_DELIVERY, 1, PREFIX, id);
+      if (typeof settlement === "string") await this.#dropDelivery(id);
       else await this.#redis.zadd(`${PREFIX}:deliveries:due`, "XX", settlement.retryAt, id);
     });
   }
@@ -289,9 +297,9 @@ export class RedisQueue implements JobQueue {
 
   forget(endedBefore: number): Promise<string[]> {
     return this.#ask(async () => {
-      const forgotten = await this.#entries.takeRemoved();
+      const forgotten = await this.#records.takeRemoved();
       for (const state of JOB_STATES.filter((state) => isEnded({ state }))) {
-        for (const id of await this.#entries.dueBefore(state, endedBefore)) {
+        for (const id of await this.#records.dueBefore(state, endedBefore)) {
           if (await this.#remove(id)) forgotten.push(id);
         }
       }
@@ -302,150 +310,180 @@ export class RedisQueue implements JobQueue {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#lookTimer);
     await this.#stopHearing();
-    await this.#line.close();
+    await this.#bull.close();
     await disconnect(this.#redis);
   }
 
   async #remove(id: string): Promise<boolean> {
-    const kept = await this.#entries.read(id);
-    return kept !== null && isEnded(kept.entry.job) && await this.#entries.forget(kept);
+    const kept = await this.#records.read(id);
+    return kept !== null && isEnded(kept.record.job) && await this.#jobs.forget(kept);
+  }
+
+  async #dropDelivery(id: string): Promise<void> {
+    const dropped = await this.#redis.multi()
+      .hdel(`${PREFIX}:deliveries`, id)
+      .hdel(`${PREFIX}:tries`, id)
+      .zrem(`${PREFIX}:deliveries:due`, id)
+      .exec();
+    for (const [error] of dropped ?? []) if (error !== null) throw error;
   }
 
   /** The job that an added one is the same as. */
-  async #known(entry: Entry): Promise<Job | null> {
-    const { idempotencyKey, job } = entry;
+  async #known(record: JobRecord): Promise<Job | null> {
+    const { idempotencyKey, job } = record;
     const byKey = idempotencyKey === null
       ? null
-      : await this.#entries.ofIdempotencyKey(idempotencyKey);
-    const known = byKey ?? await this.#entries.read(job.id);
-    if (known !== null) checkSame(known.entry, entry);
-    return known?.entry.job ?? null;
+      : await this.#records.ofIdempotencyKey(idempotencyKey);
+    const known = byKey ?? await this.#records.read(job.id);
+    if (known !== null) checkSame(known.record, record);
+    return known?.record.job ?? null;
   }
 
   async #full(): Promise<QueueFull> {
-    const running = await Array.fromAsync(this.#entries.newestFirst(["running"]));
-    const ended = await this.#entries.lastEnded("succeeded", RECENT);
-    const entriesOf = (all: readonly Kept[]) => all.map(({ entry }) => entry);
-    return queueFull(this.#options.limit, entriesOf(running), entriesOf(ended), this.#now());
+    const running = await Array.fromAsync(this.#records.newestFirst(["running"]));
+    const ended = await this.#records.lastEnded("succeeded", RECENT);
+    const recordsOf = (all: readonly Kept[]) => all.map(({ record }) => record);
+    return queueFull(this.#options.limit, recordsOf(running), recordsOf(ended), this.#now());
   }
 
-  /** Takes from dead workers what they had, ends what has waited too long, and puts into the line what a dead process did not. */
+  /** Takes from dead workers what they had, ends what has waited too long, and does what dead processes had yet to do. */
   async #tidy(): Promise<void> {
-    const now = this.#now();
-    for (const id of await this.#entries.dueBefore("running", now)) {
-      await this.#turn(id, (entry) => {
-        const isOver = entry.job.state === "running" && entry.leaseUntil! < now;
-        return isOver ? lost(entry, this.#options.maxAttempts, now) : entry;
-      });
-    }
-    await this.#expire();
-    for (const place of await this.#entries.unplaced()) {
-      const kept = await this.#entries.read(ownerOf(place));
-      if (kept !== null && isWaitingAt(kept, place)) await this.#place(kept);
-      else await this.#entries.notPlaced(place);
-    }
-    await this.#dropRemoved();
+    await Promise.all([
+      this.#takeBack(),
+      this.#expire(),
+      this.#jobs.followAll(),
+      this.#jobs.dropRemoved(),
+    ]);
   }
 
-  /**
-   * Cancels and forgets jobs whose places somebody has removed by BullMQ's own means, such as Bull Board: they would wait for ever.
-   *
-   * @returns Whether there was any.
-   */
-  async #dropRemoved(): Promise<boolean> {
-    let any = false;
-    for (const place of await this.#entries.missing(this.#line.key)) {
-      const kept = await this.#entries.read(ownerOf(place));
-      if (kept === null || !isWaitingAt(kept, place)) {
-        await this.#entries.notPlaced(place);
-        continue;
-      }
-      const now = this.#now();
-      const saved = await this.#entries.save(kept, canceled(kept.entry, now), { now });
-      if (typeof saved === "string") continue; // Somebody was quicker.
-      await this.#entries.forget(saved, true);
-      any = true;
+  async #takeBack(): Promise<void> {
+    const now = this.#now();
+    for (const id of await this.#records.dueBefore("running", now)) {
+      await this.#jobs.turn(id, (record) => isOverdue(record, now) ? this.#lost(record) : record);
     }
-    return any;
+  }
+
+  #lost(record: JobRecord): JobRecord {
+    return lost(record, this.#options.maxAttempts, this.#now());
   }
 
   /** Whether there was any. */
   async #expire(): Promise<boolean> {
     let any = false;
-    for (const id of await this.#entries.dueBefore("queued", this.#now())) {
+    for (const id of await this.#records.dueBefore("queued", this.#now())) {
       if (await this.#end(id, expired)) any = true;
     }
     return any;
   }
 
   /** Ends a job if it waits. */
-  async #end(id: string, become: (entry: Entry, now: number) => Entry): Promise<boolean> {
-    const turned = await this.#turn(
+  async #end(id: string, become: (record: JobRecord, now: number) => JobRecord): Promise<boolean> {
+    const turned = await this.#jobs.turn(
       id,
-      (entry) => entry.job.state === "queued" ? become(entry, this.#now()) : entry,
+      (record) => record.job.state === "queued" ? become(record, this.#now()) : record,
     );
-    return turned !== null && turned.after !== turned.before;
+    return turned !== null && turned.after.record !== turned.before;
   }
 
-  /** Gives a job that waits to a worker; null: somebody was quicker. */
-  async #begin(kept: Kept): Promise<Lease | null> {
-    const now = this.#now();
-    const token = crypto.randomUUID();
-    const entry = begun(kept.entry, { token, until: now + this.#options.leaseMs, now });
-    const lease = { job: entry.job, token, checkpoints: entry.checkpoints };
-    try {
-      const saved = await this.#entries.save(kept, entry, { now });
-      return typeof saved === "string" ? null : lease;
-    } catch (error) {
-      this.#doubtful.add(lease);
-      throw error;
+  /** As far as can be seen before it is taken. */
+  async #isNextWanted(isWanted: (record: JobRecord) => boolean): Promise<boolean> {
+    const next = await this.#bull.next();
+    if (next === null) return false;
+    const kept = await this.#records.read(ownerOf(next));
+    return kept?.record.job.state !== "queued" || isWanted(kept.record);
+  }
+
+  async #take(isWanted: (record: JobRecord) => boolean): Promise<Lease | null> {
+    while (true) {
+      const token = crypto.randomUUID();
+      const bullId = await this.#bull.take(token);
+      if (bullId === null) return null;
+      try {
+        const lease = await this.#begin(bullId, token, isWanted);
+        if (lease !== "next") return lease;
+      } catch (error) {
+        this.#doubtful.set(token, bullId);
+        throw error;
+      }
     }
+  }
+
+  /**
+   * Begins a job that BullMQ has given to this worker, or does what else its record asks for.
+   *
+   * @returns "next": it was not to be begun, another one may be; null: it is not wanted, nor are others.
+   */
+  async #begin(
+    bullId: string,
+    token: string,
+    isWanted: (record: JobRecord) => boolean,
+  ): Promise<Lease | null | "next"> {
+    while (true) {
+      const kept = await this.#records.read(ownerOf(bullId));
+      if (kept?.bullId !== bullId) {
+        await unlessElsewhere(this.#bull.drop(bullId, token));
+        return "next";
+      }
+      const { record } = kept;
+      const now = this.#now();
+      if (record.job.state === "queued") {
+        if (!isWanted(record)) {
+          await this.#jobs.settle(bullId, token);
+          return null;
+        }
+        const until = now + this.#options.leaseMs;
+        const taken = begun(record, { token, until, now });
+        const saved = await this.#records.save(kept, taken, { now, note: "" });
+        if (typeof saved === "object") {
+          return { job: taken.job, token, checkpoints: taken.checkpoints };
+        }
+      } else if (record.job.state === "running") {
+        // Else its worker lives, although BullMQ's lock was over: it has the job, and nobody begins it while this lock lasts.
+        if (isOverdue(record, now)) {
+          await this.#jobs.turnTaken(kept, this.#lost(record), token);
+        }
+        return "next";
+      } else {
+        const again = await this.#isRetriedByOthers(bullId) ? retried(record, now) : record;
+        if (again === record) await this.#jobs.settle(bullId, token);
+        else await this.#jobs.turnTaken(kept, again, token);
+        return "next";
+      }
+    }
+  }
+
+  /**
+   * Whether somebody has queued a job that had ended by BullMQ's own means, such as Bull Board, and this process was given it: else it
+   * was given it to end it.
+   */
+  async #isRetriedByOthers(bullId: string): Promise<boolean> {
+    // In this order: nobody else can have ended it between.
+    return await this.#records.note(bullId) === null &&
+      await this.#bull.stateOf(bullId) === "active";
   }
 
   /** Without this they would wait until their leases are over, and have one attempt less. */
   async #giveBackDoubtful(): Promise<void> {
-    for (const lease of this.#doubtful) {
-      await this.#turnLeased(lease, (entry) => released(entry, lease.checkpoints, this.#now()));
-      this.#doubtful.delete(lease);
+    for (const [token, bullId] of this.#doubtful) {
+      const lease = { job: { id: ownerOf(bullId) }, token };
+      const release = (record: JobRecord) => released(record, record.checkpoints, this.#now());
+      const turned = await this.#turnLeased(lease, release);
+      if (turned === null) await this.#jobs.settle(bullId, token);
+      this.#doubtful.delete(token);
     }
-  }
-
-  async #place(kept: Kept): Promise<void> {
-    const { priority, startedAt } = kept.entry.job;
-    // One that was begun before is older than all that wait.
-    await this.#line.join(placeOf(kept), priority, startedAt !== null);
-    await this.#entries.placed(placeOf(kept));
   }
 
   /** What becomes of a job if the lease is its newest; else null. */
   async #turnLeased(
-    { job, token }: Pick<Lease, "job" | "token">,
-    become: (entry: Entry) => Entry,
-  ): Promise<Entry | null> {
-    const turned = await this.#turn(
+    { job, token }: { readonly job: Pick<Job, "id">; readonly token: string },
+    become: (record: JobRecord) => JobRecord,
+  ): Promise<{ readonly before: JobRecord; readonly after: Kept } | null> {
+    const turned = await this.#jobs.turn(
       job.id,
-      (entry) => entry.job.state === "running" && entry.token === token ? become(entry) : entry,
+      (record) =>
+        record.job.state === "running" && record.token === token ? become(record) : record,
     );
-    return turned === null || turned.after === turned.before ? null : turned.after;
-  }
-
-  /** Writes what becomes of a job; null where there is none. */
-  async #turn(
-    id: string,
-    become: (entry: Entry) => Entry,
-  ): Promise<{ readonly before: Entry; readonly after: Entry } | null> {
-    while (true) {
-      const kept = await this.#entries.read(id);
-      if (kept === null) return null;
-      const before = kept.entry;
-      const after = become(before);
-      if (after === before) return { before, after };
-      const saved = await this.#entries.save(kept, after, { now: this.#now() });
-      if (typeof saved === "string") continue; // Somebody was quicker.
-      if (after.job.state === "queued") await this.#place(saved);
-      else if (before.job.state === "queued") await this.#line.leave(placeOf(kept));
-      return { before, after };
-    }
+    return turned === null || turned.after.record === turned.before ? null : turned;
   }
 
   /** @throws {Unavailable} When the server is away, or takes nothing. */
@@ -470,6 +508,17 @@ export class RedisQueue implements JobQueue {
   }
 }
 
-function isWaitingAt(kept: Kept, place: string): boolean {
-  return kept.entry.job.state === "queued" && placeOf(kept) === place;
+/** Whether its worker has said nothing for too long. */
+function isOverdue({ job, leaseUntil }: JobRecord, now: number): boolean {
+  return job.state === "running" && leaseUntil! < now;
+}
+
+/** @throws {MdmError} When there are jobs of the version that had BullMQ keep only who is next. */
+async function refuseOlder(redis: Redis, url: string): Promise<void> {
+  if (await redis.exists(`${PREFIX}:entries`) === 0) return;
+  throw new MdmError(
+    `Cannot use the queue at ${
+      new URL(url).host
+    }: its jobs are of an older mdm. Let that one finish them, then give another database, such as redis://HOST:PORT/1.`,
+  );
 }

@@ -13,8 +13,8 @@ const BUSY_MS = 10_000;
 const BUSY_POLL_MS = 5;
 
 /**
- * An entry is kept whole, as JSON; the other columns are what is looked for. `due` is `dueAt` of the entry, `changed` counts all
- * changes of all jobs, and `forgotten` has the last number of those that are no more, so that none is given twice.
+ * A record is kept whole, as JSON, in the column `entry`; the others are what is looked for. `due` is `dueAt` of the record, `changed`
+ * counts all changes of all jobs, and `forgotten` has the last number of those that are no more, so that none is given twice.
  */
 const SCHEMA = `
   CREATE TABLE jobs (

@@ -5,19 +5,19 @@ import {
   begun,
   canceled,
   checkSame,
-  completed,
   dueAt,
   ended,
-  type Entry,
   expired,
   fingerprintOf,
   isRetry,
+  type JobRecord,
   lost,
   queued,
   released,
   retried,
+  upgraded,
   webhookEvents,
-} from "../entry.ts";
+} from "../job_record.ts";
 import { MdmError } from "../../../errors.ts";
 import { isEnded, type Job, JOB_STATES, type JobOutcome, type JobRequest } from "../../job.ts";
 import { REMOVED, Unavailable } from "../../unavailable.ts";
@@ -100,8 +100,8 @@ export class SqliteQueue implements JobQueue {
 
   add(job: NewJob): Promise<Job> {
     return this.#change(() => {
-      const entry = queued(job);
-      const known = this.#known(entry);
+      const record = queued(job);
+      const known = this.#known(record);
       if (known !== null) return known;
       if (this.#count("queued") >= this.#options.limit) {
         this.#expire();
@@ -111,28 +111,28 @@ export class SqliteQueue implements JobQueue {
         `INSERT INTO jobs
            (id, idempotency_key, fingerprint, origin, priority, queued_at, state, due, changed, entry)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ${NEXT_CHANGE}, ?)`,
-        entry.job.id,
-        entry.idempotencyKey,
-        entry.fingerprint,
-        entry.job.origin,
-        entry.job.priority,
-        entry.queuedAt,
-        entry.job.state,
-        dueAt(entry),
-        JSON.stringify(entry),
+        record.job.id,
+        record.idempotencyKey,
+        record.fingerprint,
+        record.job.origin,
+        record.job.priority,
+        record.queuedAt,
+        record.job.state,
+        dueAt(record),
+        JSON.stringify(record),
       );
-      return entry.job;
+      return record.job;
     });
   }
 
   get(id: string): Promise<Job | null> {
-    return this.#read(() => this.#entry(id)?.job ?? null);
+    return this.#read(() => this.#record(id)?.job ?? null);
   }
 
   list(filter: Parameters<JobQueue["list"]>[0] = {}): Promise<Job[]> {
     const { states = JOB_STATES, origin = null, limit = -1, before = null } = filter;
     return this.#read(() =>
-      this.#entries(
+      this.#records(
         `SELECT entry FROM jobs
          WHERE state IN (SELECT value FROM json_each(?)) AND (?2 IS NULL OR origin = ?2)
            AND (?4 IS NULL OR sequence < (SELECT sequence FROM jobs WHERE id = ?4))
@@ -165,21 +165,21 @@ export class SqliteQueue implements JobQueue {
   }
 
   cancel(id: string): Promise<Job | null> {
-    return this.#change(() => this.#turn(id, (entry) => canceled(entry, this.#now())));
+    return this.#change(() => this.#turn(id, (record) => canceled(record, this.#now())));
   }
 
   retry(id: string): Promise<Job | null> {
-    return this.#change(() => this.#turn(id, (entry) => retried(entry, this.#now())));
+    return this.#change(() => this.#turn(id, (record) => retried(record, this.#now())));
   }
 
   purge(origin: string): Promise<number> {
     return this.#change(() => {
-      const entries = this.#entries(
+      const records = this.#records(
         "SELECT entry FROM jobs WHERE state = 'queued' AND origin = ?",
         origin,
       );
-      for (const entry of entries) this.#save(entry, canceled(entry, this.#now()));
-      return entries.length;
+      for (const record of records) this.#save(record, canceled(record, this.#now()));
+      return records.length;
     });
   }
 
@@ -187,12 +187,12 @@ export class SqliteQueue implements JobQueue {
     return this.#change(() => {
       this.#takeBack();
       this.#expire();
-      const entry = (alike.length > 0 ? this.#alike(alike) : undefined) ?? this.#next(above);
-      if (entry === undefined) return null;
+      const record = (alike.length > 0 ? this.#alike(alike) : undefined) ?? this.#next(above);
+      if (record === undefined) return null;
       const now = this.#now();
       const token = crypto.randomUUID();
-      const taken = begun(entry, { token, until: now + this.#options.leaseMs, now });
-      this.#save(entry, taken);
+      const taken = begun(record, { token, until: now + this.#options.leaseMs, now });
+      this.#save(record, taken);
       return { job: taken.job, token, checkpoints: taken.checkpoints };
     });
   }
@@ -203,27 +203,27 @@ export class SqliteQueue implements JobQueue {
   ): Promise<Heartbeat> {
     // What a power cut takes of these would be computed once more anyway.
     return this.#change(() => {
-      const entry = this.#leased(lease);
-      if (entry === undefined) return "lost";
-      this.#save(entry, advanced(entry, seen, this.#now() + this.#options.leaseMs));
-      return entry.canceling ? "canceled" : "alive";
+      const record = this.#leased(lease);
+      if (record === undefined) return "lost";
+      this.#save(record, advanced(record, seen, this.#now() + this.#options.leaseMs));
+      return record.canceling ? "canceled" : "alive";
     }, "NORMAL");
   }
 
   finish(lease: Pick<Lease, "job" | "token">, outcome: JobOutcome): Promise<boolean> {
     return this.#change(() => {
-      const entry = this.#entry(lease.job.id);
-      if (entry?.token !== lease.token) return false;
-      if (!isEnded(entry.job)) this.#save(entry, ended(entry, outcome, this.#now()));
+      const record = this.#record(lease.job.id);
+      if (record?.token !== lease.token) return false;
+      if (!isEnded(record.job)) this.#save(record, ended(record, outcome, this.#now()));
       return true;
     });
   }
 
   release(lease: Pick<Lease, "job" | "token">, checkpoints: readonly string[]): Promise<boolean> {
     return this.#change(() => {
-      const entry = this.#leased(lease);
-      if (entry !== undefined) this.#save(entry, released(entry, checkpoints, this.#now()));
-      return entry !== undefined;
+      const record = this.#leased(lease);
+      if (record !== undefined) this.#save(record, released(record, checkpoints, this.#now()));
+      return record !== undefined;
     });
   }
 
@@ -251,7 +251,7 @@ export class SqliteQueue implements JobQueue {
         );
       }
       return rows.map(({ job, ...row }) =>
-        completed({ ...row, job: JSON.parse(String(job)) } as Delivery)
+        upgraded({ ...row, job: JSON.parse(String(job)) } as Delivery)
       );
     });
   }
@@ -289,19 +289,19 @@ export class SqliteQueue implements JobQueue {
   }
 
   /** The job that an added one is the same as. */
-  #known(entry: Entry): Job | null {
-    const { idempotencyKey, job } = entry;
+  #known(record: JobRecord): Job | null {
+    const { idempotencyKey, job } = record;
     const [byKey] = idempotencyKey === null
       ? []
-      : this.#entries("SELECT entry FROM jobs WHERE idempotency_key = ?", idempotencyKey);
-    const known = byKey ?? this.#entry(job.id);
-    if (known !== undefined) checkSame(known, entry);
+      : this.#records("SELECT entry FROM jobs WHERE idempotency_key = ?", idempotencyKey);
+    const known = byKey ?? this.#record(job.id);
+    if (known !== undefined) checkSame(known, record);
     return known?.job ?? null;
   }
 
   #full(): QueueFull {
-    const running = this.#entries("SELECT entry FROM jobs WHERE state = 'running'");
-    const ended = this.#entries(
+    const running = this.#records("SELECT entry FROM jobs WHERE state = 'running'");
+    const ended = this.#records(
       "SELECT entry FROM jobs WHERE state = 'succeeded' ORDER BY due DESC LIMIT ?",
       RECENT,
     );
@@ -311,30 +311,30 @@ export class SqliteQueue implements JobQueue {
   /** Takes from dead workers what they had. */
   #takeBack(): void {
     const now = this.#now();
-    for (const entry of this.#overdue("running", now)) {
-      this.#save(entry, lost(entry, this.#options.maxAttempts, now));
+    for (const record of this.#overdue("running", now)) {
+      this.#save(record, lost(record, this.#options.maxAttempts, now));
     }
   }
 
   #expire(): void {
     const now = this.#now();
-    for (const entry of this.#overdue("queued", now)) this.#save(entry, expired(entry, now));
+    for (const record of this.#overdue("queued", now)) this.#save(record, expired(record, now));
   }
 
-  #overdue(state: Job["state"], now: number): Entry[] {
-    return this.#entries("SELECT entry FROM jobs WHERE state = ? AND due < ?", state, now);
+  #overdue(state: Job["state"], now: number): JobRecord[] {
+    return this.#records("SELECT entry FROM jobs WHERE state = ? AND due < ?", state, now);
   }
 
-  #next(above = -Infinity): Entry | undefined {
-    return this.#entries(
+  #next(above = -Infinity): JobRecord | undefined {
+    return this.#records(
       `SELECT entry FROM jobs WHERE state = 'queued' AND priority > ?
        ORDER BY priority DESC, queued_at, sequence LIMIT 1`,
       above,
     )[0];
   }
 
-  #alike(requests: readonly JobRequest[]): Entry | undefined {
-    return this.#entries(
+  #alike(requests: readonly JobRequest[]): JobRecord | undefined {
+    return this.#records(
       `SELECT entry FROM jobs
        WHERE state = 'queued' AND fingerprint IN (SELECT value FROM json_each(?))
        ORDER BY priority DESC, queued_at, sequence LIMIT 1`,
@@ -343,13 +343,13 @@ export class SqliteQueue implements JobQueue {
   }
 
   /** The job of a lease, if that is the newest. */
-  #leased({ job, token }: Pick<Lease, "job" | "token">): Entry | undefined {
-    const entry = this.#entry(job.id);
-    return entry?.job.state === "running" && entry.token === token ? entry : undefined;
+  #leased({ job, token }: Pick<Lease, "job" | "token">): JobRecord | undefined {
+    const record = this.#record(job.id);
+    return record?.job.state === "running" && record.token === token ? record : undefined;
   }
 
-  #turn(id: string, become: (entry: Entry) => Entry): Job | null {
-    const before = this.#entry(id);
+  #turn(id: string, become: (record: JobRecord) => JobRecord): Job | null {
+    const before = this.#record(id);
     if (before === undefined) return null;
     const after = become(before);
     if (after !== before) this.#save(before, after);
@@ -357,7 +357,7 @@ export class SqliteQueue implements JobQueue {
   }
 
   /** Writes what has become of a job, and the webhooks that tell of it. */
-  #save(before: Entry, after: Entry): void {
+  #save(before: JobRecord, after: JobRecord): void {
     this.#run(
       `UPDATE jobs SET queued_at = ?, state = ?, due = ?, changed = ${NEXT_CHANGE}, entry = ?
        WHERE id = ?`,
@@ -394,7 +394,7 @@ export class SqliteQueue implements JobQueue {
     if (this.#heard !== null) return this.#tellChanges();
     this.#heard = this.#number(`SELECT ${NEXT_CHANGE} - 1`);
     this.#listeners.note(
-      this.#entries("SELECT entry FROM jobs WHERE state IN ('queued', 'running')")
+      this.#records("SELECT entry FROM jobs WHERE state IN ('queued', 'running')")
         .map(({ job }) => job),
     );
   }
@@ -407,7 +407,7 @@ export class SqliteQueue implements JobQueue {
     // One at a time, for a listener may change something itself.
     for (let row = next.get(this.#heard); row !== undefined; row = next.get(this.#heard)) {
       this.#heard = Number(row.changed);
-      this.#listeners.tell(asEntry(row.entry).job);
+      this.#listeners.tell(asRecord(row.entry).job);
     }
   }
 
@@ -486,12 +486,12 @@ export class SqliteQueue implements JobQueue {
     } catch { /* Its disk is gone. */ }
   }
 
-  #entry(id: string): Entry | undefined {
-    return this.#entries("SELECT entry FROM jobs WHERE id = ?", id)[0];
+  #record(id: string): JobRecord | undefined {
+    return this.#records("SELECT entry FROM jobs WHERE id = ?", id)[0];
   }
 
-  #entries(sql: string, ...values: SQLInputValue[]): Entry[] {
-    return this.#statement(sql).all(...values).map(({ entry }) => asEntry(entry));
+  #records(sql: string, ...values: SQLInputValue[]): JobRecord[] {
+    return this.#statement(sql).all(...values).map(({ entry }) => asRecord(entry));
   }
 
   #count(state: Job["state"]): number {
@@ -516,6 +516,6 @@ export class SqliteQueue implements JobQueue {
   }
 }
 
-function asEntry(text: unknown): Entry {
-  return completed(JSON.parse(String(text)));
+function asRecord(text: unknown): JobRecord {
+  return upgraded(JSON.parse(String(text)));
 }

@@ -2,15 +2,26 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
 import { Queue, Worker } from "bullmq";
+import { Redis } from "ioredis";
 import { MdmError } from "../../../../src/errors.ts";
-import { canceled, queued } from "../../../../src/jobs/queue/entry.ts";
+import { canceled, queued } from "../../../../src/jobs/queue/job_record.ts";
 import type { Delivery, NewJob } from "../../../../src/jobs/queue/queue.ts";
 import { asRedisError, connect } from "../../../../src/jobs/queue/redis/connection.ts";
-import { RedisEntries } from "../../../../src/jobs/queue/redis/entries.ts";
+import { RedisRecords } from "../../../../src/jobs/queue/redis/records.ts";
 import { RedisQueue } from "../../../../src/jobs/queue/redis/redis_queue.ts";
+import { CHANGES } from "../../../../src/jobs/queue/redis/scripts.ts";
 import { Unavailable } from "../../../../src/jobs/unavailable.ts";
-import { linesOf, OPTIONS, requestOf, start, testQueue, until } from "../queue_conformance.ts";
-import { freePort, withRedis } from "./redis_server.ts";
+import {
+  fileOf,
+  linesOf,
+  OPTIONS,
+  PATIENCE_S,
+  requestOf,
+  start,
+  testQueue,
+  until,
+} from "../queue_conformance.ts";
+import { freePort, withRedis, withRedisFor } from "./redis_server.ts";
 
 testQueue("Redis", (use) =>
   withRedis(({ port, url }) => {
@@ -29,6 +40,13 @@ testQueue("Redis", (use) =>
 const SILENT =
   "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
 
+const DONE = { state: "succeeded", files: [], error: null, timings: null } as const;
+const FAILED = {
+  ...DONE,
+  state: "failed",
+  error: { code: "failed", message: "The device was lost." },
+} as const;
+
 const JOB: NewJob = { id: "a", request: requestOf("a"), createdAt: 1 };
 
 /** Opening has to fail with one sentence. */
@@ -45,24 +63,25 @@ async function openssl(...args: string[]): Promise<void> {
 }
 
 Deno.test("what becomes of a job is written only by one who knows how it is", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     const redis = await connect(url);
-    const entries = new RedisEntries(redis, "{mdm}");
-    const entry = queued(JOB);
-    const kept = await entries.save(null, entry, { now: 1, limit: 2 });
+    const records = new RedisRecords(redis, "{mdm}");
+    const record = queued(JOB);
+    const kept = await records.save(null, record, { now: 1, limit: 2 });
     assert.ok(typeof kept === "object");
-    assert.equal(await entries.save(null, entry, { now: 2, limit: 2 }), "changed");
-    assert.ok(typeof await entries.save(kept, canceled(entry, 3), { now: 3 }) === "object");
-    assert.equal(await entries.save(kept, canceled(entry, 4), { now: 4 }), "changed");
-    assert.equal(await entries.forget(kept), false);
-    assert.equal((await entries.read("a"))?.entry.job.finishedAt, 3);
+    assert.equal(await records.save(null, record, { now: 2, limit: 2 }), "changed");
+    assert.ok(typeof await records.save(kept, canceled(record, 3), { now: 3 }) === "object");
+    assert.equal(await records.save(kept, canceled(record, 4), { now: 4 }), "changed");
+    assert.equal(await records.forget(kept, {}), false);
+    assert.equal((await records.read("a"))?.record.job.finishedAt, 3);
     redis.disconnect();
   }));
 
-Deno.test("a job whose process died before it was in the line is taken all the same", () =>
-  withRedis(async ({ url }) => {
+Deno.test("a job whose process died before BullMQ had it is taken all the same", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     const redis = await connect(url);
-    await new RedisEntries(redis, "{mdm}").save(null, queued(JOB), { now: 1, limit: 1 });
+    const about = { now: 1, limit: 1, note: "1 " } as const;
+    await new RedisRecords(redis, "{mdm}").save(null, queued(JOB), about);
     redis.disconnect();
     await using queue = await RedisQueue.open(url, OPTIONS);
     assert.equal((await queue.claim())?.job.id, "a");
@@ -70,11 +89,11 @@ Deno.test("a job whose process died before it was in the line is taken all the s
   }));
 
 Deno.test("a job whose worker died while it took it is given to another one", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     const options = { ...OPTIONS, leaseMs: 50 };
     await using queue = await RedisQueue.open(url, options);
     await queue.add(JOB);
-    const worker = new Worker("line", null, {
+    const worker = new Worker("jobs", null, {
       connection: { port },
       prefix: "{mdm}",
       autorun: false,
@@ -85,33 +104,28 @@ Deno.test("a job whose worker died while it took it is given to another one", ()
     await until(async () => (await queue.claim())?.job.id === "a");
   }));
 
-Deno.test("a place that was left behind is no job", () =>
-  withRedis(async ({ url }) => {
-    await using queue = await RedisQueue.open(url, OPTIONS);
-    const redis = await connect(url);
-    await queue.add(JOB);
-    await queue.add({ ...JOB, id: "b" });
-    // As if the process had died between canceling and taking it out of the line.
-    const text = (await redis.hget("{mdm}:entries", "a"))!;
-    await redis.hset("{mdm}:entries", "a", text.replace("queued", "canceled"));
-    assert.equal((await queue.claim())?.job.id, "b");
-    assert.equal(await queue.claim(), null);
-    redis.disconnect();
-  }));
-
-/** The line, as Bull Board sees it. */
+/** The queue, as Bull Board sees it. */
 function boardOf(port: number): Queue {
-  return new Queue("line", { connection: { port }, prefix: "{mdm}" });
+  return new Queue("jobs", { connection: { port }, prefix: "{mdm}" });
 }
 
-/** Removes the place of a job, as Bull Board does. */
+/** Removes a job, as Bull Board does. */
 async function removeOf(board: Queue, id: string): Promise<void> {
-  const places = await board.getJobs();
-  await places.find((place) => place.id!.includes(`-${id}.`))!.remove();
+  const jobs = await board.getJobs();
+  await jobs.find((job) => job.data.id === id)!.remove();
 }
 
-Deno.test("a job whose place is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
-  withRedis(async ({ port, url }) => {
+/** Has BullMQ find that a job has stalled, as after its lock was over. */
+async function stall(port: number, bullId: string): Promise<void> {
+  const redis = await connect(`redis://127.0.0.1:${port}`);
+  await redis.del(`{mdm}:jobs:${bullId}:lock`);
+  await redis.lrem("{mdm}:jobs:active", 1, bullId);
+  await redis.rpush("{mdm}:jobs:wait", bullId);
+  redis.disconnect();
+}
+
+Deno.test("a job that waits and is removed in Bull Board is no more, and those who wait hear that it was canceled", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 3 });
     await using other = await RedisQueue.open(url, OPTIONS);
     const board = boardOf(port);
@@ -139,8 +153,268 @@ Deno.test("a job whose place is removed in Bull Board is no more, and those who 
     await board.close();
   }));
 
+Deno.test("Bull Board shows which jobs wait, are active, have completed and failed", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    let time = Date.now();
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, now: () => time });
+    const board = boardOf(port);
+    const counts = () => board.getJobCounts("prioritized", "wait", "active", "completed", "failed");
+    const add = (id: string, about: Partial<NewJob> = {}) =>
+      queue.add({ ...JOB, id, createdAt: time++, ...about });
+    for (const id of ["active", "done", "bad", "stopped", "back", "again"]) await add(id);
+    for (const id of ["waits", "canceled"]) await add(id);
+    await add("late", { beginBy: time - 1 });
+    const none = { prioritized: 0, wait: 0, active: 0, completed: 0, failed: 0 };
+    assert.deepEqual(await counts(), { ...none, prioritized: 9 });
+
+    const active = (await queue.claim())!;
+    const progress = { step: 5, steps: 20, etaMs: null, previews: [] };
+    assert.equal(await queue.heartbeat(active, { progress, files: [] }), "alive");
+    const files = [fileOf("0.png"), fileOf("1.png")];
+    await queue.finish((await queue.claim())!, { ...DONE, files });
+    await queue.finish((await queue.claim())!, FAILED);
+    await queue.finish((await queue.claim())!, { ...DONE, state: "canceled" });
+    await queue.release((await queue.claim())!, []);
+    await queue.finish((await queue.claim())!, FAILED); // "back"
+    await queue.finish((await queue.claim())!, FAILED); // "again"
+    await queue.retry("again");
+    await queue.cancel("canceled");
+    assert.equal((await queue.claim())?.job.id, "waits");
+    assert.deepEqual(await counts(), {
+      ...none,
+      prioritized: 1,
+      active: 2,
+      completed: 1,
+      failed: 5,
+    });
+
+    const [job] = await board.getJobs(["completed"]);
+    const { data, returnvalue, timestamp } = job!;
+    assert.deepEqual(data, { id: "done", request: JOB.request });
+    assert.deepEqual(returnvalue, { files: ["0.png", "1.png"] });
+    assert.equal(timestamp, (await queue.get("done"))?.createdAt);
+    const shown = await board.getJobs(["active"]);
+    assert.equal(shown.find(({ data }) => data.id === "active")?.progress, 25);
+    const failed = await board.getJobs(["failed"]);
+    const reasons = Object.fromEntries(failed.map((job) => [job.data.id, job.failedReason]));
+    assert.deepEqual(reasons, {
+      bad: FAILED.error.message,
+      back: FAILED.error.message,
+      stopped: "The job was canceled.",
+      canceled: "The job was canceled.",
+      late: "The job waited as long as jobs may: try again later.",
+    });
+
+    time += OPTIONS.leaseMs + 1; // The workers of two have died.
+    await queue.claim();
+    assert.deepEqual(await counts(), {
+      ...none,
+      prioritized: 2,
+      active: 1,
+      completed: 1,
+      failed: 5,
+    });
+    for (const id of ["done", "bad", "stopped", "back", "canceled", "late"]) {
+      assert.equal(await queue.remove(id), true);
+    }
+    assert.deepEqual(await counts(), { ...none, prioritized: 2, active: 1 });
+    await board.close();
+  }));
+
+Deno.test("a job that is retried in Bull Board is queued once more", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    const retry = async (state: "failed" | "completed") =>
+      await (await board.getJobs([state]))[0]!.retry(state);
+    await queue.add(JOB);
+    await queue.finish((await queue.claim())!, FAILED);
+    await retry("failed");
+    const lease = (await queue.claim())!;
+    assert.deepEqual([lease.job.id, lease.job.attempts, lease.job.error], ["a", 1, null]);
+    await queue.finish(lease, DONE);
+    assert.equal((await queue.counts()).retried, 1);
+    // What has succeeded stays so.
+    await retry("completed");
+    assert.equal(await queue.claim(), null);
+    assert.deepEqual(await board.getJobCounts("prioritized", "completed"), {
+      prioritized: 0,
+      completed: 1,
+    });
+    await board.close();
+  }));
+
+Deno.test("nothing is taken while the queue is paused in Bull Board", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    await queue.add(JOB);
+    await queue.add({ ...JOB, id: "b" });
+    await board.pause();
+    await queue.cancel("a");
+    assert.equal(await queue.claim(), null);
+    assert.equal(await queue.position("b"), 0);
+    assert.deepEqual((await queue.list({ states: ["queued"] })).map(({ id }) => id), ["b"]);
+    await board.resume();
+    assert.equal((await queue.claim())?.job.id, "b");
+    await board.close();
+  }));
+
+Deno.test("a job of BullMQ's that we know nothing of is removed", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    await board.add("job", {});
+    await queue.add(JOB);
+    assert.equal((await queue.claim())?.job.id, "a");
+    assert.deepEqual(await board.getJobCounts("wait", "active", "completed", "failed"), {
+      ...{ wait: 0, active: 1, completed: 0, failed: 0 },
+    });
+    await board.close();
+  }));
+
+Deno.test("a job that another program's worker has ended is queued again", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    const worker = new Worker("jobs", null, {
+      ...{ connection: { port }, prefix: "{mdm}", autorun: false },
+    });
+    const job = (await worker.getNextJob("token", { block: false }))!;
+    await job.moveToCompleted(null, "token", false);
+    await worker.close();
+    await until(async () => (await queue.claim())?.job.id === "a");
+  }));
+
+Deno.test("a worker that says that it is alive keeps BullMQ's lock", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    const redis = await connect(url);
+    await queue.add(JOB);
+    const lease = (await queue.claim())!;
+    const lock = `{mdm}:jobs:${(await board.getJobs(["active"]))[0]!.id}:lock`;
+    assert.equal(await redis.get(lock), lease.token);
+    await redis.pexpire(lock, OPTIONS.leaseMs / 2);
+    await queue.heartbeat(lease, { progress: lease.job.progress, files: [] });
+    assert.ok(await redis.pttl(lock) > OPTIONS.leaseMs / 2);
+    redis.disconnect();
+    await board.close();
+  }));
+
+Deno.test("what BullMQ takes from a dead worker waits as its priority says", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    let time = Date.now();
+    await using queue = await RedisQueue.open(url, { ...OPTIONS, now: () => time });
+    const board = boardOf(port);
+    await queue.add(JOB);
+    await queue.claim();
+    await queue.add({ ...JOB, id: "urgent", priority: 5 });
+    await queue.add({ ...JOB, id: "new" });
+    await stall(port, (await board.getJobs(["active"]))[0]!.id!);
+    time += OPTIONS.leaseMs + 1;
+    const order = [];
+    for (let i = 0; i < 3; i++) order.push((await queue.claim())?.job.id);
+    assert.deepEqual(order, ["urgent", "a", "new"]);
+    await board.close();
+  }));
+
+Deno.test("a worker whose lock was over keeps its job if it comes back in time", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    await queue.add(JOB);
+    await queue.add({ ...JOB, id: "b" });
+    const lease = (await queue.claim())!;
+    const id = (await board.getJobs(["active"]))[0]!.id!;
+    await stall(port, id);
+    const other = (await queue.claim())!;
+    assert.equal(other.job.id, "b");
+    assert.equal(
+      await queue.heartbeat(lease, { progress: lease.job.progress, files: [] }),
+      "alive",
+    );
+    assert.equal(await queue.finish(lease, DONE), true);
+    assert.equal(await queue.claim(), null);
+    assert.deepEqual(await board.getJobCounts("wait", "active", "completed"), {
+      ...{ wait: 0, active: 1, completed: 1 },
+    });
+    await board.close();
+  }));
+
+Deno.test("jobs that were given back are taken before others, the oldest first", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    for (const [i, id] of ["c", "a", "b", "d"].entries()) {
+      await queue.add({ ...JOB, id, createdAt: i });
+    }
+    const leases = [await queue.claim(), await queue.claim(), await queue.claim()];
+    for (const lease of [leases[1]!, leases[2]!, leases[0]!]) await queue.release(lease!, []);
+    const order = [];
+    for (let i = 0; i < 4; i++) order.push((await queue.claim())?.job.id);
+    assert.deepEqual(order, ["c", "a", "b", "d"]);
+  }));
+
+Deno.test("a job that was taken for its request has its own priority when it is given back", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add({ ...JOB, request: requestOf("like another") });
+    await queue.add({ ...JOB, id: "urgent", priority: 5 });
+    const lease = (await queue.claim({ alike: [requestOf("like another")] }))!;
+    assert.equal(lease.job.id, "a");
+    await queue.release(lease, []);
+    assert.equal(await queue.position("a"), 1);
+    assert.equal((await queue.claim())?.job.id, "urgent");
+    const again = (await queue.claim({ alike: [requestOf("like another")] }))!;
+    await queue.finish(again, FAILED);
+    await queue.retry("a");
+    await queue.add({ ...JOB, id: "urgent too", priority: 5 });
+    assert.equal((await queue.claim())?.job.id, "urgent too");
+  }));
+
+Deno.test("what was only taken since it was next is given back where it is not wanted", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const board = boardOf(port);
+    for (const id of ["a", "b"]) await queue.add({ ...JOB, id });
+    await queue.add({ ...JOB, id: "urgent", priority: 5 });
+    await queue.cancel("urgent"); // It is the next, until it is seen to have ended.
+    assert.equal(await queue.claim({ above: 1 }), null);
+    const counts = await board.getJobCounts("active", "wait", "prioritized", "failed");
+    assert.deepEqual(counts, { active: 0, wait: 0, prioritized: 2, failed: 1 });
+    const { state, attempts } = (await queue.get("a"))!;
+    assert.deepEqual({ state, attempts }, { state: "queued", attempts: 0 });
+    assert.equal((await queue.claim())?.job.id, "a");
+    await board.close();
+  }));
+
+Deno.test("priorities that BullMQ has no room for are its highest and lowest", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    for (
+      const [id, priority] of [["least", -1e9], ["a", 0], ["most", 1e9], ["too", 2e9]] as const
+    ) {
+      await queue.add({ ...JOB, id, priority });
+    }
+    const order = [];
+    for (let i = 0; i < 4; i++) order.push((await queue.claim())?.job.id);
+    assert.deepEqual(order, ["most", "too", "a", "least"]);
+  }));
+
+Deno.test("jobs of an older mdm are left to it", () =>
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
+    const redis = await connect(url);
+    await redis.hset("{mdm}:entries", "a", "{}");
+    await refuses(
+      url,
+      `127.0.0.1:${port}`,
+      "its jobs are of an older mdm. Let that one finish them, then give another database, such as redis://HOST:PORT/1.",
+    );
+    redis.disconnect();
+  }));
+
 Deno.test("what is seen of a queue does not have what was removed in Bull Board", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, { ...OPTIONS, limit: 1 });
     const board = boardOf(port);
     const added = async (id: string, remove: () => Promise<unknown>) => {
@@ -167,8 +441,40 @@ Deno.test("what is seen of a queue does not have what was removed in Bull Board"
     await board.close();
   }));
 
+Deno.test("a change that could not be asked for is heard of later, though nothing else happens", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    const heard: string[] = [];
+    const stop = queue.listen(({ job }) => heard.push(job.id));
+    await queue.add(JOB);
+    await until(() => heard.length === 1);
+    const { eval: ask } = Redis.prototype;
+    let failures = 0;
+    const { mock: failing } = mock.method(
+      Redis.prototype,
+      "eval",
+      async function (this: Redis, script: string, ...about: unknown[]) {
+        if (script === CHANGES && failures++ === 0) throw new Error("Command timed out");
+        return await (ask as (...about: unknown[]) => Promise<unknown>).call(
+          this,
+          script,
+          ...about,
+        );
+      },
+    );
+    try {
+      await queue.add({ ...JOB, id: "b" });
+      await until(() => heard.length === 2);
+    } finally {
+      failing.restore();
+    }
+    assert.deepEqual(heard, ["a", "b"]);
+    stop();
+  }));
+
 Deno.test("a server that is started again has all jobs, and is found again", () =>
-  withRedis(
+  withRedisFor(
+    PATIENCE_S,
     async ({ url, restart }) => {
       await using queue = await RedisQueue.open(url, OPTIONS);
       const heard: string[] = [];
@@ -192,7 +498,8 @@ Deno.test("a server that is started again has all jobs, and is found again", () 
 Deno.test("a server that does not answer, or wants something else, is said to be one", async () => {
   const port = freePort();
   await refuses(`redis://user:secret@127.0.0.1:${port}`, `127.0.0.1:${port}`, SILENT);
-  await withRedis(
+  await withRedisFor(
+    PATIENCE_S,
     async ({ port, url }) => {
       const host = `127.0.0.1:${port}`;
       const password = "it wants another password. Give redis://:PASSWORD@HOST.";
@@ -213,7 +520,7 @@ Deno.test("a server that does not answer, or wants something else, is said to be
 });
 
 Deno.test("what Redis says of a command is told without what was in it", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url }) => {
     const redis = await connect(url);
     const error = await redis.call("AUTH", "user", "password").catch((error) => error);
     assert.match(Deno.inspect(error), /password/);
@@ -233,7 +540,8 @@ Deno.test("a server with TLS is used where its certificate is trusted", async ()
     ...["-addext", "basicConstraints=critical,CA:FALSE"],
   );
   const port = freePort();
-  await withRedis(
+  await withRedisFor(
+    PATIENCE_S,
     async ({ url }) => {
       const host = `127.0.0.1:${port}`;
       const address = `rediss://${host}`;
@@ -259,7 +567,7 @@ Deno.test("a server with TLS is used where its certificate is trusted", async ()
 });
 
 Deno.test("a server whose memory is full is said to be so", () =>
-  withRedis(async ({ port, url }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     const redis = await connect(url);
     await redis.config("SET", "maxmemory", "1");
@@ -273,7 +581,7 @@ Deno.test("a server whose memory is full is said to be so", () =>
   }));
 
 Deno.test("a server that keeps silent is away within seconds, and then nothing was done twice", () =>
-  withRedis(async ({ port, url, pause, resume }) => {
+  withRedisFor(PATIENCE_S, async ({ port, url, pause, resume }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     await queue.add(JOB);
     await queue.claim(); // So that there are all connections.
@@ -304,29 +612,26 @@ Deno.test("a server that keeps silent is away within seconds, and then nothing w
   }));
 
 Deno.test("a server that is started again within seconds is waited for", () =>
-  withRedis(
-    async ({ url, restart }) => {
-      await using queue = await RedisQueue.open(url, OPTIONS);
-      await queue.add(JOB);
-      const back = restart(500);
-      const calls = Array.from({ length: 20 }, (_, k) => queue.add({ ...JOB, id: `job-${k}` }));
-      assert.equal((await Promise.all(calls)).length, 20);
-      await back;
-      assert.equal((await queue.counts()).queued, 21);
-      assert.equal((await queue.claim())?.job.id, "a");
-    },
-    ...["--appendonly", "yes", "--appendfsync", "always"],
-  ));
-
-Deno.test("a job that was given away in an answer that was lost is given back, as the same attempt", () =>
-  withRedis(async ({ url }) => {
+  withRedisFor(PATIENCE_S, async ({ url, restart }) => {
     await using queue = await RedisQueue.open(url, OPTIONS);
     await queue.add(JOB);
-    const { save } = RedisEntries.prototype;
+    const back = restart(500);
+    const calls = Array.from({ length: 20 }, (_, k) => queue.add({ ...JOB, id: `job-${k}` }));
+    assert.equal((await Promise.all(calls)).length, 20);
+    await back;
+    assert.equal((await queue.counts()).queued, 21);
+    assert.equal((await queue.claim())?.job.id, "a");
+  }, ...["--appendonly", "yes", "--appendfsync", "always"]));
+
+Deno.test("a job that was given away in an answer that was lost is given back, as the same attempt", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    await using queue = await RedisQueue.open(url, OPTIONS);
+    await queue.add(JOB);
+    const { save } = RedisRecords.prototype;
     const { mock: lost } = mock.method(
-      RedisEntries.prototype,
+      RedisRecords.prototype,
       "save",
-      async function (this: RedisEntries, ...about: Parameters<typeof save>) {
+      async function (this: RedisRecords, ...about: Parameters<typeof save>) {
         await save.apply(this, about);
         throw new Error("Command timed out");
       },

@@ -1,5 +1,6 @@
 /** A Redis server for tests. */
 import assert from "node:assert/strict";
+import { within } from "../../../within.ts";
 
 /** A running server. */
 export interface RedisServer {
@@ -37,6 +38,15 @@ export async function withRedis(
     await kill(child);
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** As `withRedis`, for so many seconds at most. */
+export async function withRedisFor(
+  seconds: number,
+  use: (server: RedisServer) => Promise<void>,
+  ...options: string[]
+): Promise<void> {
+  await withRedis((server) => within(seconds, "the queue", use(server)), ...options);
 }
 
 /** A port that nobody listens at. */

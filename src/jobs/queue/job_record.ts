@@ -7,7 +7,7 @@ import { DEADLINE_PASSED } from "../job_error.ts";
 import { JobConflict, type JobQueue, type NewJob } from "./queue.ts";
 
 /** A job, and what only its queue has to know. It is JSON. */
-export interface Entry {
+export interface JobRecord {
   readonly job: Job;
   /** The same for the same request. */
   readonly fingerprint: string;
@@ -24,8 +24,8 @@ export interface Entry {
 
 const NOT_BEGUN: JobProgress = { step: 0, steps: 0, etaMs: null, previews: [] };
 
-/** An entry as it was kept, maybe by an older version, which did not know of warnings. */
-export function completed<E extends { readonly job: Job }>(kept: E): E {
+/** A record as it was kept, maybe by an older version, which did not know of warnings. */
+export function upgraded<E extends { readonly job: Job }>(kept: E): E {
   return { ...kept, job: { ...kept.job, warnings: kept.job.warnings ?? [] } };
 }
 
@@ -39,7 +39,7 @@ export function fingerprintOf(request: JobRequest): string {
  *
  * @throws {JobConflict} When it is not.
  */
-export function checkSame(known: Entry, added: Entry): void {
+export function checkSame(known: JobRecord, added: JobRecord): void {
   if (known.fingerprint === added.fingerprint) return;
   throw new JobConflict(
     known.job.id === added.job.id
@@ -49,7 +49,7 @@ export function checkSame(known: Entry, added: Entry): void {
 }
 
 /** A job that has just come. */
-export function queued(job: NewJob): Entry {
+export function queued(job: NewJob): JobRecord {
   return {
     job: {
       id: job.id,
@@ -83,9 +83,9 @@ export function queued(job: NewJob): Entry {
 
 /** A worker takes it. */
 export function begun(
-  { job, ...rest }: Entry,
+  { job, ...rest }: JobRecord,
   { token, until, now }: { readonly token: string; readonly until: number; readonly now: number },
-): Entry {
+): JobRecord {
   const startedAt = job.startedAt ?? now;
   return {
     ...rest,
@@ -97,15 +97,15 @@ export function begun(
 
 /** Its worker says how far it is. */
 export function advanced(
-  { job, ...rest }: Entry,
+  { job, ...rest }: JobRecord,
   seen: Parameters<JobQueue["heartbeat"]>[1],
   until: number,
-): Entry {
+): JobRecord {
   return { ...rest, job: { ...job, ...seen }, leaseUntil: until };
 }
 
 /** It ends. */
-export function ended({ job, ...rest }: Entry, outcome: JobOutcome, now: number): Entry {
+export function ended({ job, ...rest }: JobRecord, outcome: JobOutcome, now: number): JobRecord {
   const progress = { ...job.progress, etaMs: null };
   return {
     ...rest,
@@ -117,24 +117,28 @@ export function ended({ job, ...rest }: Entry, outcome: JobOutcome, now: number)
 }
 
 /** Its worker gives it back, not counting the attempt. */
-export function released(entry: Entry, checkpoints: readonly string[], now: number): Entry {
-  if (entry.canceling) return withdrawn(entry, now);
-  const { job } = entry;
+export function released(
+  record: JobRecord,
+  checkpoints: readonly string[],
+  now: number,
+): JobRecord {
+  if (record.canceling) return withdrawn(record, now);
+  const { job } = record;
   return {
-    ...waiting(entry),
+    ...waiting(record),
     job: { ...job, state: "queued", attempts: job.attempts - 1 },
     checkpoints,
   };
 }
 
 /** Its worker has died. What it had saved and finished may be built upon. */
-export function lost(entry: Entry, maxAttempts: number, now: number): Entry {
-  if (entry.canceling) return withdrawn(entry, now);
-  const { job } = entry;
+export function lost(record: JobRecord, maxAttempts: number, now: number): JobRecord {
+  if (record.canceling) return withdrawn(record, now);
+  const { job } = record;
   if (job.attempts < maxAttempts) {
-    return { ...waiting(entry), job: { ...job, state: "queued", progress: NOT_BEGUN } };
+    return { ...waiting(record), job: { ...job, state: "queued", progress: NOT_BEGUN } };
   }
-  return failed(entry, {
+  return failed(record, {
     code: "lost",
     message:
       `The worker died each of the ${job.attempts} times that it began this job: ask for less at once.`,
@@ -142,28 +146,28 @@ export function lost(entry: Entry, maxAttempts: number, now: number): Entry {
 }
 
 /** It has waited too long, or its deadline has passed. */
-export function expired(entry: Entry, now: number): Entry {
-  const { deadline } = entry.job;
-  if (deadline !== null && deadline < now) return failed(entry, DEADLINE_PASSED, now);
-  return failed(entry, {
+export function expired(record: JobRecord, now: number): JobRecord {
+  const { deadline } = record.job;
+  if (deadline !== null && deadline < now) return failed(record, DEADLINE_PASSED, now);
+  return failed(record, {
     code: "expired",
     message: "The job waited as long as jobs may: try again later.",
   }, now);
 }
 
 /** Somebody cancels it. Where a worker has it, that worker has to stop first. */
-export function canceled(entry: Entry, now: number): Entry {
-  if (entry.job.state === "queued") return withdrawn(entry, now);
-  return isEnded(entry.job) ? entry : { ...entry, canceling: true };
+export function canceled(record: JobRecord, now: number): JobRecord {
+  if (record.job.state === "queued") return withdrawn(record, now);
+  return isEnded(record.job) ? record : { ...record, canceling: true };
 }
 
 /** Somebody wants it once more: as if it came now, with as much time as it had. */
-export function retried(entry: Entry, now: number): Entry {
-  const { job, queuedAt } = entry;
-  if (job.state !== "failed" && job.state !== "canceled") return entry;
+export function retried(record: JobRecord, now: number): JobRecord {
+  const { job, queuedAt } = record;
+  if (job.state !== "failed" && job.state !== "canceled") return record;
   const later = (time: number | null) => time === null ? null : time + now - queuedAt;
   return {
-    ...waiting(entry),
+    ...waiting(record),
     job: {
       ...job,
       state: "queued",
@@ -183,13 +187,13 @@ export function retried(entry: Entry, now: number): Entry {
 }
 
 /** Whether it is queued once more since somebody wants it or its worker has died, not since that gave it back. */
-export function isRetry({ job: before }: Entry, { job: after }: Entry): boolean {
+export function isRetry({ job: before }: JobRecord, { job: after }: JobRecord): boolean {
   return after.state === "queued" &&
     (isEnded(before) || before.state === "running" && before.attempts === after.attempts);
 }
 
 /** When something has to be done with it though nobody asks: it expires, its lease ends, it may be forgotten. */
-export function dueAt({ job, leaseUntil }: Entry): number | null {
+export function dueAt({ job, leaseUntil }: JobRecord): number | null {
   if (isEnded(job)) return job.finishedAt;
   if (job.state === "running") return leaseUntil;
   const ends = [job.deadline, job.startedAt === null ? job.beginBy : null];
@@ -198,7 +202,10 @@ export function dueAt({ job, leaseUntil }: Entry): number | null {
 }
 
 /** What its webhook has to be told of when it has become `after`. */
-export function webhookEvents({ job: before }: Entry, { job: after }: Entry): WebhookEvent[] {
+export function webhookEvents(
+  { job: before }: JobRecord,
+  { job: after }: JobRecord,
+): WebhookEvent[] {
   const had = new Set(before.files.map(({ name }) => name));
   const happened = {
     start: before.startedAt === null && after.startedAt !== null,
@@ -209,16 +216,16 @@ export function webhookEvents({ job: before }: Entry, { job: after }: Entry): We
     .filter((event) => happened[event] && after.webhook?.events.includes(event));
 }
 
-function waiting(entry: Entry): Entry {
-  return { ...entry, token: null, leaseUntil: null };
+function waiting(record: JobRecord): JobRecord {
+  return { ...record, token: null, leaseUntil: null };
 }
 
-function withdrawn(entry: Entry, now: number): Entry {
-  const { files } = entry.job;
-  return ended(waiting(entry), { state: "canceled", files, error: null, timings: null }, now);
+function withdrawn(record: JobRecord, now: number): JobRecord {
+  const { files } = record.job;
+  return ended(waiting(record), { state: "canceled", files, error: null, timings: null }, now);
 }
 
-function failed(entry: Entry, error: JobError, now: number): Entry {
-  const { files } = entry.job;
-  return ended(waiting(entry), { state: "failed", files, error, timings: null }, now);
+function failed(record: JobRecord, error: JobError, now: number): JobRecord {
+  const { files } = record.job;
+  return ended(waiting(record), { state: "failed", files, error, timings: null }, now);
 }
