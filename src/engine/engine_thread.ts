@@ -4,7 +4,7 @@
  */
 import { MdmError } from "../errors.ts";
 import { Pipeline, type Stage } from "../pipeline/pipeline.ts";
-import { modelIdentity } from "../pipeline/recipe.ts";
+import { modelIdentity } from "../pipeline/png_parameters.ts";
 import type { EngineCommand, EngineOptions, EngineReport } from "./engine_protocol.ts";
 import { StepScheduler } from "./scheduler.ts";
 

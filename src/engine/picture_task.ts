@@ -1,23 +1,18 @@
 /** What is asked of the engine, picture by picture, and what it tells: plain data that goes from thread to thread. */
 import type { SavedPicture } from "../pipeline/batch.ts";
-import type { GenerateRequest } from "../pipeline/request.ts";
-import type { JobError, OutputFormat } from "../jobs/job.ts";
+import type { OutputParameters, SamplingParameters } from "../pipeline/parameters.ts";
+import type { JobError } from "../jobs/job.ts";
 
 /** The request for one picture. */
-export interface PictureRequest
-  extends Omit<GenerateRequest, "prompt" | "seed" | "count" | "textFeatures" | "batch" | "signal"> {
+export interface PictureRequest extends SamplingParameters {
   readonly prompt: string;
   readonly seed: bigint;
 }
 
 /** How a picture is wanted. */
-export interface PictureOutput {
-  /** Whether its inner resolutions are wanted as well. */
+export interface PictureOutput extends OutputParameters {
   readonly levels: boolean;
-  /** Whether its inner resolutions are shown on the way. */
   readonly preview: boolean;
-  readonly format?: OutputFormat;
-  readonly fps?: number;
 }
 
 /** A picture on its way, and of which model. */

@@ -5,7 +5,7 @@ import type { Batch, Sampled } from "../pipeline/batch.ts";
 import type { Encoding } from "../pipeline/level_files.ts";
 import { type GeneratedPicture, type Pipeline, STEPS_IN_FLIGHT } from "../pipeline/pipeline.ts";
 import { truncationMessage } from "../pipeline/prompts.ts";
-import type { ModelIdentity } from "../pipeline/recipe.ts";
+import type { ModelIdentity } from "../pipeline/png_parameters.ts";
 import {
   type BatchKind,
   batchKind,

@@ -1,55 +1,27 @@
 /** A job: what a client asks for, and what has become of it. All of it is JSON, for queues keep it. */
-import type { AnimationFormat } from "../media/animation.ts";
-import type { ImageFormat } from "../media/image.ts";
-import type { GenerateRequest } from "../pipeline/request.ts";
+import type { OutputParameters, SAMPLING, SamplingParameters } from "../pipeline/parameters.ts";
 
-/** How results are written: of a model of pictures as an image, of one of videos as an animation. */
-export type OutputFormat = ImageFormat | AnimationFormat;
-
-/** How pictures and videos can be written, what is taken without a word first. */
-export const PICTURE_FORMATS = ["png", "jpeg", "webp"] as const satisfies readonly ImageFormat[];
-export const VIDEO_FORMATS = [
-  "mp4",
-  "gif",
-  "webp",
-  "png",
-] as const satisfies readonly AnimationFormat[];
-
-/** Pictures or videos to be made; what is left out is the model's own, as in `GenerateRequest`. */
-export interface JobRequest extends
-  Pick<
-    GenerateRequest,
-    | "negative"
-    | "sampler"
-    | "steps"
-    | "eta"
-    | "guidance"
-    | "guidanceInterval"
-    | "threshold"
-    | "size"
-    | "cache"
-  > {
+/** Images or videos to be made; what is left out of how they are made is the model's own, as in `GenerateRequest`. */
+export interface JobRequest extends SamplingParameters, OutputParameters {
   /** At least one. */
   readonly prompts: readonly string[];
-  /** Pictures of each prompt. */
+  /** Images of each prompt. */
   readonly count: number;
-  /** Of the first picture, in decimal digits (64 bits); the others take the numbers that follow. */
+  /** Of the first image, in decimal digits (64 bits); the others take the numbers that follow. */
   readonly seed: string;
-  /** Whether the inner resolutions are results as well. */
   readonly levels: boolean;
-  /** Whether x0 of the inner resolutions is shown on the way. */
   readonly preview: boolean;
-  /** Absent: PNG, of videos MP4. */
-  readonly format?: OutputFormat;
-  /** Of videos: frames a second. */
-  readonly fps?: number;
 }
 
 /** What a server takes where a request does not say; what is left out is the model's own. */
-export type RequestDefaults = Pick<
-  JobRequest,
-  "negative" | "sampler" | "steps" | "guidance" | "guidanceInterval" | "cache"
->;
+export type RequestDefaults = Pick<JobRequest, ServerDefault>;
+
+/** Parameters of which a server may have another default. */
+type ServerDefault = {
+  [Name in keyof typeof SAMPLING]: typeof SAMPLING[Name] extends { readonly serverDefault: true }
+    ? Name
+    : never;
+}[keyof typeof SAMPLING];
 
 /** Where a job is; the last three are ends. */
 export type JobState = "queued" | "running" | "succeeded" | "failed" | "canceled";

@@ -1,6 +1,15 @@
 /** The pictures of a job. */
 import { UsageError } from "../errors.ts";
+import { shown } from "../quoted.ts";
 import type { DescribedModel } from "../pipeline/models/built_in.ts";
+import {
+  allowedValues,
+  OUTPUT,
+  PARAMETERS,
+  parseSeed,
+  pick,
+  SAMPLING,
+} from "../pipeline/parameters.ts";
 import { resolveRequest } from "../pipeline/request.ts";
 import { encodingOf } from "../engine/encode_levels.ts";
 import type { JobRequest } from "./job.ts";
@@ -30,19 +39,18 @@ export function planJob(
   request: JobRequest,
   model: Pick<DescribedModel, "config" | "diffusion">,
 ): PlannedJob {
-  const { prompts, count, seed, levels, preview, format, fps, ...settings } = request;
-  if (!/^\d{1,20}$/.test(seed)) {
-    throw new UsageError(`Cannot use seed "${seed}": give a whole number from 0 to 2^64 - 1.`);
+  const { prompts, count } = request;
+  const seed = parseSeed(request.seed);
+  if (seed === null) {
+    throw new UsageError(
+      `Cannot use seed ${shown(request.seed)}: give ${allowedValues(PARAMETERS.seed.type)}.`,
+    );
   }
-  const whole = { ...settings, prompt: prompts, count, seed: BigInt(seed) };
+  const sampling = pick(SAMPLING, request);
+  const whole = { ...sampling, prompt: prompts, count, seed };
   const { jobs, steps, size } = resolveRequest(whole, model.config, model.diffusion);
-  const output = {
-    levels,
-    preview,
-    ...format !== undefined && { format },
-    ...fps !== undefined && { fps },
-  };
+  const output = pick(OUTPUT, request);
   encodingOf(output, model.config);
-  const pictures = jobs.map(({ prompt, seed }) => ({ ...settings, prompt, seed }));
+  const pictures = jobs.map(({ prompt, seed }) => ({ ...sampling, prompt, seed }));
   return { pictures, output, steps, size };
 }

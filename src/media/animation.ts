@@ -6,8 +6,11 @@ import { encodeMp4 } from "./mp4.ts";
 import type { Picture } from "./picture.ts";
 import { joinWebps } from "./webp_animation.ts";
 
-/** The formats videos are written in; WebP and PNG are their animated kinds. */
-export type AnimationFormat = "mp4" | "gif" | "webp" | "png";
+/** The formats that videos are written in, WebP and PNG as their animated kinds; the first is taken where nobody says. */
+export const ANIMATION_FORMATS = ["mp4", "gif", "webp", "png"] as const;
+
+/** One of {@linkcode ANIMATION_FORMATS}. */
+export type AnimationFormat = typeof ANIMATION_FORMATS[number];
 
 /** How a video is written. */
 export interface AnimationOptions {
@@ -16,8 +19,6 @@ export interface AnimationOptions {
   /** Stored in a PNG, each by its keyword; the other formats hold none. */
   readonly text?: Record<string, string>;
 }
-
-const FORMATS: readonly AnimationFormat[] = ["mp4", "gif", "webp", "png"];
 
 /** Frames a second at most. */
 export const FASTEST = 120;
@@ -32,7 +33,7 @@ export const DEFAULT_FPS = 8;
  */
 export function animationFormatOf(path: string): AnimationFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase();
-  const format = FORMATS.find((name) => name === extension);
+  const format = ANIMATION_FORMATS.find((name) => name === extension);
   if (!format) {
     throw new UsageError(
       `Cannot tell the format of "${path}": end its name in .mp4, .gif, .webp or .png.`,

@@ -2,14 +2,15 @@ import { MdmError, UsageError } from "../errors.ts";
 import type { Picture } from "./picture.ts";
 import { withText } from "./png_text.ts";
 
-/** The formats pictures are written in. */
-export type ImageFormat = "png" | "jpeg" | "webp";
+/** The formats that images are written in; the first is taken where nobody says. */
+export const IMAGE_FORMATS = ["png", "jpeg", "webp"] as const;
 
-const FORMATS: ReadonlyMap<string, ImageFormat> = new Map<string, ImageFormat>([
-  ["png", "png"],
+/** One of {@linkcode IMAGE_FORMATS}. */
+export type ImageFormat = typeof IMAGE_FORMATS[number];
+
+const EXTENSIONS: ReadonlyMap<string, ImageFormat> = new Map<string, ImageFormat>([
+  ...IMAGE_FORMATS.map((format) => [format, format] as const),
   ["jpg", "jpeg"],
-  ["jpeg", "jpeg"],
-  ["webp", "webp"],
 ]);
 
 /** Of JPEG and WebP, in percent: differences cannot be seen, at a third of a PNG's size. */
@@ -24,7 +25,7 @@ const WEBP_LARGEST_SIDE = 16383;
  * @throws {UsageError} when the extension is none of .png, .jpg, .jpeg and .webp
  */
 export function formatOf(path: string): ImageFormat {
-  const format = FORMATS.get(/\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? "");
+  const format = EXTENSIONS.get(/\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? "");
   if (!format) {
     throw new UsageError(
       `Cannot tell the format of "${path}": end its name in .png, .jpg, .jpeg or .webp.`,

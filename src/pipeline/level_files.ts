@@ -4,7 +4,12 @@ import { type AnimationFormat, encodeAnimation, frameNames } from "../media/anim
 import { encodeImage, type ImageFormat } from "../media/image.ts";
 import type { Picture } from "../media/picture.ts";
 import type { GeneratedPicture } from "./pipeline.ts";
-import { type ModelIdentity, RECIPE_KEYWORD, recipeOf, type RecipePart } from "./recipe.ts";
+import {
+  type ImagePart,
+  type ModelIdentity,
+  PARAMETERS_KEYWORD,
+  pngParameters,
+} from "./png_parameters.ts";
 import type { ResolvedRequest } from "./request.ts";
 
 /** How levels are written: each as a picture, as a video, or as a folder of frames. */
@@ -23,7 +28,7 @@ export interface Level {
   /** One for a picture. */
   readonly frames: readonly Picture[];
   /** The texts in the PNG of such a part of the level: {@linkcode encodeImage}. */
-  textOf(part: Omit<RecipePart, "level">): Record<string, string>;
+  textOf(part: Omit<ImagePart, "level">): Record<string, string>;
 }
 
 /** Files of a folder, by name. */
@@ -46,7 +51,9 @@ export function levelOf(
   return {
     frames: medium === "picture" ? [picture.levels[level]!] : picture.frames[level]!,
     textOf: (part) => ({
-      [RECIPE_KEYWORD]: JSON.stringify(recipeOf(resolved, picture, model, { level, ...part })),
+      [PARAMETERS_KEYWORD]: JSON.stringify(
+        pngParameters(resolved, picture, model, { level, ...part }),
+      ),
     }),
   };
 }

@@ -3,7 +3,8 @@ import { UsageError } from "../../errors.ts";
 import { median } from "../../median.ts";
 import { encodeImage } from "../../media/image.ts";
 import { Pipeline, type Stage } from "../../pipeline/pipeline.ts";
-import { DEFAULT_GUIDANCE, type GenerateRequest } from "../../pipeline/request.ts";
+import { SAMPLING } from "../../pipeline/parameters.ts";
+import type { GenerateRequest } from "../../pipeline/request.ts";
 import { formatBytes, formatFlops } from "../../units.ts";
 import {
   DEFAULT_MODEL,
@@ -30,7 +31,7 @@ export const COMMAND = {
       short: "g",
       value: "X",
       description: "The guidance; 1: none",
-      default: String(DEFAULT_GUIDANCE),
+      default: String(SAMPLING.guidance.default),
     },
     {
       long: "runs",

@@ -1,20 +1,12 @@
-import type { ThresholdType } from "../../diffusion/config.ts";
-import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
-import { THRESHOLD_NAMES } from "../../diffusion/thresholds.ts";
 import { UsageError } from "../../errors.ts";
-import { DEFAULT_FPS, FASTEST } from "../../media/animation.ts";
+import { DEFAULT_FPS } from "../../media/animation.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { makesVideos } from "../../model/frame_grids.ts";
 import { levelOf } from "../../pipeline/level_files.ts";
 import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
-import { type ModelIdentity, modelIdentity } from "../../pipeline/recipe.ts";
-import {
-  DEFAULT_BATCH,
-  DEFAULT_GUIDANCE,
-  type GenerateRequest,
-  MAX_COUNT,
-  type ResolvedRequest,
-} from "../../pipeline/request.ts";
+import { type ModelIdentity, modelIdentity } from "../../pipeline/png_parameters.ts";
+import { type GivenParameters, pick, SAMPLING, SUBJECT } from "../../pipeline/parameters.ts";
+import type { GenerateRequest, ResolvedRequest } from "../../pipeline/request.ts";
 import { truncationMessage } from "../../pipeline/prompts.ts";
 import { Interrupted } from "../terminal/interrupt.ts";
 import {
@@ -30,8 +22,8 @@ import {
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
-import { type Command, integer, number, oneOf, parse, type Values } from "../options/options.ts";
-import { print, printJson, quoted, warn } from "../terminal/output.ts";
+import { type Command, parse, type Values } from "../options/options.ts";
+import { print, printJson, warn } from "../terminal/output.ts";
 import {
   chooseFramesOutput,
   choosePictureOutput,
@@ -42,7 +34,7 @@ import {
 } from "../output_files.ts";
 import { Progress } from "../terminal/progress.ts";
 import { readPrompts } from "../prompts_file.ts";
-import { cacheOf, intervalOf, SAMPLER_NAMES } from "../options/sampling_option.ts";
+import { givenParameters, parameterOptions } from "../options/parameter_options.ts";
 
 export const COMMAND = {
   name: "mdm generate",
@@ -59,92 +51,7 @@ export const COMMAND = {
         "or a folder (one that exists, or a name that ends with /), " +
         "where each picture or video is named after its prompt and seed and takes no other one's place. Without it: this folder",
     },
-    { long: "count", short: "n", value: "N", description: "Pictures of each prompt", default: "1" },
-    {
-      long: "seed",
-      short: "s",
-      value: "N",
-      description:
-        "The same seed gives the same picture; the pictures after the first take the numbers that follow. Without it: by chance",
-    },
-    {
-      long: "steps",
-      value: "N",
-      description: `Denoising steps. Without it: ${
-        SAMPLER_NAMES.map((name) => `${SAMPLERS[name].defaultSteps} for ${name}`).join(", ")
-      }`,
-    },
-    {
-      long: "sampler",
-      value: "NAME",
-      description: SAMPLER_NAMES.map((name) => SAMPLERS[name].description).join("; "),
-      default: "dpm++",
-    },
-    {
-      long: "eta",
-      value: "X",
-      description: "With --sampler ddim: the share of DDPM's noise, 0 to 1",
-    },
-    {
-      long: "guidance",
-      short: "g",
-      value: "X",
-      description: "How much more the text counts than no text; 1: no guidance, twice as fast",
-      default: String(DEFAULT_GUIDANCE),
-    },
-    {
-      long: "guidance-interval",
-      value: "LO,HI",
-      description:
-        "Guide only at steps whose time lies between, from 0 (the picture) to 1 (noise); the others take half the time. Without it: at every step",
-    },
-    {
-      long: "negative",
-      value: "TEXT",
-      description: "What the pictures should not show; needs guidance",
-    },
-    {
-      long: "threshold",
-      value: "NAME",
-      description: `How each step's estimate is kept in the range of colours: ${
-        Object.keys(THRESHOLD_NAMES).join(", ")
-      }. Without it: the model's own`,
-    },
-    {
-      long: "size",
-      value: "N",
-      description:
-        "Width and height in pixels, of a video those of the square that its frames make together. Without it: the model's own",
-    },
-    {
-      long: "cache",
-      value: "N",
-      description:
-        "Of a model with inner resolutions: run their UNets at every Nth step only. Quicker, and the picture changes a little",
-    },
-    {
-      long: "cache-error",
-      value: "X",
-      description:
-        "The same, as seldom as the change that is missed stays below a share such as 0.1; pictures are made one at a time",
-    },
-    {
-      long: "batch",
-      value: "N",
-      description: "Pictures that are denoised together, as memory allows",
-      default: String(DEFAULT_BATCH),
-    },
-    {
-      long: "levels",
-      description:
-        "Write the inner resolutions as well: name-16x16.png beside name.png; of a video name-8x8x16.mp4 where it has 16 frames, " +
-        "name-8x8.png where it is one picture",
-    },
-    {
-      long: "fps",
-      value: "N",
-      description: `Frames a second of a video, 1 to ${FASTEST}. Without it: ${DEFAULT_FPS}`,
-    },
+    ...parameterOptions("request"),
     {
       long: "frames",
       description:
@@ -206,7 +113,8 @@ interface WrittenPicture {
 /** Makes pictures and writes each as soon as it is ready. */
 export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const { values, positionals } = parse(COMMAND, argv);
-  const request = await readRequest(values, positionals);
+  const parameters = givenParameters(values);
+  const request = await readRequest(values, parameters, positionals);
   const loading = performance.now();
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
     ...modelOptions(values),
@@ -215,7 +123,12 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     ...values.memory !== undefined && { memory: memoryOf(values.memory) },
   });
   const resolved = pipeline.resolve(request);
-  const output = await chooseOutput(values, resolved.jobs.length, pipeline.folder.config);
+  const output = await chooseOutput(
+    values,
+    parameters,
+    resolved.jobs.length,
+    pipeline.folder.config,
+  );
   const model = modelIdentity(pipeline.folder, request.textFeatures);
   model.catch(() => {}); // Awaited when the first picture is there.
 
@@ -234,7 +147,9 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       if (event.kind === "truncated") warn(truncationMessage(event.truncation));
       if (event.kind === "progress") progress.update(event.step);
       if (event.kind !== "picture") continue;
-      written.push(await write(event.picture, resolved, output, await model, values.levels));
+      written.push(
+        await write(event.picture, resolved, output, await model, parameters.levels ?? false),
+      );
       progress.clear();
       if (!values.json) written.at(-1)!.files.forEach(({ path }) => print(path));
     }
@@ -266,6 +181,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
 
 async function readRequest(
   values: Values<typeof COMMAND>,
+  parameters: GivenParameters,
   positionals: readonly string[],
 ): Promise<GenerateRequest> {
   const prompts = [
@@ -277,54 +193,29 @@ async function readRequest(
       `No prompt was given: say what the picture should show, as in mdm generate "a red circle".`,
     );
   }
-  const { seed, steps, eta, threshold, size, negative, "text-features": textFeatures } = values;
-  const interval = values["guidance-interval"];
+  const { "text-features": textFeatures } = values;
   return {
+    ...pick({ ...SUBJECT, ...SAMPLING }, parameters),
     prompt: prompts,
-    count: integer(values.count, { name: "--count", min: 1, max: MAX_COUNT }),
-    ...seed !== undefined && { seed: wholeNumber(seed) },
-    sampler: oneOf(values.sampler, { name: "--sampler", names: SAMPLER_NAMES }),
-    ...steps !== undefined && { steps: integer(steps, { name: "--steps", min: 1 }) },
-    ...eta !== undefined && { eta: number(eta, { name: "--eta", min: 0, max: 1 }) },
-    guidance: number(values.guidance, { name: "--guidance", min: 0 }),
-    ...interval !== undefined && { guidanceInterval: intervalOf(interval) },
-    ...cacheOf(values),
-    ...negative !== undefined && { negative },
-    ...threshold !== undefined && { threshold: thresholdOf(threshold) },
-    ...size !== undefined && { size: integer(size, { name: "--size", min: 1 }) },
     ...textFeatures !== undefined && { textFeatures },
-    batch: integer(values.batch, { name: "--batch", min: 1 }),
   };
 }
 
-/** Seeds have 64 bits, more than a number holds. */
-function wholeNumber(seed: string): bigint {
-  if (/^\d{1,20}$/.test(seed)) return BigInt(seed);
-  throw new UsageError(
-    `Option "--seed" needs a whole number from 0 to 2^64 - 1, not ${quoted(seed)}.`,
-  );
-}
-
-function thresholdOf(value: string): ThresholdType {
-  const names = Object.keys(THRESHOLD_NAMES) as (keyof typeof THRESHOLD_NAMES)[];
-  return THRESHOLD_NAMES[oneOf(value, { name: "--threshold", names })];
-}
-
 async function chooseOutput(
-  { output, fps, frames }: Values<typeof COMMAND>,
+  { output, frames }: Values<typeof COMMAND>,
+  { fps }: GivenParameters,
   count: number,
   config: ModelConfig,
 ): Promise<Output> {
-  const rate = fps === undefined
-    ? DEFAULT_FPS
-    : integer(fps, { name: "--fps", min: 1, max: FASTEST });
   if (!makesVideos(config)) {
     if (fps === undefined && !frames) return await choosePictureOutput(output, count);
     throw new UsageError(
       `The model makes pictures, not videos: leave out ${frames ? "--frames" : "--fps"}.`,
     );
   }
-  if (!frames) return await chooseVideoOutput(output, count, { fps: rate, standard: "mp4" });
+  if (!frames) {
+    return await chooseVideoOutput(output, count, { fps: fps ?? DEFAULT_FPS, standard: "mp4" });
+  }
   if (fps === undefined) return await chooseFramesOutput(output, count);
   throw new UsageError("A folder of frames has no rate: leave out --fps or --frames.");
 }
@@ -355,8 +246,8 @@ async function write(
   return { prompt, seed: String(seed), files };
 }
 
-function settings({ jobs, plan: _, ...rest }: ResolvedRequest) {
-  return { negative: jobs[0]!.negative, ...rest };
+function settings({ jobs: _, plan: __, ...rest }: ResolvedRequest) {
+  return rest;
 }
 
 function round(ms: number): number {

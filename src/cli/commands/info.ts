@@ -16,7 +16,8 @@ import {
   hostBytes,
   type PlannedEncoder,
 } from "../../pipeline/planning/estimate.ts";
-import { DEFAULT_GUIDANCE, resolveRequest, sessionShape } from "../../pipeline/request.ts";
+import { SAMPLING } from "../../pipeline/parameters.ts";
+import { resolveRequest, sessionShape } from "../../pipeline/request.ts";
 import { formatBytes, formatFlops } from "../../units.ts";
 import { type Described, openDescribed } from "../options/described_model.ts";
 import {
@@ -52,7 +53,7 @@ export const COMMAND = {
       short: "g",
       value: "X",
       description: "Plan for a guidance; 1: none, which halves the work",
-      default: String(DEFAULT_GUIDANCE),
+      default: String(SAMPLING.guidance.default),
     },
     {
       long: "size",

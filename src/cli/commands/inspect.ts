@@ -1,9 +1,8 @@
 import { openFile } from "../../checkpoint/file.ts";
-import { MdmError, UsageError } from "../../errors.ts";
-import { readText } from "../../media/png_text.ts";
+import { UsageError } from "../../errors.ts";
 import { isPng, SIGNATURE } from "../../media/png_chunks.ts";
 import { type Inspection, inspectModel } from "../../pipeline/models/inspect.ts";
-import { parseRecipe, type Recipe, RECIPE_KEYWORD } from "../../pipeline/recipe.ts";
+import { parametersIn, type PngParameters, readPng } from "../../pipeline/png_parameters.ts";
 import { formatBytes } from "../../units.ts";
 import { FILE_OPTIONS, modelOptions } from "../options/model_option.ts";
 import { type Command, parse } from "../options/options.ts";
@@ -34,9 +33,6 @@ export const COMMAND = {
 /** Lines of each kind that are printed of what does not fit; JSON has all. */
 const LISTED = 10;
 
-/** More than any picture that mdm makes. */
-const LARGEST_PICTURE = 256 << 20;
-
 /** Describes a model's files, or how a picture was made. */
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parse(COMMAND, argv);
@@ -45,9 +41,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     throw new UsageError(`Give one file or folder, as in "mdm inspect vis_model.pth".`);
   }
   if (await isPicture(path)) {
-    const recipe = await readRecipe(path);
-    if (values.json) printJson({ path, format: "PNG", recipe });
-    else print(recipeText(path, recipe));
+    const parameters = parametersIn(await readPng(path), path);
+    if (values.json) printJson({ path, format: "PNG", recipe: parameters });
+    else print(parametersText(path, parameters));
     return 0;
   }
   const { tensors, ...found } = await inspectModel(path, modelOptions(values));
@@ -73,19 +69,9 @@ async function isPicture(path: string): Promise<boolean> {
   return isPng(start);
 }
 
-/** Null where a picture does not say. */
-async function readRecipe(path: string): Promise<Recipe | null> {
-  const { size } = await Deno.stat(path);
-  if (size > LARGEST_PICTURE) {
-    throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for a picture.`);
-  }
-  const text = readText(await Deno.readFile(path))[RECIPE_KEYWORD];
-  return text === undefined ? null : parseRecipe(text, path);
-}
-
-function recipeText(path: string, recipe: Recipe | null): string {
-  if (recipe === null) return `${path}\n  A PNG that does not say how it was made`;
-  const rows = Object.entries(recipe).map(([name, value]) => [
+function parametersText(path: string, parameters: PngParameters | null): string {
+  if (parameters === null) return `${path}\n  A PNG that does not say how it was made`;
+  const rows = Object.entries(parameters).map(([name, value]) => [
     name,
     typeof value === "string" && !/^[\w.+-]+$/.test(value) ? quoted(value, 2000) : String(value),
   ]);

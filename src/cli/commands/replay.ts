@@ -10,11 +10,11 @@ import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
 import {
   type ModelIdentity,
   modelIdentity,
-  parseRecipe,
-  type Recipe,
-  RECIPE_KEYWORD,
+  PARAMETERS_KEYWORD,
+  parsePngParameters,
+  type PngParameters,
   requestOf,
-} from "../../pipeline/recipe.ts";
+} from "../../pipeline/png_parameters.ts";
 import type { GenerateRequest } from "../../pipeline/request.ts";
 import {
   DEFAULT_MODEL,
@@ -119,7 +119,11 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
 }
 
 /** A single frame of a video, as a picture. */
-function frameOf({ frames }: GeneratedPicture, whole: Level, { level, frame = 1 }: Recipe): Level {
+function frameOf(
+  { frames }: GeneratedPicture,
+  whole: Level,
+  { level, frame = 1 }: PngParameters,
+): Level {
   return { frames: [frames[level]![frame - 1]!], textOf: () => whole.textOf({ frame }) };
 }
 
@@ -140,17 +144,22 @@ async function make(
   throw new Error("The pipeline ended without a picture");
 }
 
-function recipeIn(png: Uint8Array, source: string): Recipe {
-  const text = readText(png)[RECIPE_KEYWORD];
+function recipeIn(png: Uint8Array, source: string): PngParameters {
+  const text = readText(png)[PARAMETERS_KEYWORD];
   if (text === undefined) {
     throw new MdmError(
       `Cannot replay "${source}": it does not say how it was made. Give a PNG that mdm wrote.`,
     );
   }
-  return parseRecipe(text, source);
+  return parsePngParameters(text, source);
 }
 
-function checkModel(recipe: Recipe, model: ModelIdentity, source: string, path: string): void {
+function checkModel(
+  recipe: PngParameters,
+  model: ModelIdentity,
+  source: string,
+  path: string,
+): void {
   if (recipe.weights === model.weights) return;
   throw new MdmError(
     `Cannot replay "${source}": the model ${quoted(recipe.model)} with the hash ${

@@ -1,7 +1,7 @@
 import { UsageError } from "../../errors.ts";
 import { type Command, integer, parse } from "../options/options.ts";
 import { print } from "../terminal/output.ts";
-import { requestDefaults } from "../options/sampling_option.ts";
+import { requestDefaults } from "../options/parameter_options.ts";
 import {
   environment,
   graceOf,

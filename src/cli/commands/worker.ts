@@ -9,7 +9,7 @@ import {
   serverOptions,
   WORKER_OPTIONS,
 } from "../options/server_options.ts";
-import { requestDefaults } from "../options/sampling_option.ts";
+import { requestDefaults } from "../options/parameter_options.ts";
 
 export const COMMAND = {
   name: "mdm worker",

@@ -38,11 +38,15 @@ export interface Command {
   readonly examples: readonly Example[];
 }
 
-/** A string where the option takes a value (undefined: not given), else whether it was given. */
+/**
+ * A string where the option takes a value (undefined: not given), else whether it was given; either where the declaration's type does
+ * not say.
+ */
 export type Values<C extends Command> =
   & {
     [O in C["options"][number] as O["long"]]: O extends { value: string }
       ? O extends { default: string } ? string : string | undefined
+      : "value" extends keyof O ? string | boolean | undefined
       : boolean;
   }
   & { help: boolean };

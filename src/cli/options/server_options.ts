@@ -17,7 +17,7 @@ import {
 } from "./model_option.ts";
 import { type Command, integer, type Option, type Values } from "./options.ts";
 import { warn } from "../terminal/output.ts";
-import { REQUEST_DEFAULT_OPTIONS } from "./sampling_option.ts";
+import { parameterOptions } from "./parameter_options.ts";
 
 /** Where jobs and their results are. */
 export const QUEUE_OPTIONS = [
@@ -64,7 +64,7 @@ export const QUEUE_OPTIONS = [
 /** How pictures are made, and told of. */
 export const WORKER_OPTIONS = [
   MODEL_OPTION,
-  ...REQUEST_DEFAULT_OPTIONS,
+  ...parameterOptions("defaults"),
   {
     long: "slots",
     value: "N",

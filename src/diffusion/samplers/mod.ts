@@ -13,6 +13,10 @@ export interface SamplerEntry {
   /** One line for help texts. */
   description: string;
   defaultSteps: number;
+  /** What diffusers calls its class, and so models on Replicate and RunPod. */
+  diffusersName: string;
+  /** What other programs call it. */
+  aliases: readonly string[];
   /** Whether fresh noise is drawn at each step; "eta": if eta is above 0. */
   drawsNoise: "always" | "eta" | "never";
   timesteps: (config: SamplerConfig, steps: number) => number[];
@@ -24,6 +28,8 @@ export const SAMPLERS = {
   "ddpm": {
     description: "DDPM ancestral sampling: fresh noise at each step, wants many steps",
     defaultSteps: 250,
+    diffusersName: "DDPM",
+    aliases: [],
     drawsNoise: "always",
     timesteps,
     sampler: ddpm,
@@ -31,6 +37,8 @@ export const SAMPLERS = {
   "ddim": {
     description: "DDIM: deterministic, or with a share eta of DDPM's noise",
     defaultSteps: 50,
+    diffusersName: "DDIM",
+    aliases: [],
     drawsNoise: "eta",
     timesteps,
     sampler: ddim,
@@ -38,6 +46,8 @@ export const SAMPLERS = {
   "dpm++": {
     description: "DPM-Solver++(2M): deterministic and of second order, wants the fewest steps",
     defaultSteps: 20,
+    diffusersName: "DPMSolverMultistep",
+    aliases: ["DPMSolver++", "dpmpp_2m", "DPM++ 2M"],
     drawsNoise: "never",
     timesteps: dpmTimesteps,
     sampler: dpmSolverPlusPlus,

@@ -58,6 +58,14 @@ export function written<S extends z.ZodType>(schema: S) {
   );
 }
 
+/** The same of what is true or false. */
+export function writtenBoolean<S extends z.ZodType>(schema: S) {
+  return z.preprocess(
+    (value) => value === "true" ? true : value === "false" ? false : value,
+    schema,
+  );
+}
+
 /** Where something is to be sent. */
 export function httpAddress(longest: number) {
   const error = hasToBe(

@@ -1,13 +1,10 @@
 /** What is wrong with a value, as one sentence for people: it names the field, what it has to be and what was given. */
 import { z } from "@hono/zod-openapi";
-import { quoted } from "../../quoted.ts";
+import { quoted, shown } from "../../quoted.ts";
 import { meantName } from "./option_names.ts";
 
 /** What a schema found wrong, with what was given there. */
 type Issue = z.core.$ZodRawIssue;
-
-/** Letters of a text that are repeated. */
-const REPEATED = 40;
 
 /** Fields that are told of at once: a body of a megabyte may have a hundred thousand. */
 export const MOST_TOLD = 20;
@@ -24,7 +21,7 @@ export function hasToBe(allowed: string): (issue: Issue) => string | undefined {
     }
     // A text that was read as a number and is none, of which nothing is left.
     if (Number.isNaN(input)) return `${name} has to be ${allowed}.`;
-    return `${name} has to be ${allowed}, not ${given(input)}.`;
+    return `${name} has to be ${allowed}, not ${shown(input)}.`;
   };
 }
 
@@ -120,20 +117,3 @@ const FORMATS: Readonly<Record<string, string>> = {
   url: "an address that begins with http:// or https://",
   datetime: "a time as in ISO 8601",
 };
-
-/** What was given: itself where it is short, else of what kind it is. */
-function given(input: unknown): string {
-  if (typeof input === "string") {
-    return input.length <= REPEATED ? quoted(input) : `text of ${input.length} letters`;
-  }
-  if (Array.isArray(input)) return givenList(input);
-  if (input === Infinity || input === -Infinity) return "a number without bounds";
-  if (typeof input === "object" && input !== null) return "an object";
-  return String(input);
-}
-
-function givenList(list: readonly unknown[]): string {
-  if (list.length === 0) return "an empty list";
-  const isShort = list.length <= 3 && list.every((value) => typeof value === "number");
-  return isShort ? `[${list.join(", ")}]` : `a list of ${list.length}`;
-}

@@ -31,6 +31,22 @@ import { askForToken, authorization } from "./token.js";
 /** @typedef {{ prompts: string[], n: number, seed: string } & Record<string, unknown>} JobRequest */
 
 /**
+ * @typedef {object} FormField
+ * @property {string} name
+ * @property {string} label
+ * @property {"text" | "number" | "digits" | "boolean" | "choice"} kind
+ * @property {string} description
+ * @property {number} [min]
+ * @property {number} [max] Of text: letters.
+ * @property {number | "any"} [step]
+ * @property {string} [pattern]
+ * @property {string[]} [choices]
+ * @property {boolean} required
+ * @property {unknown} [default] What is taken where it is left empty,
+ * @property {string} [otherwise] or that in words, where it depends.
+ */
+
+/**
  * @typedef {object} Model
  * @property {string} name
  * @property {"pictures" | "videos"} makes
@@ -40,6 +56,7 @@ import { askForToken, authorization } from "./token.js";
  * @property {string[]} formats
  * @property {{ sampler: string, guidance: number, steps: number | null, negative: string }} defaults
  * @property {{ pictures: number, steps: number, promptLength: number, pixels: number }} limits
+ * @property {FormField[]} form
  */
 
 /**

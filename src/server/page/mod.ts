@@ -1,14 +1,14 @@
 /** The page at `/`, for people: its files, and what it has to know of the model. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
-import { PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
 import { takesJobs } from "../../jobs/jobs.ts";
-import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
+import { SAMPLING } from "../../pipeline/parameters.ts";
 import type { ProtocolFactory } from "../http/protocol.ts";
-import type { Offer } from "../input/options.ts";
+import { formatsOf, type Offer } from "../input/options.ts";
 import { type Content, etagOf, sendContent } from "../http/send_content.ts";
 import api from "./api.js" with { type: "text" };
 import element from "./element.js" with { type: "text" };
+import { FormFieldJson, formFields } from "./form.ts";
 import favicon from "./favicon.svg" with { type: "text" };
 import history from "./history.js" with { type: "text" };
 import html from "./index.html" with { type: "text" };
@@ -86,6 +86,7 @@ const ModelJson = z.object({
     promptLength: z.int().describe("Letters."),
     pixels: z.int().describe("Width times height."),
   }),
+  form: z.array(FormFieldJson).describe("What people can choose on the page."),
 }).openapi("Model");
 
 /** `/`, the files that it needs, and `/model`. */
@@ -116,7 +117,8 @@ export const webPage: ProtocolFactory = ({ jobs, needsToken }) => {
   return { routes: app };
 };
 
-function modelJson({ model, limits, defaults }: Offer): z.infer<typeof ModelJson> {
+function modelJson(offer: Offer): z.infer<typeof ModelJson> {
+  const { model, limits, defaults } = offer;
   const { name, makes, levels, frames } = model;
   const { pictures, steps, promptLength, pixels } = limits;
   return {
@@ -129,14 +131,15 @@ function modelJson({ model, limits, defaults }: Offer): z.infer<typeof ModelJson
       description,
       defaultSteps,
     })),
-    formats: [...makes === "videos" ? VIDEO_FORMATS : PICTURE_FORMATS],
+    formats: [...formatsOf(model)],
     defaults: {
-      sampler: defaults.sampler ?? DEFAULT_SAMPLER,
-      guidance: defaults.guidance ?? DEFAULT_GUIDANCE,
+      sampler: defaults.sampler ?? SAMPLING.sampler.default,
+      guidance: defaults.guidance ?? SAMPLING.guidance.default,
       steps: defaults.steps ?? null,
       negative: defaults.negative ?? "",
     },
     limits: { pictures, steps, promptLength, pixels },
+    form: formFields(offer),
   };
 }
 

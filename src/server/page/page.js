@@ -9,7 +9,6 @@ import {
   offerModel,
   readRequest,
   restoreSettings,
-  rollSeed,
   showFieldErrors,
   takeSeed,
   takeSettings,
@@ -124,7 +123,6 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !asking && !event.isComposing) void cancel();
 });
 
-element("dice").addEventListener("click", rollSeed);
 element("cancel").addEventListener("click", cancel);
 
 element("again").addEventListener("click", () => {

@@ -1,17 +1,20 @@
 // @ts-check
 /// <reference lib="dom" />
-/** The form: prompt and settings, as they were left, and what is wrong with them. Its fields have the names of the API's. */
-import { element } from "./element.js";
+/** The form: prompt and settings, as they were left, and what is wrong with them. Its fields are those that the server offers. */
+import { copyOf, element, within } from "./element.js";
 import { keepJson, recallJson } from "./storage.js";
 
-/** @import { JobRequest, Model } from "./api.js" */
+/** @import { FormField, JobRequest, Model } from "./api.js" */
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
 
 const KEY = "mdm.settings";
 
+/** The order of fields: wide ones around narrow ones. */
+const KINDS = ["text", "digits", "number", "choice", "boolean"];
+
 const form = element("form", HTMLFormElement);
 
-/** Puts back what was in the form when the page was left. */
+/** Puts back the prompt that was in the form when the page was left; settings follow with {@linkcode offerModel}. */
 export function restoreSettings() {
   write(saved());
   form.addEventListener("input", remember);
@@ -22,25 +25,11 @@ export function restoreSettings() {
  *
  * @param {Model} model
  */
-export function offerModel({ makes, levels, samplers, formats, defaults, limits }) {
-  const [own] = levels;
+export function offerModel({ form: offered, samplers, defaults, limits }) {
   field("prompt").setAttribute("maxlength", String(limits.promptLength));
-  field("negative").setAttribute("maxlength", String(limits.promptLength));
-  field("n").setAttribute("max", String(limits.pictures));
-  field("steps").setAttribute("max", String(limits.steps));
-  field("size").setAttribute("max", String(Math.floor(Math.sqrt(limits.pixels))));
-  field("guidance").setAttribute("placeholder", String(defaults.guidance));
-  field("negative").setAttribute("placeholder", defaults.negative);
-  if (own !== undefined) field("size").setAttribute("placeholder", String(own.width));
-  const videos = makes === "videos";
-  if (videos) element("n-label").textContent = "Videos";
-  // A video's size is that of all its frames side by side, which nobody has in mind.
-  shown("size", !videos);
-  shown("fps", videos);
-  shown("levels", levels.length > 1);
-  options("format", formats.map((name) => ({ value: name, text: name.toUpperCase() })));
-  options("sampler", samplers.map(({ name }) => ({ value: name, text: name.toUpperCase() })));
-  write({ sampler: defaults.sampler, ...saved() });
+  const ordered = offered.toSorted((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
+  element("fields").replaceChildren(...ordered.map(fieldOf));
+  write(saved());
 
   const sampler = field("sampler");
   const describe = () => {
@@ -53,6 +42,38 @@ export function offerModel({ makes, levels, samplers, formats, defaults, limits 
   describe();
 }
 
+/** @param {FormField} offered */
+function fieldOf({ name, label, kind, description, choices = [], ...more }) {
+  const made = copyOf(`${kind}-field`);
+  const labelling = within(made, "label", HTMLLabelElement);
+  const input = /** @type {Field} */ (within(made, "input, select, textarea"));
+  const error = within(made, ".error");
+  labelling.append(label);
+  labelling.htmlFor = name;
+  error.id = `${name}-error`;
+  input.id = name;
+  input.name = name;
+  input.title = description;
+  input.required = more.required;
+  input.setAttribute("aria-describedby", error.id);
+  if (input instanceof HTMLSelectElement) {
+    input.append(...choices.map((choice) => new Option(choice.toUpperCase(), choice)));
+    if (typeof more.default === "string") input.value = more.default;
+    return made;
+  }
+  for (const bound of /** @type {const} */ (["min", "max", "step", "pattern"])) {
+    const value = more[bound];
+    const attribute = kind === "text" && bound === "max" ? "maxlength" : bound;
+    if (value !== undefined) input.setAttribute(attribute, String(value));
+  }
+  const standard = more.default ?? more.otherwise;
+  if (kind === "boolean") input.toggleAttribute("checked", standard === true);
+  else if (more.required) input.value = String(standard);
+  else if (standard !== undefined) input.setAttribute("placeholder", String(standard));
+  if (kind === "digits") within(made, "button", HTMLButtonElement).onclick = rollSeed;
+  return made;
+}
+
 /**
  * What the form asks for; null: something is wrong with it, which is said beside it.
  *
@@ -60,9 +81,7 @@ export function offerModel({ makes, levels, samplers, formats, defaults, limits 
  */
 export function readRequest() {
   const prompt = field("prompt").value.trim();
-  const wrong = fields().filter((each) =>
-    isShown(each) && !each.validity.valid && each.name !== "prompt"
-  )
+  const wrong = fields().filter((each) => !each.validity.valid && each.name !== "prompt")
     .map(({ name, validationMessage }) => ({ path: [name], message: validationMessage }));
   if (prompt === "") {
     wrong.unshift({ path: ["prompt"], message: "Type what the picture should show." });
@@ -72,7 +91,7 @@ export function readRequest() {
 
   /** @type {Record<string, unknown>} */
   const request = { prompt, preview: true };
-  for (const each of fields().filter((each) => isShown(each) && each.name !== "prompt")) {
+  for (const each of fields().filter(({ name }) => name !== "prompt")) {
     const value = each.value.trim();
     if (each instanceof HTMLInputElement && each.type === "checkbox") {
       request[each.name] = each.checked;
@@ -114,9 +133,7 @@ export function showFieldErrors(errors) {
  */
 export function takeSettings({ prompts, ...request }) {
   const left = Object.fromEntries(
-    fields().filter(({ name }) => name !== "sampler" && name !== "format").map((
-      { name },
-    ) => [name, ""]),
+    fields().filter((each) => !(each instanceof HTMLSelectElement)).map(({ name }) => [name, ""]),
   );
   write({ ...left, ...request, prompt: prompts[0] });
   remember();
@@ -131,7 +148,7 @@ export function takeSeed(seed) {
 }
 
 /** Draws a seed that a person can type. */
-export function rollSeed() {
+function rollSeed() {
   write({ seed: String(crypto.getRandomValues(new Uint32Array(1))[0]) });
   remember();
 }
@@ -146,7 +163,8 @@ function saved() {
 
 function remember() {
   const values = fields().map((each) => [each.name, valueOf(each)]);
-  keepJson(KEY, Object.fromEntries(values));
+  // Those that are not offered yet stay as they were.
+  keepJson(KEY, { ...saved(), ...Object.fromEntries(values) });
 }
 
 /**
@@ -179,27 +197,6 @@ function write(values) {
  */
 function hasOption(select, value) {
   return [...select.options].some((option) => option.value === value);
-}
-
-/**
- * @param {string} name
- * @param {{ value: string, text: string }[]} choices
- */
-function options(name, choices) {
-  field(name).replaceChildren(...choices.map(({ value, text }) => new Option(text, value)));
-}
-
-/**
- * @param {string} name
- * @param {boolean} whether
- */
-function shown(name, whether) {
-  field(name).closest(".field, .check")?.toggleAttribute("hidden", !whether);
-}
-
-/** @param {Field} field */
-function isShown(field) {
-  return field.closest("[hidden]") === null;
 }
 
 /** @returns {Field[]} */

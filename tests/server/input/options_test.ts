@@ -1,10 +1,10 @@
 /** Options of generation as they come in, and what is made of them. */
 import assert from "node:assert/strict";
-import { jobRequest, optionFields } from "../../../src/server/input/options.ts";
+import { jobRequest, optionField, optionShape, promptField } from "../../../src/server/input/options.ts";
 import { FakeJobs, MODEL } from "../fake_jobs.ts";
 
 Deno.test("a seed is a number or digits, up to 64 bits", () => {
-  const { seed } = optionFields(new FakeJobs());
+  const seed = optionField("seed", "native", new FakeJobs());
   for (const right of [0, 7, 2 ** 53 - 1, "0", "007", "18446744073709551615"]) {
     assert.equal(seed.safeParse(right).success, true, String(right));
   }
@@ -38,11 +38,12 @@ Deno.test("what is left out is left out of the job as well", () => {
 
 Deno.test("what may be asked for is what the server allows and the model makes", () => {
   const limits = { pictures: 3, steps: 50, promptLength: 10, pixels: 100 * 100 };
-  const pictures = optionFields(new FakeJobs({ limits }));
+  const jobs = new FakeJobs({ limits });
+  const pictures = { prompt: promptField(jobs), ...optionShape("native", jobs) };
   const accepts = (field: keyof typeof pictures, value: unknown) => {
     return pictures[field].safeParse(value).success;
   };
-  assert.deepEqual([accepts("count", 3), accepts("count", 4)], [true, false]);
+  assert.deepEqual([accepts("n", 3), accepts("n", 4)], [true, false]);
   assert.deepEqual([accepts("steps", 50), accepts("steps", 51)], [true, false]);
   assert.deepEqual([accepts("prompt", "a".repeat(10)), accepts("prompt", "a".repeat(11))], [
     true,
@@ -50,7 +51,7 @@ Deno.test("what may be asked for is what the server allows and the model makes",
   ]);
   assert.deepEqual([96, 100, 104].map((size) => accepts("size", size)), [true, false, false]);
   assert.deepEqual([accepts("format", "jpeg"), accepts("format", "mp4")], [true, false]);
-  const videos = optionFields(new FakeJobs({ model: { ...MODEL, makes: "videos" } }));
+  const videos = optionShape("native", new FakeJobs({ model: { ...MODEL, makes: "videos" } }));
   assert.equal(videos.format.safeParse("mp4").success, true);
   assert.equal(videos.format.safeParse("jpeg").success, false);
 });

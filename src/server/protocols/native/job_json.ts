@@ -1,7 +1,7 @@
 /** Jobs as the native protocol shows them. */
 import { z } from "@hono/zod-openapi";
-import { THRESHOLD_NAMES } from "../../../diffusion/thresholds.ts";
-import { type Job, JOB_STATES, type JobFile, type JobRequest } from "../../../jobs/job.ts";
+import { type Job, JOB_STATES, type JobFile } from "../../../jobs/job.ts";
+import { nativeJson } from "../../input/options.ts";
 import { filePath } from "../file_address.ts";
 
 const Time = z.iso.datetime();
@@ -66,7 +66,7 @@ export function jobJson(job: Job, position: number | null, base: string): JobJso
     finishedAt: job.finishedAt === null ? null : iso(job.finishedAt),
     position,
     attempts: job.attempts,
-    request: requestJson(job.request),
+    request: nativeJson(job.request),
     progress: { step, steps, etaMs },
     files: job.files.map((file) => fileJson(job.id, file, base)),
     previews: previews.map((file) => fileJson(job.id, file, base)),
@@ -78,12 +78,6 @@ export function jobJson(job: Job, position: number | null, base: string): JobJso
 
 export function fileJson(job: string, file: JobFile, base: string): FileJson {
   return { ...file, url: base + filePath(job, file) };
-}
-
-/** As it is posted. */
-function requestJson({ count, threshold, ...rest }: JobRequest): Record<string, unknown> {
-  const name = Object.entries(THRESHOLD_NAMES).find(([, type]) => type === threshold)?.[0];
-  return { ...rest, n: count, ...name !== undefined && { threshold: name } };
 }
 
 function iso(time: number): string {

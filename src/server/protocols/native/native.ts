@@ -7,7 +7,13 @@ import { unlessAway } from "../../../jobs/unavailable.ts";
 import { fields, httpAddress, wholeNumber, written } from "../../input/fields.ts";
 import { findJob } from "../find_job.ts";
 import type { ProtocolFactory } from "../../http/protocol.ts";
-import { jobRequest, type Offer, optionFields } from "../../input/options.ts";
+import {
+  jobRequest,
+  type Offer,
+  optionShape,
+  optionsIn,
+  promptField,
+} from "../../input/options.ts";
 import { EVENT_STREAM, streamJob } from "../job_events.ts";
 import { fileJson, JobJson, jobJson } from "./job_json.ts";
 import { newRoutes } from "../../http/routes.ts";
@@ -190,14 +196,13 @@ export const native: ProtocolFactory = ({ jobs, publicUrl }) => {
 type Body = z.infer<ReturnType<typeof jobBody>>;
 
 function jobBody(offer: Offer) {
-  const { prompt, count, ...options } = optionFields(offer);
+  const prompt = promptField(offer);
   return fields({
     prompt: prompt.optional(),
     prompts: z.array(prompt).min(1).max(offer.limits.pictures).optional().describe(
       "Several prompts, instead of one.",
     ),
-    n: count.optional(),
-    ...z.object(options).partial().shape,
+    ...optionShape("native", offer),
     priority: wholeNumber(-100, 100).optional().describe(
       "Jobs with a higher one come first. Without it: 0.",
     ),
@@ -231,8 +236,8 @@ function time() {
   return z.union([z.iso.datetime({ offset: true, error }), ms], { error });
 }
 
-function jobOf({ prompt, prompts, n, ...body }: Body, key: string | undefined) {
-  const { priority, deadline, webhook, id, ...fields } = body;
+function jobOf(body: Body, key: string | undefined) {
+  const { prompt, prompts, priority, deadline, webhook, id } = body;
   const options: JobOptions = {
     origin: "plain",
     ...priority !== undefined && { priority },
@@ -241,7 +246,7 @@ function jobOf({ prompt, prompts, n, ...body }: Body, key: string | undefined) {
     ...id !== undefined && { id },
     ...key !== undefined && { idempotencyKey: key },
   };
-  const request = jobRequest(prompts ?? [prompt!], { ...fields, count: n }, key ?? id);
+  const request = jobRequest(prompts ?? [prompt!], optionsIn("native", body), key ?? id);
   return { request, options };
 }
 

@@ -3,22 +3,9 @@ import { z } from "@hono/zod-openapi";
 import type { Job } from "../../../jobs/job.ts";
 import type { ModelCard } from "../../../jobs/jobs.ts";
 import { HttpError } from "../../http/http_error.ts";
-import { type Offer, optionFields } from "../../input/options.ts";
 
 /** The names of OpenAI's own models, which programs that cannot be told another name send. */
 const ALIASES = /^(gpt-image|chatgpt-image|dall-e|sora)-/;
-
-/** Fields that OpenAI's API has not, and ours has. */
-export function extraFields(offer: Offer) {
-  const fields = optionFields(offer);
-  return {
-    negative_prompt: fields.negative.optional(),
-    seed: fields.seed.optional(),
-    steps: fields.steps.optional(),
-    guidance: fields.guidance.optional(),
-    sampler: fields.sampler.optional(),
-  };
-}
 
 /** What a request says of the model. */
 export function modelField({ name }: ModelCard) {

@@ -1,38 +1,25 @@
 /** Pictures as OpenAI's API makes them: whoever asks waits for them. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { SSEStreamingApi } from "hono/streaming";
-import {
-  isEnded,
-  type Job,
-  type JobFile,
-  type JobRequest,
-  PICTURE_FORMATS,
-} from "../../../jobs/job.ts";
+import { isEnded, type Job, type JobFile, type JobRequest } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
+import { IMAGE_FORMATS } from "../../../media/image.ts";
 import type { JobEvent } from "../../../jobs/queue/queue.ts";
 import { fileAddress, fileBase64, inOrder } from "../file_address.ts";
 import type { ProtocolOptions } from "../../http/protocol.ts";
 import { HttpError } from "../../http/http_error.ts";
-import { jobRequest, optionFields } from "../../input/options.ts";
+import { jobRequest, optionShape, optionsIn, promptField } from "../../input/options.ts";
 import { EVENT_STREAM, streamJob } from "../job_events.ts";
 import { failure, OpenAiError, openAiError } from "./error.ts";
 import { fields } from "../../input/fields.ts";
-import {
-  checkModel,
-  extraFields,
-  isAlias,
-  modelField,
-  seconds,
-  Warnings,
-  warningsOf,
-} from "./fields.ts";
+import { checkModel, isAlias, modelField, seconds, Warnings, warningsOf } from "./fields.ts";
 import { placeFor } from "./refusals.ts";
 import { sizeFields, sizeOf } from "./size.ts";
 
 const ImagesJson = z.object({
   created: z.int(),
   background: z.literal("opaque"),
-  output_format: z.enum(PICTURE_FORMATS),
+  output_format: z.enum(IMAGE_FORMATS),
   size: z.string(),
   data: z.array(z.object({ b64_json: z.string().optional(), url: z.string().optional() })),
   warnings: Warnings,
@@ -103,11 +90,10 @@ export function images(app: OpenAPIHono, options: ProtocolOptions): void {
 }
 
 function imagesBody({ jobs, strictSizes }: Pick<ProtocolOptions, "jobs" | "strictSizes">) {
-  const { prompt } = optionFields(jobs);
   // Hints, whose values become more with each model of OpenAI.
   const ignored = z.string().max(1000).optional().describe("Changes nothing.");
   return fields({
-    prompt,
+    prompt: promptField(jobs),
     model: modelField(jobs.model),
     ...sizeFields(jobs.model, strictSizes),
     n: z.int().min(1).max(Math.min(10, jobs.limits.pictures)).optional().describe("Pictures."),
@@ -116,12 +102,12 @@ function imagesBody({ jobs, strictSizes }: Pick<ProtocolOptions, "jobs" | "stric
         `Without it: an address where the model's name is one of dall-e, the picture itself where it is another of OpenAI, else both. ` +
           "An address needs no token, for an hour.",
       ),
-    output_format: z.enum(PICTURE_FORMATS, { error: `Give "png", "jpeg" or "webp".` }).optional(),
+    output_format: z.enum(IMAGE_FORMATS, { error: `Give "png", "jpeg" or "webp".` }).optional(),
     stream: z.boolean().optional(),
     partial_images: z.int().min(0).max(3).optional().describe(
       "Of each picture, how often its inner resolutions are shown on the way, with `stream`.",
     ),
-    ...extraFields(jobs),
+    ...optionShape("openai", jobs),
     background: z.enum(["opaque", "auto"], {
       error: `Pictures have no transparency: give "opaque" or "auto".`,
     }).optional().describe("Changes nothing."),
@@ -149,11 +135,7 @@ function waysOf({ response_format: asked, model }: Body) {
 function requestOf(body: Body, preview: boolean): JobRequest {
   return jobRequest([body.prompt], {
     count: body.n,
-    negative: body.negative_prompt,
-    seed: body.seed,
-    steps: body.steps,
-    guidance: body.guidance,
-    sampler: body.sampler,
+    ...optionsIn("openai", body),
     format: body.output_format,
     preview,
   });

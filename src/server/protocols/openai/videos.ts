@@ -4,13 +4,20 @@ import type { MiddlewareHandler } from "hono";
 import { isEnded, type Job, type JobRequest } from "../../../jobs/job.ts";
 import type { ModelCard } from "../../../jobs/jobs.ts";
 import { DEFAULT_FPS } from "../../../media/animation.ts";
-import { fields, wholeNumber, written } from "../../input/fields.ts";
+import { PARAMETERS, type ParameterType } from "../../../pipeline/parameters.ts";
+import { fields, wholeNumber, written, writtenBoolean } from "../../input/fields.ts";
 import { findJob } from "../find_job.ts";
 import type { ProtocolOptions } from "../../http/protocol.ts";
 import { HttpError, notFound } from "../../http/http_error.ts";
-import { jobRequest, optionFields } from "../../input/options.ts";
+import {
+  jobRequest,
+  optionField,
+  optionShape,
+  optionsIn,
+  promptField,
+} from "../../input/options.ts";
 import { OpenAiError } from "./error.ts";
-import { checkModel, extraFields, modelField, seconds, Warnings, warningsOf } from "./fields.ts";
+import { checkModel, modelField, seconds, Warnings, warningsOf } from "./fields.ts";
 import { placeFor } from "./refusals.ts";
 import { fpsFor, lasts, nearestSeconds, secondsOf } from "./seconds.ts";
 import { sizeFields, sizeOf } from "./size.ts";
@@ -237,12 +244,10 @@ function isVideo({ request: { format = "mp4" }, files }: Job, { makes }: ModelCa
 
 function videoBody({ jobs, strictSizes }: Pick<ProtocolOptions, "jobs" | "strictSizes">) {
   const { frames } = jobs.model;
-  const { prompt, fps } = optionFields(jobs);
-  const { negative_prompt, seed, sampler, steps, guidance } = extraFields(jobs);
   const { size, aspect_ratio, aspectRatio } = sizeFields(jobs.model, strictSizes);
   return fields({
-    prompt,
-    negative_prompt,
+    prompt: promptField(jobs),
+    ...optionShape("openai", jobs, inForm),
     model: orNull(modelField(jobs.model)),
     size: orNull(size),
     aspect_ratio: orNull(aspect_ratio),
@@ -253,11 +258,7 @@ function videoBody({ jobs, strictSizes }: Pick<ProtocolOptions, "jobs" | "strict
           error: ({ input }) => impossible(Number(input), frames),
         }).optional(),
     )).describe(`How long the video is: of ${frames} frames, of which so many are shown a second.`),
-    fps: written(orNull(fps.optional())),
-    seed: orNull(seed),
-    sampler: orNull(sampler),
-    steps: written(orNull(steps)),
-    guidance: written(orNull(guidance)),
+    fps: inForm(optionField("fps", "native", jobs).optional(), PARAMETERS.fps.type),
     user: z.string().max(1000).optional().describe("Changes nothing."),
     input_reference: reference,
     // As the official clients put what is in it into forms.
@@ -279,6 +280,22 @@ function orNull<T extends z.ZodType>(schema: T) {
   return z.preprocess((value) => value === "null" ? undefined : value, schema);
 }
 
+/** The field of a parameter, which may stand in a form. */
+function inForm<T>(schema: z.ZodType<T>, { kind }: ParameterType): z.ZodType<T> {
+  switch (kind) {
+    case "text":
+      return schema;
+    case "integer":
+    case "number":
+    case "size":
+      return written(orNull(schema));
+    case "boolean":
+      return writtenBoolean(orNull(schema));
+    default:
+      return orNull(schema);
+  }
+}
+
 const reference = orNull(
   z.null({ error: "The model makes videos from text alone: leave the reference out." }).optional(),
 );
@@ -291,11 +308,7 @@ function impossible(seconds: number, frames: number): string {
 function requestOf(body: Body, { frames }: ModelCard, key: string | undefined): JobRequest {
   const fps = body.seconds === undefined ? null : fpsFor(body.seconds, frames);
   return jobRequest([body.prompt], {
-    negative: body.negative_prompt,
-    seed: body.seed,
-    steps: body.steps,
-    guidance: body.guidance,
-    sampler: body.sampler,
+    ...optionsIn("openai", body),
     fps: body.fps ?? fps ?? undefined,
     format: "mp4",
   }, key);

@@ -1,6 +1,6 @@
 /** What a name was meant for. */
 import assert from "node:assert/strict";
-import { meantName } from "../../../src/server/input/option_names.ts";
+import { meantName } from "../../src/pipeline/parameter_names.ts";
 
 const PLAIN = ["prompt", "prompts", "negative", "n", "seed", "sampler", "steps", "guidance"];
 const SERVERLESS = ["prompt", "negative_prompt", "num_outputs", "scheduler", "guidance_scale"];
