@@ -39,5 +39,6 @@ export {
   type Stage,
 } from "./src/pipeline/pipeline.ts";
 export { readTuned } from "./src/pipeline/planning/tuned_file.ts";
+export type { ResolvedSampling, SamplingParameters } from "./src/pipeline/parameters.ts";
 export type { GenerateRequest, PictureJob, ResolvedRequest } from "./src/pipeline/request.ts";
 export { isSamplerName, type SamplerName, SAMPLERS } from "./src/diffusion/samplers/mod.ts";

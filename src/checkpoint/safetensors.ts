@@ -23,8 +23,9 @@ export type { TensorInfo } from "./header.ts";
  * the tensors stay on disk, so opening costs the same for any size.
  *
  * ```ts
- * using file = await Safetensors.open("model.safetensors");
- * const weight = await file.readFloat32("conv_in.weight");
+ * using file = await Safetensors.open("weights/shapes32/model.safetensors");
+ * const [name] = file.tensors.keys();
+ * const weight = await file.readFloat32(name!);
  * ```
  */
 export class Safetensors implements TensorFile {

@@ -5,7 +5,10 @@ import { encodeHeader, quote } from "./header.ts";
 import type { TensorFile } from "./tensor_file.ts";
 
 /** Element types that are written. */
-export type WrittenDtype = "F32" | "F16";
+export const WRITTEN_DTYPES = ["F32", "F16"] as const;
+
+/** One of {@linkcode WRITTEN_DTYPES}. */
+export type WrittenDtype = typeof WRITTEN_DTYPES[number];
 
 /** Elements in memory at a time: 32 MiB in float32. */
 const PIECE = 8 << 20;

@@ -4,7 +4,16 @@ import { prepareDriver } from "./driver.ts";
 /** How a device computes: what is fast differs so much that kernels are chosen by it. */
 export type DeviceClass = "software" | "gpu";
 
-/** What a device is. */
+/**
+ * What a device is.
+ *
+ * @example
+ * ```ts
+ * function isFast({ deviceClass }: GpuInfo): boolean {
+ *   return deviceClass === "gpu";
+ * }
+ * ```
+ */
 export interface GpuInfo {
   /** The adapter as its driver names it. */
   readonly name: string;
@@ -15,7 +24,14 @@ export interface GpuInfo {
   readonly timestamps: boolean;
 }
 
-/** What may be asked of {@link Gpu.open}. */
+/**
+ * What may be asked of {@link Gpu.open}.
+ *
+ * @example
+ * ```ts
+ * const options: GpuOptions = { subgroups: false };
+ * ```
+ */
 export interface GpuOptions {
   /** False keeps kernels from using subgroup operations: for tests and for drivers that have them wrong. */
   readonly subgroups?: boolean;
@@ -43,6 +59,12 @@ export async function requestAdapter(): Promise<GPUAdapter | null> {
 /**
  * A WebGPU device that never fails silently: an uncaptured error or a lost device is kept, and the next
  * {@link Gpu.check}, {@link Gpu.finish} or {@link Gpu.read} throws it.
+ *
+ * @example
+ * ```ts
+ * using gpu = await Gpu.open();
+ * console.log(gpu.info.name);
+ * ```
  */
 export class Gpu implements Disposable {
   #failure: MdmError | null = null;

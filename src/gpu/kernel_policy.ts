@@ -18,14 +18,30 @@ export interface KernelPolicy {
   readonly tuned?: TunedConvs;
 }
 
-/** The fastest kernels of an adapter, as they were measured. */
+/**
+ * The fastest kernels of an adapter, as they were measured.
+ *
+ * @example
+ * ```ts
+ * function isFor(adapter: string, tuned: TunedKernels): boolean {
+ *   return tuned.adapter === adapter;
+ * }
+ * ```
+ */
 export interface TunedKernels {
   /** The adapter as its driver names it. */
   readonly adapter: string;
   readonly convolutions: TunedConvs;
 }
 
-/** What may be asked of {@linkcode kernelPolicy}. */
+/**
+ * What may be asked of {@linkcode kernelPolicy}.
+ *
+ * @example
+ * ```ts
+ * const options: KernelOptions = { convAlgorithm: "winograd" };
+ * ```
+ */
 export interface KernelOptions {
   /** Kernels are chosen as for this class of device instead of the adapter's own: for tests of all of them. */
   readonly deviceClass?: DeviceClass;

@@ -1,7 +1,8 @@
+import { type Allowed, checkArgument, checkOptions } from "../check_arguments.ts";
 import { UsageError } from "../errors.ts";
 import { joinPngs } from "./apng.ts";
 import { encodeGif } from "./gif.ts";
-import { encodeImage, type ImageFormat } from "./image.ts";
+import { checkPicture, encodeImage, type ImageFormat } from "./image.ts";
 import { encodeMp4 } from "./mp4.ts";
 import type { Picture } from "./picture.ts";
 import { joinWebps } from "./webp_animation.ts";
@@ -9,16 +10,35 @@ import { joinWebps } from "./webp_animation.ts";
 /** The formats that videos are written in, WebP and PNG as their animated kinds; the first is taken where nobody says. */
 export const ANIMATION_FORMATS = ["mp4", "gif", "webp", "png"] as const;
 
-/** One of {@linkcode ANIMATION_FORMATS}. */
+/**
+ * One of {@linkcode ANIMATION_FORMATS}.
+ *
+ * @example
+ * ```ts
+ * const format: AnimationFormat = "mp4";
+ * ```
+ */
 export type AnimationFormat = typeof ANIMATION_FORMATS[number];
 
-/** How a video is written. */
+/**
+ * How a video is written.
+ *
+ * @example
+ * ```ts
+ * const options: AnimationOptions = { fps: 12, text: { Title: "a balloon" } };
+ * ```
+ */
 export interface AnimationOptions {
   /** Frames a second, a whole number from 1 to 120. */
   readonly fps: number;
   /** Stored in a PNG, each by its keyword; the other formats hold none. */
   readonly text?: Record<string, string>;
 }
+
+const OPTIONS: Readonly<Record<keyof AnimationOptions, Allowed>> = {
+  fps: "number",
+  text: "object",
+};
 
 /** Frames a second at most. */
 export const FASTEST = 120;
@@ -30,6 +50,11 @@ export const DEFAULT_FPS = 8;
  * The format that a path asks for by its extension.
  *
  * @throws {UsageError} when the extension is none of .mp4, .gif, .webp and .png
+ *
+ * @example
+ * ```ts
+ * if (animationFormatOf("balloon.gif") !== "gif") throw new Error();
+ * ```
  */
 export function animationFormatOf(path: string): AnimationFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase();
@@ -49,24 +74,38 @@ export function animationFormatOf(path: string): AnimationFormat {
  * above 50 frames a second; MP4 halves the resolution of colour. GIF and MP4 have no transparency.
  *
  * @param frames at least one, all of one size
- * @throws {UsageError} when `fps` is not a whole number from 1 to 120
+ * @throws {UsageError} when `fps` is not a whole number from 1 to 120, there is no such format or no frame, or sizes differ
  * @throws {MdmError} when the frames are larger than the format can be
- * @throws {RangeError} when there is no frame, or their sizes differ
+ *
+ * @example
+ * ```ts
+ * const frame = (red: number) => ({
+ *   width: 1,
+ *   height: 1,
+ *   data: Uint8Array.of(red, 0, 0, 255),
+ * });
+ * const gif = await encodeAnimation([frame(0), frame(255)], "gif", { fps: 2 });
+ * ```
  */
 export async function encodeAnimation(
   frames: readonly Picture[],
   format: AnimationFormat,
-  { fps, text = {} }: AnimationOptions,
+  options: AnimationOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const { fps, text = {} } = options ?? {};
+  checkArgument("format", ANIMATION_FORMATS, format);
   if (!Number.isInteger(fps) || fps < 1 || fps > FASTEST) {
     throw new UsageError(
       `Cannot show ${fps} frames a second: give a whole number from 1 to ${FASTEST}.`,
     );
   }
+  checkOptions(options, OPTIONS);
+  checkArgument("frames", "object", frames);
   const [first] = frames;
-  if (!first) throw new RangeError("A video needs a frame");
+  if (!first) throw new UsageError("A video needs a frame: give at least one.");
+  frames.forEach(checkPicture);
   if (frames.some(({ width, height }) => width !== first.width || height !== first.height)) {
-    throw new RangeError("The frames of a video must have one size");
+    throw new UsageError("The frames of a video have one size: give frames that do.");
   }
   switch (format) {
     case "mp4":

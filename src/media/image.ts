@@ -1,3 +1,4 @@
+import { checkArgument, wrongArgument } from "../check_arguments.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import type { Picture } from "./picture.ts";
 import { withText } from "./png_text.ts";
@@ -5,7 +6,14 @@ import { withText } from "./png_text.ts";
 /** The formats that images are written in; the first is taken where nobody says. */
 export const IMAGE_FORMATS = ["png", "jpeg", "webp"] as const;
 
-/** One of {@linkcode IMAGE_FORMATS}. */
+/**
+ * One of {@linkcode IMAGE_FORMATS}.
+ *
+ * @example
+ * ```ts
+ * const format: ImageFormat = "webp";
+ * ```
+ */
 export type ImageFormat = typeof IMAGE_FORMATS[number];
 
 const EXTENSIONS: ReadonlyMap<string, ImageFormat> = new Map<string, ImageFormat>([
@@ -23,6 +31,11 @@ const WEBP_LARGEST_SIDE = 16383;
  * The format that a path asks for by its extension.
  *
  * @throws {UsageError} when the extension is none of .png, .jpg, .jpeg and .webp
+ *
+ * @example
+ * ```ts
+ * if (formatOf("pictures/a-star.JPG") !== "jpeg") throw new Error();
+ * ```
  */
 export function formatOf(path: string): ImageFormat {
   const format = EXTENSIONS.get(/\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? "");
@@ -38,13 +51,22 @@ export function formatOf(path: string): ImageFormat {
  * Encodes a picture; the same input gives the same bytes.
  *
  * @param text stored in a PNG, each by its keyword; JPEG and WebP hold none
+ * @throws {UsageError} when there is no such format, or the picture has not as many bytes as its size takes
  * @throws {MdmError} when the picture is larger than the format can be
+ *
+ * @example
+ * ```ts
+ * const red = { width: 1, height: 1, data: Uint8Array.of(255, 0, 0, 255) };
+ * const png = await encodeImage(red, "png", { Title: "red" });
+ * ```
  */
 export async function encodeImage(
   picture: Picture,
   format: ImageFormat,
   text: Record<string, string> = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
+  checkArgument("format", IMAGE_FORMATS, format);
+  checkPicture(picture);
   switch (format) {
     case "png":
       return withText(await encodeByDeno(picture, "image/png"), text);
@@ -53,6 +75,24 @@ export async function encodeImage(
     case "webp":
       return await encodeWebp(picture);
   }
+}
+
+/** @throws {UsageError} when it is no picture. */
+export function checkPicture(picture: unknown): void {
+  const { width, height, data } = (picture ?? {}) as Partial<Record<keyof Picture, unknown>>;
+  const isWhole = isSide(width) && isSide(height) &&
+    (data instanceof Uint8Array || data instanceof Uint8ClampedArray) &&
+    data.length === width * height * 4;
+  if (isWhole) return;
+  throw wrongArgument(
+    "the picture",
+    picture,
+    "one with a width, a height, and width * height * 4 bytes of data",
+  );
+}
+
+function isSide(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 0;
 }
 
 async function encodeByDeno(

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
+import { wrongArgument } from "../check_arguments.ts";
 import { MAX_DEFLATE_RATIO } from "../deflate.ts";
 import { MdmError } from "../errors.ts";
 import {
@@ -23,7 +24,7 @@ const MAX_TEXT_BYTES = 4 * 1024 * 1024;
  * @param png a whole PNG
  * @param texts each text by its keyword, of 1 to 79 printable ASCII characters
  * @throws {MdmError} when the bytes are not a PNG
- * @throws {RangeError} when a keyword is not allowed
+ * @throws {UsageError} when a keyword is not allowed
  */
 export function withText(png: Uint8Array, texts: Record<string, string>): Uint8Array<ArrayBuffer> {
   checkSignature(png);
@@ -76,7 +77,7 @@ function inflate(bytes: Uint8Array, limit: number): Uint8Array | null {
 
 function textChunk(keyword: string, text: string): Uint8Array {
   if (!/^(?! )[ -~]{1,79}(?<! )$/.test(keyword)) {
-    throw new RangeError(`A PNG cannot hold text under the keyword ${JSON.stringify(keyword)}`);
+    throw wrongArgument("the keyword", keyword, "1 to 79 letters, digits and signs of ASCII");
   }
   // After the keyword's end: not compressed, method 0, no language tag, no translated keyword.
   return chunk("iTXt", Buffer.from(`${keyword}\0\0\0\0\0${text}`));

@@ -1,5 +1,6 @@
 /** The check of what a program gives the library: whatever is wrong is one sentence. */
 import type { GuidanceInterval } from "../diffusion/guidance.ts";
+import { unknownOption, wrongArgument } from "../check_arguments.ts";
 import { UsageError } from "../errors.ts";
 import { shown } from "../quoted.ts";
 import { meantName } from "./parameter_names.ts";
@@ -17,8 +18,8 @@ export const NO_PROMPT = "No prompt was given: give at least one.";
 
 const TABLE: Readonly<Record<string, Parameter>> = { ...SUBJECT, ...SAMPLING };
 
-/** What else a request may have. */
-const OTHERS = ["textFeatures", "signal"];
+/** What a request may have. */
+const KNOWN = [...Object.keys(TABLE), "textFeatures", "signal"];
 
 /**
  * Checks the fields of a request: their names, and which values they have. What a model can do is another thing.
@@ -32,18 +33,18 @@ export function checkRequest(request: unknown): void {
   const { prompt, textFeatures, signal, ...parameters } = request as Record<string, unknown>;
   for (const [name, value] of Object.entries(parameters)) {
     const parameter = Object.hasOwn(TABLE, name) ? TABLE[name] : undefined;
-    if (parameter === undefined) throw unknownParameter(name);
+    if (parameter === undefined) throw unknownOption(name, KNOWN, meantName(name, KNOWN));
     if (value !== undefined) checkValue(name, parameter.type, value);
   }
   if (prompt === undefined) throw new UsageError(NO_PROMPT);
   if (![prompt].flat().every((each) => typeof each === "string")) {
-    throw wrongValue("prompt", "text, or a list of texts", prompt);
+    throw wrongArgument("prompt", prompt, "text, or a list of texts");
   }
   if (textFeatures !== undefined && typeof textFeatures !== "string") {
-    throw wrongValue("textFeatures", "the path of a safetensors file", textFeatures);
+    throw wrongArgument("textFeatures", textFeatures, "the path of a safetensors file");
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw wrongValue("signal", "an AbortSignal", signal);
+    throw wrongArgument("signal", signal, "an AbortSignal");
   }
 }
 
@@ -53,7 +54,7 @@ export function checkValue(name: string, type: ParameterType, value: unknown): v
   const names = type.kind === "choice" ? Object.values(type.choices) : [];
   const meant = typeof value === "string" ? meantName(value, names) : undefined;
   const advice = meant === undefined ? "" : ` Did you mean "${meant}"?`;
-  throw wrongValue(name, allowedValues(type), value, advice);
+  throw wrongArgument(name, value, allowedValues(type), advice);
 }
 
 /** Whether a parameter can have a value, as far as the table says. */
@@ -103,17 +104,6 @@ function isInRange(type: ParameterType, value: unknown): boolean {
     default:
       return true;
   }
-}
-
-function unknownParameter(name: string): UsageError {
-  const known = [...Object.keys(TABLE), ...OTHERS];
-  const meant = meantName(name, known);
-  const advice = meant === undefined ? `give ${known.join(", ")}.` : `did you mean "${meant}"?`;
-  return new UsageError(`There is no option ${shown(name)}: ${advice}`);
-}
-
-function wrongValue(name: string, allowed: string, value: unknown, advice = ""): UsageError {
-  return new UsageError(`Cannot use ${name} ${shown(value)}: give ${allowed}.${advice}`);
 }
 
 function isBetween(value: number, min: number, max: number): boolean {

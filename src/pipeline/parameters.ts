@@ -8,6 +8,7 @@
  *
  * A new one is an entry here and the code that acts on it.
  */
+import { oneOf } from "../check_arguments.ts";
 import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import type { FeatureCache } from "../diffusion/feature_cache.ts";
 import { type SamplerEntry, type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
@@ -331,7 +332,14 @@ type ValuesOf<Table extends Record<string, Parameter>> = {
   readonly [Name in keyof Table]?: ParameterValue<Table[Name]["type"]>;
 };
 
-/** How an image is to be made: see {@linkcode SAMPLING} for each. */
+/**
+ * How an image is to be made: see {@linkcode SAMPLING} for each.
+ *
+ * @example
+ * ```ts
+ * const quick: SamplingParameters = { steps: 10, guidanceInterval: [0.2, 0.8] };
+ * ```
+ */
 export type SamplingParameters = ValuesOf<typeof SAMPLING>;
 
 /** What is to be made of images: see {@linkcode OUTPUT} for each. */
@@ -347,7 +355,16 @@ type Defaults<Table extends Record<string, Parameter>> = {
   ]: ParameterValue<Table[Name]["type"]>;
 };
 
-/** How an image is made, with everything decided. */
+/**
+ * How an image is made, with everything decided.
+ *
+ * @example
+ * ```ts
+ * function isGuided({ guidance }: ResolvedSampling): boolean {
+ *   return guidance !== 1;
+ * }
+ * ```
+ */
 export type ResolvedSampling =
   & SamplingParameters
   & Defaults<typeof SAMPLING>
@@ -376,7 +393,7 @@ export function allowedValues(type: ParameterType): string {
     case "boolean":
       return "true or false";
     case "choice":
-      return `one of ${Object.values(type.choices).map((value) => `"${value}"`).join(", ")}`;
+      return oneOf(Object.values(type.choices));
     case "seed":
       return "a whole number from 0 to 2^64 - 1";
     case "size":
@@ -393,15 +410,15 @@ export function allowedValues(type: ParameterType): string {
 /** Without what is undefined. */
 export type Given<T> = { [Name in keyof T]: Exclude<T[Name], undefined> };
 
-/** The parameters of a table that an object has; what is undefined is left out. */
+/** The parameters of a table that an object has, in the table's order; what is undefined is left out. */
 export function pick<Names extends string, T extends object>(
   table: Readonly<Record<Names, unknown>>,
   from: T,
 ): Given<Pick<T, keyof T & Names>> {
-  const given = Object.entries(from).filter(([name, value]) =>
-    Object.hasOwn(table, name) && value !== undefined
-  );
-  return Object.fromEntries(given) as Given<Pick<T, keyof T & Names>>;
+  const values = new Map<string, unknown>(Object.entries(from));
+  const all = Object.keys(table).map((name) => [name, values.get(name)] as const);
+  const given = Object.fromEntries(all.filter(([, value]) => value !== undefined));
+  return given as Given<Pick<T, keyof T & Names>>;
 }
 
 /** What stands for the parameters of a table that are left out, as far as the table says. */

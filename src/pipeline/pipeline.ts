@@ -10,6 +10,7 @@ import type { Picture } from "../media/picture.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
+import { checkPipelineOptions } from "./check_options.ts";
 import { Batch, type Sampled } from "./batch.ts";
 import { modelPolicy } from "./planning/compact.ts";
 import type { PlannedEncoder } from "./planning/estimate.ts";
@@ -28,7 +29,16 @@ import {
   resolveRequest,
 } from "./request.ts";
 
-/** A picture or video that was made. */
+/**
+ * A picture or video that was made.
+ *
+ * @example
+ * ```ts
+ * function sizes({ levels }: GeneratedPicture): string[] {
+ *   return levels.map(({ width, height }) => `${width}x${height}`);
+ * }
+ * ```
+ */
 export interface GeneratedPicture extends PictureJob {
   /** Every resolution, the outermost first; those of a video as mosaics, as the model makes them. */
   readonly levels: readonly Picture[];
@@ -46,7 +56,18 @@ interface PictureTexts {
 /** A picture whose prompts are encoded. */
 export interface PreparedPicture extends Sampled, PictureTexts {}
 
-/** What happens while pictures are made, in order. */
+/**
+ * What happens while pictures are made, in order.
+ *
+ * @example
+ * ```ts
+ * function report(event: GenerateEvent): void {
+ *   if (event.kind === "truncated") console.error(`"${event.truncation.prompt}" was cut`);
+ *   if (event.kind === "progress") console.error(`step ${event.step} of ${event.steps}`);
+ *   if (event.kind === "picture") console.log(event.picture.seed);
+ * }
+ * ```
+ */
 export type GenerateEvent =
   /** A prompt had more tokens than the model takes, and was cut. */
   | { readonly kind: "truncated"; readonly truncation: Truncation }
@@ -55,10 +76,25 @@ export type GenerateEvent =
   /** A picture is ready. */
   | { readonly kind: "picture"; readonly picture: GeneratedPicture };
 
-/** What a pipeline turns to next: for reports of where the time goes. */
+/**
+ * What a pipeline turns to next: for reports of where the time goes.
+ *
+ * @example
+ * ```ts
+ * const began = new Map<Stage, number>();
+ * const onStage = (stage: Stage) => began.set(stage, performance.now());
+ * ```
+ */
 export type Stage = "model" | "device" | "tokenizer" | "text" | "weights" | "sampling" | "reading";
 
-/** What may be asked of {@link Pipeline.load}. */
+/**
+ * What may be asked of {@link Pipeline.load}.
+ *
+ * @example
+ * ```ts
+ * const options: PipelineOptions = { lowMemory: true, memory: 4e9 };
+ * ```
+ */
 export interface PipelineOptions extends GpuOptions, KernelOptions, ModelOptions {
   /** Whether the text encoder leaves the GPU once prompts are encoded; it is loaded again for new ones. */
   readonly lowMemory?: boolean;
@@ -74,6 +110,7 @@ export const STEPS_IN_FLIGHT = 2;
 /**
  * A model, ready to make pictures.
  *
+ * @example
  * ```ts
  * await using pipeline = await Pipeline.load("weights/shapes32");
  * for await (const event of pipeline.generate({ prompt: "a red circle", seed: 7 })) {
@@ -85,6 +122,7 @@ export class Pipeline implements AsyncDisposable {
   readonly #pipelines: Pipelines;
   #weights: Weights;
   #batch: Batch | null = null;
+  #disposed = false;
 
   private constructor(
     readonly gpu: Gpu,
@@ -107,6 +145,7 @@ export class Pipeline implements AsyncDisposable {
    * @throws {MdmError} When there is no GPU or the folder is not a model.
    */
   static async load(path: string, options: PipelineOptions = {}): Promise<Pipeline> {
+    checkPipelineOptions(path, options);
     const { onStage } = options;
     using opened = new DisposableStack();
     onStage?.("model");
@@ -156,6 +195,9 @@ export class Pipeline implements AsyncDisposable {
    * @throws {MdmError} When one picture takes more memory than may be used.
    */
   resolve(request: GenerateRequest): ResolvedRequest {
+    if (this.#disposed) {
+      throw new UsageError("The pipeline was disposed of: load the model again.");
+    }
     const resolved = resolveRequest(request, this.folder.config, this.folder.diffusion);
     const { memory, lowMemory = false } = this.options;
     const isNew = this.#weights.bytes === 0;
@@ -322,6 +364,8 @@ export class Pipeline implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
     await this.gpu.finish().catch(() => {});
     this.#batch?.[Symbol.dispose]();
     this.#weights[Symbol.dispose]();

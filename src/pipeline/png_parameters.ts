@@ -10,6 +10,7 @@ import { readText } from "../media/png_text.ts";
 import { isType, isValue } from "./check_request.ts";
 import type { ModelSource } from "./models/model_source.ts";
 import {
+  type GivenParameters,
   OUTPUT,
   type Parameter,
   parseSeed,
@@ -71,11 +72,6 @@ export function pngParameters(
   { model, weights }: ModelIdentity,
   part: ImagePart,
 ): PngParameters {
-  const table: Readonly<Record<string, Parameter>> = SAMPLING;
-  const applied = Object.keys(SAMPLING).filter((name) => table[name]!.applies?.(resolved) ?? true);
-  // In the order of the table, so that the same request writes the same bytes.
-  const sampling = applied.map((name) => [name, resolved[name as keyof ResolvedSampling]] as const)
-    .filter(([, value]) => value !== undefined);
   return {
     version: project.version,
     model,
@@ -83,15 +79,35 @@ export function pngParameters(
     prompt,
     negative,
     seed: String(seed),
-    ...Object.fromEntries(sampling) as unknown as Omit<ResolvedSampling, "negative">,
+    ...applied(resolved) as Omit<ResolvedSampling, "negative">,
     ...part,
   };
 }
 
-/** The request that makes the image again. */
-export function requestOf(parameters: PngParameters): GenerateRequest {
-  const { prompt, seed } = parameters;
-  return { prompt, seed: BigInt(seed), ...pick(SAMPLING, parameters) };
+/**
+ * The request that makes the image again.
+ *
+ * @param changes What is to be otherwise.
+ */
+export function requestOf(
+  parameters: PngParameters,
+  changes: GivenParameters = {},
+): GenerateRequest {
+  const changed = pick(SAMPLING, changes);
+  return {
+    prompt: parameters.prompt,
+    seed: changes.seed ?? BigInt(parameters.seed),
+    // A parameter of another sampler is left behind.
+    ...applied({ ...parameters, ...changed }),
+    ...changed,
+  };
+}
+
+/** The parameters of sampling that change anything beside the sampler. Their order is the table's: equal requests write equal bytes. */
+function applied(all: SamplingParameters & Pick<ResolvedSampling, "sampler">): SamplingParameters {
+  const table: Readonly<Record<string, Parameter>> = SAMPLING;
+  const given = Object.entries(pick(SAMPLING, all));
+  return Object.fromEntries(given.filter(([name]) => table[name]!.applies?.(all) ?? true));
 }
 
 /**

@@ -16,7 +16,21 @@ import {
   SEEDS,
 } from "./parameters.ts";
 
-/** What a person asks for; all but the prompt has a default. Of {@linkcode SamplingParameters} `SAMPLING` has a description each. */
+/**
+ * What a person asks for; all but the prompt has a default. Of {@linkcode SamplingParameters} `SAMPLING` has a description each.
+ *
+ * @example
+ * ```ts
+ * const request: GenerateRequest = {
+ *   prompt: ["a green star", "a white ring"],
+ *   count: 4,
+ *   seed: 7,
+ *   sampler: "ddim",
+ *   steps: 100,
+ *   signal: AbortSignal.timeout(60_000),
+ * };
+ * ```
+ */
 export interface GenerateRequest extends SamplingParameters {
   /** One prompt or several. */
   readonly prompt: string | readonly string[];
@@ -40,7 +54,16 @@ const TOKEN_STEP = 16;
 
 const MAX_PIXELS = 1 << 24;
 
-/** One picture to be made. */
+/**
+ * One picture to be made.
+ *
+ * @example
+ * ```ts
+ * function nameOf({ prompt, seed }: PictureJob): string {
+ *   return `${prompt.replaceAll(/\W+/g, "-")}-${seed}.png`;
+ * }
+ * ```
+ */
 export interface PictureJob {
   /** Its place among all pictures of the request. */
   readonly index: number;
@@ -51,7 +74,16 @@ export interface PictureJob {
   readonly seed: bigint;
 }
 
-/** A request with everything decided. */
+/**
+ * A request with everything decided.
+ *
+ * @example
+ * ```ts
+ * function summary({ jobs, steps, sampler }: ResolvedRequest): string {
+ *   return `${jobs.length} images in ${steps} steps of ${sampler}`;
+ * }
+ * ```
+ */
 export interface ResolvedRequest extends ResolvedSampling {
   readonly jobs: readonly PictureJob[];
   readonly batch: number;

@@ -92,11 +92,11 @@ Deno.test("encodeAnimation() refuses no frames, and frames of several sizes", as
   for (const format of FORMATS) {
     await assert.rejects(
       encodeAnimation([], format, { fps: 8 }),
-      new RangeError("A video needs a frame"),
+      new UsageError("A video needs a frame: give at least one."),
     );
     await assert.rejects(
       encodeAnimation(mixed, format, { fps: 8 }),
-      new RangeError("The frames of a video must have one size"),
+      new UsageError("The frames of a video have one size: give frames that do."),
     );
   }
 });

@@ -23,8 +23,9 @@ const PIECE_BYTES = 8 << 20;
  * nothing in it is imported or called. Tensors stay on disk.
  *
  * ```ts
- * using file = await TorchFile.open("vis_model.pth");
- * const weight = await file.readFloat32("conv_in.weight");
+ * using file = await TorchFile.open("tests/fixtures/golden/checkpoint_pth/vis_model_f16.pth");
+ * const [name] = file.tensors.keys();
+ * const weight = await file.readFloat32(name!);
  * ```
  */
 export class TorchFile implements TensorFile {

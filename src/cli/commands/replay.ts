@@ -1,18 +1,14 @@
 import { basename, extname } from "node:path";
-import { openFile } from "../../checkpoint/file.ts";
-import { KIND_BYTES, kindOf, wrongKind } from "../../checkpoint/file_kind.ts";
 import { MdmError, UsageError } from "../../errors.ts";
-import { isPng } from "../../media/png_chunks.ts";
-import { readText } from "../../media/png_text.ts";
 import { frameGrids } from "../../model/frame_grids.ts";
 import { type Level, levelOf } from "../../pipeline/level_files.ts";
 import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
 import {
   type ModelIdentity,
   modelIdentity,
-  PARAMETERS_KEYWORD,
-  parsePngParameters,
+  parametersIn,
   type PngParameters,
+  readPng,
   requestOf,
 } from "../../pipeline/png_parameters.ts";
 import type { GenerateRequest } from "../../pipeline/request.ts";
@@ -28,12 +24,10 @@ import {
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
 import { type Command, parse } from "../options/options.ts";
+import { givenParameters, parameterOptions } from "../options/parameter_options.ts";
 import { print, quoted, warn } from "../terminal/output.ts";
 import { choosePictureOutput, chooseVideoOutput, writeLevels } from "../output_files.ts";
 import { Progress } from "../terminal/progress.ts";
-
-/** More than any picture that mdm makes. */
-const LARGEST = 256 << 20;
 
 export const COMMAND = {
   name: "mdm replay",
@@ -47,6 +41,7 @@ export const COMMAND = {
       value: "PATH",
       description: "A file or a folder, as in mdm generate. Without it: NAME-replay.png, here",
     },
+    ...parameterOptions("changes"),
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
     TEXT_FEATURES_OPTION,
@@ -58,6 +53,10 @@ export const COMMAND = {
     {
       description: "The same bytes, on the adapter that made the picture",
       command: "mdm replay a-red-circle-7.png",
+    },
+    {
+      description: "With other noise, and more steps",
+      command: "mdm replay a-red-circle-7.png --seed 8 --steps 50",
     },
     {
       description: "A picture of another model",
@@ -73,9 +72,15 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   if (source === undefined || more.length > 0) {
     throw new UsageError(`Give one picture, as in "mdm replay a-red-circle-7.png".`);
   }
-  const original = await readPicture(source);
-  const recipe = recipeIn(original, source);
-  const { fps } = recipe;
+  const changes = givenParameters(values);
+  const original = await readPng(source);
+  const made = parametersIn(original, source);
+  if (made === null) {
+    throw new MdmError(
+      `Cannot replay "${source}": it does not say how it was made. Give a PNG that mdm wrote.`,
+    );
+  }
+  const { fps } = made;
   const output = fps === undefined
     ? await choosePictureOutput(values.output, 1)
     : await chooseVideoOutput(values.output, 1, { fps, standard: "png" });
@@ -86,31 +91,35 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   });
   const { folder } = pipeline;
   const levels = folder.network.levels;
-  if (!Number.isInteger(recipe.level) || recipe.level < 0 || recipe.level >= levels) {
+  if (!Number.isInteger(made.level) || made.level < 0 || made.level >= levels) {
     throw new MdmError(
-      `Cannot replay "${source}": it is level ${recipe.level}, and the model has ${levels}. Give the picture as mdm wrote it.`,
+      `Cannot replay "${source}": it is level ${made.level}, and the model has ${levels}. Give the picture as mdm wrote it.`,
     );
   }
-  const frames = frameGrids(folder.config)[recipe.level]! ** 2;
-  if (frames < (recipe.frame ?? (fps === undefined ? 1 : 2))) {
+  const frames = frameGrids(folder.config)[made.level]! ** 2;
+  if (frames < (made.frame ?? (fps === undefined ? 1 : 2))) {
     throw new MdmError(
       `Cannot replay "${source}": it is of a video, and the model has ${frames} frames there. Give the picture as mdm wrote it.`,
     );
   }
   const textFeatures = values["text-features"];
-  const request = { ...requestOf(recipe), ...textFeatures !== undefined && { textFeatures } };
-  const model = { ...await modelIdentity(folder, textFeatures), model: recipe.model };
-  checkModel(recipe, model, source, folder.path);
+  const request = {
+    ...requestOf(made, changes),
+    ...textFeatures !== undefined && { textFeatures },
+  };
+  const model = { ...await modelIdentity(folder, textFeatures), model: made.model };
+  checkModel(made, model, source, folder.path);
 
-  const { steps } = recipe;
-  const picture = await make(pipeline, request, { steps, quiet: values.quiet, signal });
   const resolved = pipeline.resolve(request);
-  const level = levelOf(picture, recipe.level, { resolved, model, medium: output.medium });
-  const part = recipe.frame === undefined ? level : frameOf(picture, level, recipe);
+  const { steps } = resolved;
+  const picture = await make(pipeline, request, { steps, quiet: values.quiet, signal });
+  const level = levelOf(picture, made.level, { resolved, model, medium: output.medium });
+  const part = made.frame === undefined ? level : frameOf(picture, level, made);
   const name = `${basename(source, extname(source))}-replay`;
   const [path] = await writeLevels(output, name, [part]);
   print(path!);
-  if (path!.endsWith(".png") && !equal(original, await Deno.readFile(path!))) {
+  const isSame = Object.keys(changes).length === 0;
+  if (isSame && path!.endsWith(".png") && !equal(original, await Deno.readFile(path!))) {
     warn(
       `The new picture differs from "${source}": another adapter or version made that one, or it was changed since.`,
     );
@@ -144,42 +153,18 @@ async function make(
   throw new Error("The pipeline ended without a picture");
 }
 
-function recipeIn(png: Uint8Array, source: string): PngParameters {
-  const text = readText(png)[PARAMETERS_KEYWORD];
-  if (text === undefined) {
-    throw new MdmError(
-      `Cannot replay "${source}": it does not say how it was made. Give a PNG that mdm wrote.`,
-    );
-  }
-  return parsePngParameters(text, source);
-}
-
 function checkModel(
-  recipe: PngParameters,
+  made: PngParameters,
   model: ModelIdentity,
   source: string,
   path: string,
 ): void {
-  if (recipe.weights === model.weights) return;
+  if (made.weights === model.weights) return;
   throw new MdmError(
-    `Cannot replay "${source}": the model ${quoted(recipe.model)} with the hash ${
-      quoted(recipe.weights, 64)
+    `Cannot replay "${source}": the model ${quoted(made.model)} with the hash ${
+      quoted(made.weights, 64)
     } made it, and "${path}" has the hash "${model.weights}". Give that model with --model.`,
   );
-}
-
-async function readPicture(path: string): Promise<Uint8Array> {
-  const { file, size } = await openFile(path);
-  file.close();
-  if (size > LARGEST) {
-    throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for a picture.`);
-  }
-  const bytes = await Deno.readFile(path);
-  const kind = kindOf(bytes.subarray(0, KIND_BYTES));
-  if (kind !== undefined && !isPng(bytes)) {
-    throw wrongKind(path, kind, "a PNG that mdm wrote");
-  }
-  return bytes;
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

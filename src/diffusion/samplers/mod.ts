@@ -23,7 +23,16 @@ export interface SamplerEntry {
   sampler: Sampler;
 }
 
-/** Every sampler, by the name people give. */
+/**
+ * Every sampler, by the name people give.
+ *
+ * @example
+ * ```ts
+ * for (const [name, { description, defaultSteps }] of Object.entries(SAMPLERS)) {
+ *   console.log(name, defaultSteps, description);
+ * }
+ * ```
+ */
 export const SAMPLERS = {
   "ddpm": {
     description: "DDPM ancestral sampling: fresh noise at each step, wants many steps",
@@ -54,10 +63,25 @@ export const SAMPLERS = {
   },
 } as const satisfies Record<string, SamplerEntry>;
 
-/** "ddpm", "ddim" or "dpm++". */
+/**
+ * "ddpm", "ddim" or "dpm++".
+ *
+ * @example
+ * ```ts
+ * const sampler: SamplerName = "dpm++";
+ * ```
+ */
 export type SamplerName = keyof typeof SAMPLERS;
 
-/** Whether a string from outside names a sampler. */
+/**
+ * Whether a string from outside names a sampler.
+ *
+ * @example
+ * ```ts
+ * const typed: string = "ddim";
+ * const sampler = isSamplerName(typed) ? typed : "dpm++";
+ * ```
+ */
 export function isSamplerName(name: string): name is SamplerName {
   return Object.hasOwn(SAMPLERS, name);
 }

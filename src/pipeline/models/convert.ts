@@ -1,10 +1,12 @@
 import { basename, dirname, join, resolve } from "node:path";
+import { type Allowed, checkArgument, checkOptions } from "../../check_arguments.ts";
 import { bytesPerElement } from "../../checkpoint/dtype.ts";
 import { openFile } from "../../checkpoint/file.ts";
 import type { TensorFile } from "../../checkpoint/tensor_file.ts";
 import {
   type WriteOptions,
   writeSafetensors,
+  WRITTEN_DTYPES,
   type WrittenDtype,
 } from "../../checkpoint/write_safetensors.ts";
 import { diffusionJson } from "../../diffusion/config_json.ts";
@@ -16,7 +18,17 @@ import { openT5, type T5Files, WIDE_IN_T5 } from "../../text/t5_files.ts";
 import { findTokenizer } from "../../text/tokenizer_file.ts";
 import type { ModelSource } from "./model_source.ts";
 
-/** What may be asked of {@linkcode convert}. */
+/**
+ * What may be asked of {@linkcode convert}.
+ *
+ * @example
+ * ```ts
+ * const options: ConvertOptions = {
+ *   dtype: "F16",
+ *   onProgress: (done, total) => console.error(`${done} of ${total} bytes`),
+ * };
+ * ```
+ */
 export interface ConvertOptions {
   /** Of all tensors; without it float16 stays, and all else becomes float32. */
   readonly dtype?: WrittenDtype;
@@ -24,6 +36,12 @@ export interface ConvertOptions {
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
+
+const OPTIONS: Readonly<Record<keyof ConvertOptions, Allowed>> = {
+  dtype: WRITTEN_DTYPES,
+  onProgress: "function",
+  signal: "object",
+};
 
 /** The names of the folders in a model's folder. */
 const FOLDERS = { encoder: "text_encoder", tokenizer: "tokenizer" } as const;
@@ -34,12 +52,24 @@ const FOLDERS = { encoder: "text_encoder", tokenizer: "tokenizer" } as const;
  *
  * @param out A folder that is not there yet, or is empty.
  * @throws {MdmError} When something is there, the folder cannot be written, or a value does not fit the type.
+ *
+ * @example
+ * ```ts
+ * import { ModelSource } from "./model_source.ts";
+ *
+ * using model = await ModelSource.open("weights/shapes32");
+ * const folder = await Deno.makeTempDir();
+ * await convert(model, folder, { dtype: "F16" });
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export async function convert(
   source: ModelSource,
   out: string,
   options: ConvertOptions = {},
 ): Promise<void> {
+  checkArgument("out", "string", out);
+  checkOptions(options, OPTIONS);
   await checkFree(out);
   using text = await openText(source);
   const parts = [

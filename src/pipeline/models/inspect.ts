@@ -13,9 +13,19 @@ import {
 } from "../../model/config.ts";
 import { Network } from "../../model/network.ts";
 import { t5Model } from "../../text/t5_files.ts";
+import { checkModelOptions } from "../check_options.ts";
 import { type ModelOptions, openModelFiles } from "./model_source.ts";
 
-/** What is known of a model without reading its weights. */
+/**
+ * What is known of a model without reading its weights.
+ *
+ * @example
+ * ```ts
+ * function summary({ format, parameters, problem }: Inspection): string {
+ *   return problem ?? `${format} of ${parameters} parameters`;
+ * }
+ * ```
+ */
 export interface Inspection {
   readonly path: string;
   /** What it is, in words: "safetensors", "a torch checkpoint (zip)". */
@@ -57,8 +67,15 @@ export interface InspectedConfiguration {
  * Describes a model's files. No weights are read and nothing is run.
  *
  * @throws {MdmError} When they are not there, or are not whole and valid files.
+ *
+ * @example
+ * ```ts
+ * const { parameters, problem } = await inspectModel("weights/shapes32");
+ * if (problem !== null) console.error(problem);
+ * ```
  */
 export async function inspectModel(path: string, options: ModelOptions = {}): Promise<Inspection> {
+  checkModelOptions(path, options);
   const { file, configuration } = await openWhatIsThere(path, options);
   try {
     const found = configuration instanceof MdmError ? configuration : describe(configuration, file);

@@ -27,7 +27,14 @@ export interface TextFolders extends TextReading {
   readonly tokenizer: string;
 }
 
-/** What a model's own files may leave open. */
+/**
+ * What a model's own files may leave open.
+ *
+ * @example
+ * ```ts
+ * const options: ModelOptions = { config: "cc12m_64x64", textEncoder: "models/flan-t5-xl" };
+ * ```
+ */
 export interface ModelOptions {
   /** A built-in configuration's name, a YAML file of the reference or a config.json. */
   readonly config?: string;
@@ -41,7 +48,15 @@ export interface ModelOptions {
   readonly tokenizer?: string;
 }
 
-/** A model's files, opened: configurations read and checked, weights not read yet. */
+/**
+ * A model's files, opened: configurations read and checked, weights not read yet.
+ *
+ * @example
+ * ```ts
+ * using model = await ModelSource.open("weights/shapes32");
+ * console.log(model.config.kind, model.config.imageSize);
+ * ```
+ */
 export class ModelSource implements Disposable {
   private constructor(
     readonly path: string,

@@ -39,6 +39,17 @@ export function tunedText(adapter: string, choices: readonly ShapeChoice[]): str
  * Reads what `mdm tune` wrote.
  *
  * @throws {MdmError} When it is not such a file, or another version's.
+ *
+ * @example
+ * ```ts
+ * import { MdmError } from "../../errors.ts";
+ *
+ * // What `mdm tune weights/shapes32 -o tuned.json` wrote, if it was called.
+ * const tuned = await readTuned("tuned.json").catch((error) => {
+ *   if (error instanceof MdmError) return undefined;
+ *   throw error;
+ * });
+ * ```
  */
 export async function readTuned(path: string): Promise<TunedKernels> {
   return parseTuned(await readJson(path), path);

@@ -1,6 +1,11 @@
 /** Options of generation as they come in, and what is made of them. */
 import assert from "node:assert/strict";
-import { jobRequest, optionField, optionShape, promptField } from "../../../src/server/input/options.ts";
+import {
+  jobRequest,
+  optionField,
+  optionShape,
+  promptField,
+} from "../../../src/server/input/options.ts";
 import { FakeJobs, MODEL } from "../fake_jobs.ts";
 
 Deno.test("a seed is a number or digits, up to 64 bits", () => {

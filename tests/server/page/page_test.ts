@@ -387,8 +387,8 @@ Deno.test("the page comes with a strict policy, and is not sent again unchanged"
 
 Deno.test("what the model can do is told", async () => {
   await using server = new PageStandIn();
-  const { levels, samplers, defaults, limits, ...model } = await (await fetch(`${server.url}model`))
-    .json();
+  const { levels, samplers, defaults, limits, form, ...model } =
+    await (await fetch(`${server.url}model`)).json();
   assert.deepEqual(model, {
     name: "stand-in",
     makes: "pictures",
@@ -404,4 +404,27 @@ Deno.test("what the model can do is told", async () => {
     promptLength: 2000,
     pixels: 1 << 20,
   });
+  assert.deepEqual(form.map(({ name }: { name: string }) => name), [
+    "n",
+    "seed",
+    "negative",
+    "sampler",
+    "steps",
+    "guidance",
+    "size",
+    "levels",
+    "format",
+  ]);
+  assert.partialDeepStrictEqual(form[0], { label: "Pictures", kind: "number", min: 1, max: 4 });
+  assert.partialDeepStrictEqual(form[6], { label: "Size in pixels", max: 1024, default: 32 });
+});
+
+Deno.test("the form has the settings that a model of videos takes", async () => {
+  await using server = new PageStandIn({ makes: "videos" });
+  const { form }: { form: { name: string; label: string }[] } =
+    await (await fetch(`${server.url}model`)).json();
+  const labels = new Map(form.map(({ name, label }) => [name, label]));
+  assert.equal(labels.get("n"), "Videos");
+  assert.equal(labels.get("fps"), "Frames a second");
+  assert.equal(labels.has("size"), false);
 });
