@@ -1,13 +1,12 @@
-import { ANIMATION_FORMATS, DEFAULT_FPS, FASTEST } from "../media/animation.ts";
+import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
 import { UsageError } from "../errors.ts";
-import { IMAGE_FORMATS } from "../media/image.ts";
+import { IMAGE_FORMATS, type OutputFormat, VIDEO_FORMATS } from "../media/output_format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { makesVideos } from "../model/frame_grids.ts";
 import { encodeLevel, type Encoding, levelOf } from "../pipeline/level_files.ts";
 import type { GeneratedPicture } from "../pipeline/pipeline.ts";
 import type { ModelIdentity } from "../pipeline/png_parameters.ts";
 import type { ResolvedRequest } from "../pipeline/request.ts";
-import type { OutputFormat } from "../pipeline/parameters.ts";
 import type { EncodedLevel, PictureOutput } from "./picture_task.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -37,7 +36,7 @@ export function encodingOf({ format, fps }: PictureOutput, config: ModelConfig):
       `Cannot show ${rate} frames a second: give a whole number from 1 to ${FASTEST}.`,
     );
   }
-  const chosen = oneOf(format ?? "mp4", ANIMATION_FORMATS, "videos");
+  const chosen = oneOf(format ?? "mp4", VIDEO_FORMATS, "videos");
   return { medium: "video", format: chosen, fps: rate, extension: `.${chosen}` };
 }
 

@@ -4,21 +4,19 @@ import { joinPngs } from "./apng.ts";
 import { encodeGif } from "./gif.ts";
 import { checkPicture, encodeImage, type ImageFormat } from "./image.ts";
 import { encodeMp4 } from "./mp4.ts";
+import { VIDEO_FORMATS } from "./output_format.ts";
 import type { Picture } from "./picture.ts";
 import { joinWebps } from "./webp_animation.ts";
 
-/** The formats that videos are written in, WebP and PNG as their animated kinds; the first is taken where nobody says. */
-export const ANIMATION_FORMATS = ["mp4", "gif", "webp", "png"] as const;
-
 /**
- * One of {@linkcode ANIMATION_FORMATS}.
+ * The formats videos are written in; WebP and PNG are their animated kinds.
  *
  * @example
  * ```ts
  * const format: AnimationFormat = "mp4";
  * ```
  */
-export type AnimationFormat = typeof ANIMATION_FORMATS[number];
+export type AnimationFormat = "mp4" | "gif" | "webp" | "png";
 
 /**
  * How a video is written.
@@ -58,7 +56,7 @@ export const DEFAULT_FPS = 8;
  */
 export function animationFormatOf(path: string): AnimationFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase();
-  const format = ANIMATION_FORMATS.find((name) => name === extension);
+  const format = VIDEO_FORMATS.find((name) => name === extension);
   if (!format) {
     throw new UsageError(
       `Cannot tell the format of "${path}": end its name in .mp4, .gif, .webp or .png.`,
@@ -93,7 +91,7 @@ export async function encodeAnimation(
   options: AnimationOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { fps, text = {} } = options ?? {};
-  checkArgument("format", ANIMATION_FORMATS, format);
+  checkArgument("format", VIDEO_FORMATS, format);
   if (!Number.isInteger(fps) || fps < 1 || fps > FASTEST) {
     throw new UsageError(
       `Cannot show ${fps} frames a second: give a whole number from 1 to ${FASTEST}.`,

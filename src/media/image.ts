@@ -1,24 +1,24 @@
 import { checkArgument, wrongArgument } from "../check_arguments.ts";
 import { MdmError, UsageError } from "../errors.ts";
+import { IMAGE_FORMATS } from "./output_format.ts";
 import type { Picture } from "./picture.ts";
 import { withText } from "./png_text.ts";
 
-/** The formats that images are written in; the first is taken where nobody says. */
-export const IMAGE_FORMATS = ["png", "jpeg", "webp"] as const;
-
 /**
- * One of {@linkcode IMAGE_FORMATS}.
+ * The formats pictures are written in.
  *
  * @example
  * ```ts
  * const format: ImageFormat = "webp";
  * ```
  */
-export type ImageFormat = typeof IMAGE_FORMATS[number];
+export type ImageFormat = "png" | "jpeg" | "webp";
 
-const EXTENSIONS: ReadonlyMap<string, ImageFormat> = new Map<string, ImageFormat>([
-  ...IMAGE_FORMATS.map((format) => [format, format] as const),
+const FORMATS: ReadonlyMap<string, ImageFormat> = new Map<string, ImageFormat>([
+  ["png", "png"],
   ["jpg", "jpeg"],
+  ["jpeg", "jpeg"],
+  ["webp", "webp"],
 ]);
 
 /** Of JPEG and WebP, in percent: differences cannot be seen, at a third of a PNG's size. */
@@ -38,7 +38,7 @@ const WEBP_LARGEST_SIDE = 16383;
  * ```
  */
 export function formatOf(path: string): ImageFormat {
-  const format = EXTENSIONS.get(/\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? "");
+  const format = FORMATS.get(/\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? "");
   if (!format) {
     throw new UsageError(
       `Cannot tell the format of "${path}": end its name in .png, .jpg, .jpeg or .webp.`,

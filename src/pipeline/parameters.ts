@@ -13,11 +13,8 @@ import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import type { FeatureCache } from "../diffusion/feature_cache.ts";
 import { type SamplerEntry, type SamplerName, SAMPLERS } from "../diffusion/samplers/mod.ts";
 import { THRESHOLD_NAMES } from "../diffusion/thresholds.ts";
-import { type AnimationFormat, DEFAULT_FPS, FASTEST } from "../media/animation.ts";
-import type { ImageFormat } from "../media/image.ts";
-
-/** How results are written: images of a model of images, animations of one of videos. */
-export type OutputFormat = ImageFormat | AnimationFormat;
+import { DEFAULT_FPS, FASTEST } from "../media/animation.ts";
+import type { OutputFormat } from "../media/output_format.ts";
 
 /** Which values a parameter takes. */
 export type ParameterType =

@@ -53,18 +53,18 @@ Deno.test("no prompt", async () => {
 
 Deno.test("numbers out of range, and words that are no numbers", async () => {
   const cases: [string, string, string][] = [
-    ["--steps", "0", `Option "--steps" needs an integer of at least 1, not "0".`],
-    ["--steps", "many", `Option "--steps" needs an integer of at least 1, not "many".`],
+    ["--steps", "0", `Option "--steps" needs an integer from 1 to 100000, not "0".`],
+    ["--steps", "many", `Option "--steps" needs an integer from 1 to 100000, not "many".`],
     ["--count", "0", `Option "--count" needs an integer from 1 to 10000, not "0".`],
     ["-n", "-1", `Option "--count" needs an integer from 1 to 10000, not "-1".`],
-    ["--batch", "0", `Option "--batch" needs an integer of at least 1, not "0".`],
-    ["--guidance", "-1", `Option "--guidance" needs a number of at least 0, not "-1".`],
+    ["--batch", "0", `Option "--batch" needs an integer from 1 to 1024, not "0".`],
+    ["--guidance", "-1", `Option "--guidance" needs a number from 0 to 1000, not "-1".`],
     [
       "--guidance-interval",
       "0.8,0.2",
       `Option "--guidance-interval" needs two numbers from 0 to 1, the smaller one first, as in "0.2,0.8", not "0.8,0.2".`,
     ],
-    ["--cache", "0", `Option "--cache" needs an integer of at least 1, not "0".`],
+    ["--cache", "0", `Option "--cache" needs an integer from 1 to 100000, not "0".`],
     ["--cache-error", "-1", `Option "--cache-error" needs a number of at least 0, not "-1".`],
     ["--eta", "2", `Option "--eta" needs a number from 0 to 1, not "2".`],
     [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
 import { encodeLevels, encodingOf, previewEncoding } from "../../src/engine/encode_levels.ts";
-import type { OutputFormat } from "../../src/pipeline/parameters.ts";
+import type { OutputFormat } from "../../src/media/output_format.ts";
 import { readText } from "../../src/media/png_text.ts";
 import { framesOf } from "../../src/media/mosaic.ts";
 import { frameGrids } from "../../src/model/frame_grids.ts";

@@ -3,12 +3,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import type { JobRequest } from "../../jobs/job.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
-import { ANIMATION_FORMATS } from "../../media/animation.ts";
-import { IMAGE_FORMATS } from "../../media/image.ts";
+import { IMAGE_FORMATS, type OutputFormat, VIDEO_FORMATS } from "../../media/output_format.ts";
 import {
   allowedValues,
   type Naming,
-  type OutputFormat,
   type Parameter,
   PARAMETER_ENTRIES,
   type ParameterName,
@@ -146,7 +144,7 @@ export function jobRequest(prompts: readonly string[], options: Options, key?: s
 
 /** What files of a model can be written as, what is taken where nobody says first. */
 export function formatsOf({ makes }: Offer["model"]): readonly OutputFormat[] {
-  return makes === "videos" ? ANIMATION_FORMATS : IMAGE_FORMATS;
+  return makes === "videos" ? VIDEO_FORMATS : IMAGE_FORMATS;
 }
 
 /** What is taken where a request does not say; undefined: it depends. */

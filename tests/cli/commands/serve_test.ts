@@ -84,7 +84,7 @@ Deno.test("numbers out of range are refused with the range", async () => {
 
 Deno.test("what is taken where a request does not say has to be allowed, and the model's", async () => {
   const cases: [Command, string[], string | RegExp][] = [
-    [serve, ["--steps", "0"], `Option "--steps" needs an integer of at least 1, not "0".`],
+    [serve, ["--steps", "0"], `Option "--steps" needs an integer from 1 to 100000, not "0".`],
     [
       serve,
       ["--steps", "30", "--max-steps", "20"],

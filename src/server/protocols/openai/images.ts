@@ -3,7 +3,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { SSEStreamingApi } from "hono/streaming";
 import { isEnded, type Job, type JobFile, type JobRequest } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
-import { IMAGE_FORMATS } from "../../../media/image.ts";
+import { IMAGE_FORMATS } from "../../../media/output_format.ts";
 import type { JobEvent } from "../../../jobs/queue/queue.ts";
 import { fileAddress, fileBase64, inOrder } from "../file_address.ts";
 import type { ProtocolOptions } from "../../http/protocol.ts";
