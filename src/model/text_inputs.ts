@@ -1,6 +1,20 @@
 import type { ModelConfig } from "./config.ts";
 import { nestedUnets } from "./config.ts";
 
+/** Texts get room for a multiple of this many tokens, so that few sizes have to be recorded. */
+const TOKEN_STEP = 16;
+
+/** Tokens that a text of so many is given room for. */
+export function textCapacity(tokens: number): number {
+  return Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP;
+}
+
+/** All such capacities, up to that of the longest text. */
+export function textCapacities(longest: number): number[] {
+  const count = textCapacity(longest) / TOKEN_STEP;
+  return Array.from({ length: count }, (_, i) => (i + 1) * TOKEN_STEP);
+}
+
 /** The text of one row, as the model is given it. */
 export interface RowText {
   /** Features, [length, width], zero at padding. */

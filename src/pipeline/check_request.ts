@@ -2,6 +2,7 @@
 import type { GuidanceInterval } from "../diffusion/guidance.ts";
 import { unknownOption, wrongArgument } from "../check_arguments.ts";
 import { UsageError } from "../errors.ts";
+import { isJsonObject } from "../json/json_object.ts";
 import { shown } from "../quoted.ts";
 import { meantName } from "./parameter_names.ts";
 import {
@@ -27,10 +28,10 @@ const KNOWN = [...Object.keys(TABLE), "textFeatures", "signal"];
  * @throws {UsageError} When one is not known or has a value that it cannot have.
  */
 export function checkRequest(request: unknown): void {
-  if (typeof request !== "object" || request === null || Array.isArray(request)) {
+  if (!isJsonObject(request)) {
     throw new UsageError(`Cannot make ${shown(request)}: give { prompt: "a red circle" }.`);
   }
-  const { prompt, textFeatures, signal, ...parameters } = request as Record<string, unknown>;
+  const { prompt, textFeatures, signal, ...parameters } = request;
   for (const [name, value] of Object.entries(parameters)) {
     const parameter = Object.hasOwn(TABLE, name) ? TABLE[name] : undefined;
     if (parameter === undefined) throw unknownOption(name, KNOWN, meantName(name, KNOWN));
@@ -116,7 +117,7 @@ function isSeed(value: number | bigint): boolean {
 
 /** Whether it says when inner UNets are run, in one way. */
 function isCache(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
+  if (!isJsonObject(value)) return false;
   const [entry, ...more] = Object.entries(value);
   return entry !== undefined && more.length === 0 && ["every", "error"].includes(entry[0]) &&
     typeof entry[1] === "number";

@@ -5,6 +5,7 @@ import { openFile } from "../checkpoint/file.ts";
 import { KIND_BYTES, kindOf, wrongKind } from "../checkpoint/file_kind.ts";
 import { fingerprint } from "../checkpoint/fingerprint.ts";
 import { MdmError } from "../errors.ts";
+import { isJsonObject, type JsonObject } from "../json/json_object.ts";
 import { isPng } from "../media/png_chunks.ts";
 import { readText } from "../media/png_text.ts";
 import { isType, isValue } from "./check_request.ts";
@@ -170,10 +171,10 @@ export function parsePngParameters(text: string, source: string): PngParameters 
   return parameters as unknown as PngParameters;
 }
 
-function parseObject(text: string): Record<string, unknown> {
+function parseObject(text: string): JsonObject {
   try {
-    const json = JSON.parse(text);
-    return typeof json === "object" && json !== null ? json : {};
+    const json: unknown = JSON.parse(text);
+    return isJsonObject(json) ? json : {};
   } catch {
     return {};
   }

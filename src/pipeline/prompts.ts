@@ -8,6 +8,7 @@ import { TextEncoder } from "../text/text_encoder.ts";
 import type { TextTokenizer } from "../text/text_tokenizer.ts";
 import { MdmTokenizer } from "../text/mdm_tokenizer.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
+import { checkEncoder } from "./models/check_encoder.ts";
 import type { ModelSource, TextFolders } from "./models/model_source.ts";
 
 /** A prompt that was too long, and what was done about it. */
@@ -95,14 +96,12 @@ class Prompts implements TextSource {
       ? await MdmTokenizer.load(folders.tokenizer, { maxCharacters })
       : await Tokenizer.load(folders.tokenizer);
     const encoder = await TextEncoder.open(folders.encoder, pipelines, policy);
-    if (
-      encoder.width !== config.conditioningFeatureDim ||
-      tokenizer.vocabSize > encoder.model.config.vocabSize
-    ) {
+    try {
+      checkEncoder(folders.encoder, encoder.model.config, config);
+      checkTokenizer(folders, encoder.model.config, tokenizer);
+    } catch (error) {
       encoder[Symbol.dispose]();
-      throw new MdmError(
-        `Cannot use the text encoder "${folders.encoder}": it gives ${encoder.width} features of ${encoder.model.config.vocabSize} tokens, but the model needs ${config.conditioningFeatureDim} and the tokenizer has ${tokenizer.vocabSize}.`,
-      );
+      throw error;
     }
     return new Prompts(folders, tokenizer, encoder, pipelines, policy);
   }
@@ -160,6 +159,18 @@ class Prompts implements TextSource {
   [Symbol.dispose](): void {
     this.release();
   }
+}
+
+/** @throws {MdmError} When a tokenizer has tokens that the encoder does not know. */
+function checkTokenizer(
+  { tokenizer: path }: TextFolders,
+  { vocabSize }: { readonly vocabSize: number },
+  tokenizer: TextTokenizer,
+): void {
+  if (tokenizer.vocabSize <= vocabSize) return;
+  throw new MdmError(
+    `Cannot use the tokenizer "${path}": it has ${tokenizer.vocabSize} tokens, and the text encoder knows ${vocabSize}. Give the tokenizer that belongs to it.`,
+  );
 }
 
 /** Where a model reads no words, the prompt is the number of a class (`categorical_conditioning` in the reference). */

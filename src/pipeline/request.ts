@@ -5,6 +5,7 @@ import type { FeatureCache } from "../diffusion/feature_cache.ts";
 import type { SessionShape } from "../diffusion/session_graphs.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type ModelConfig, sizeMultiple } from "../model/config.ts";
+import { textCapacity } from "../model/text_inputs.ts";
 import { checkRequest, checkValue, NO_PROMPT } from "./check_request.ts";
 import {
   defaultsOf,
@@ -48,9 +49,6 @@ export interface GenerateRequest extends SamplingParameters {
   /** Stops between two steps. */
   readonly signal?: AbortSignal;
 }
-
-/** Texts get room for a multiple of this many tokens, so that few sizes have to be recorded. */
-const TOKEN_STEP = 16;
 
 const MAX_PIXELS = 1 << 24;
 
@@ -182,8 +180,7 @@ export function batchShape(
   kind: BatchKind,
   { slots, tokens, steps }: { slots: number; tokens: number; steps: number },
 ): SessionShape {
-  const room = Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP;
-  return { ...kind, slots, tokens: room, steps: slots * steps };
+  return { ...kind, slots, tokens: textCapacity(tokens), steps: slots * steps };
 }
 
 /** What a session has to be made for to run a request: so many pictures at a time, with texts of so many tokens. */

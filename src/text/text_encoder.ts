@@ -6,15 +6,8 @@ import { Weights } from "../gpu/weights.ts";
 import { Executable } from "../graph/executable.ts";
 import { Graph } from "../graph/graph.ts";
 import type { T5Encoder } from "../model/t5.ts";
+import { textCapacity } from "../model/text_inputs.ts";
 import { openT5 } from "./t5_files.ts";
-
-/** Texts are encoded with room for a multiple of this many tokens, so that few sizes have to be recorded. */
-const TOKEN_STEP = 16;
-
-/** The numbers of tokens for which an encoder is recorded, up to that of the longest text. */
-export function textCapacities(tokens: number): number[] {
-  return Array.from({ length: Math.ceil(tokens / TOKEN_STEP) }, (_, i) => (i + 1) * TOKEN_STEP);
-}
 
 /** A T5 encoder on the GPU, from a folder in Hugging Face's layout (config.json, and model.safetensors or its shards with their index). */
 export class TextEncoder implements Disposable {
@@ -72,7 +65,7 @@ export class TextEncoder implements Disposable {
 
   /** The encoder recorded with room for some tokens. */
   async #run(tokens: number): Promise<Run> {
-    const capacity = Math.ceil(tokens / TOKEN_STEP) * TOKEN_STEP;
+    const capacity = textCapacity(tokens);
     const known = this.#runs.get(capacity);
     if (known !== undefined) return known;
     const run = await Run.make(this, this.pipelines, capacity);

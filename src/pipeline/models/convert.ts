@@ -16,6 +16,7 @@ import { asWriteError } from "../../media/write.ts";
 import { modelJson } from "../../model/config_json.ts";
 import { openT5, type T5Files, WIDE_IN_T5 } from "../../text/t5_files.ts";
 import { findTokenizer } from "../../text/tokenizer_file.ts";
+import { checkEncoder } from "./check_encoder.ts";
 import type { ModelSource } from "./model_source.ts";
 
 /**
@@ -124,12 +125,13 @@ function configJson(source: ModelSource): Record<string, unknown> {
 async function openText({ text, config }: ModelSource): Promise<T5Files | null> {
   if (text === null) return null;
   const files = await openT5(text.encoder);
-  const { dModel } = files.model.config;
-  if (dModel === config.conditioningFeatureDim) return files;
-  files[Symbol.dispose]();
-  throw new MdmError(
-    `Cannot use the text encoder "${text.encoder}": it gives ${dModel} features, but the model needs ${config.conditioningFeatureDim}. Give the encoder that belongs to the model.`,
-  );
+  try {
+    checkEncoder(text.encoder, files.model.config, config);
+    return files;
+  } catch (error) {
+    files[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The type of each tensor of a model, in the file's order. */

@@ -6,7 +6,8 @@ import { byteLength, elements } from "../../graph/shape.ts";
 import { arenaBytes, type Plan, plan } from "../../graph/plan.ts";
 import type { Network } from "../../model/network.ts";
 import type { T5Encoder } from "../../model/t5.ts";
-import { textCapacities, textGraph } from "../../text/text_encoder.ts";
+import { textCapacities } from "../../model/text_inputs.ts";
+import { textGraph } from "../../text/text_encoder.ts";
 
 /** Types of tensors by their names: what is kept in 16 bits is half as large. */
 interface Types {

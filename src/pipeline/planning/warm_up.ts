@@ -4,7 +4,7 @@ import { THRESHOLDS } from "../../diffusion/thresholds.ts";
 import { compileAhead, type CompiledCall } from "../../gpu/compile_ahead.ts";
 import type { KernelPolicy } from "../../gpu/kernel_policy.ts";
 import { pipelineKey, type Pipelines } from "../../gpu/recording.ts";
-import { textCapacities } from "../../text/text_encoder.ts";
+import { textCapacities } from "../../model/text_inputs.ts";
 import type { DescribedModel } from "../models/built_in.ts";
 import { estimate, type PlannedEncoder } from "./estimate.ts";
 import { type GenerateRequest, resolveRequest, sessionShape } from "../request.ts";

@@ -24,6 +24,24 @@ Deno.test("a replay has the bytes of the original, an inner level too", () =>
     assert.equal(names(cwd).length, 5);
   }));
 
+Deno.test("a replay with changes is what generate makes of them, without a warning", () =>
+  inFolder(async (cwd) => {
+    await succeed(["generate", "a star", "--seed", "7", ...NOISY, "-o", "a.png"], { cwd });
+    const changes = ["--seed", "8", "--steps", "3", "--guidance", "1"];
+    const replay = await mdm(["replay", "a.png", ...changes, "-o", "b.png"], { cwd });
+    assert.deepEqual(replay, { code: 0, stdout: "b.png\n", stderr: "" });
+    await succeed(["generate", "a star", ...NOISY, ...changes, "-o", "c.png"], { cwd });
+    assert.deepEqual(await Deno.readFile(`${cwd}/b.png`), await Deno.readFile(`${cwd}/c.png`));
+    // The share of noise is DDIM's: another sampler has none.
+    await succeed(["replay", "a.png", "--sampler", "dpm++", "-o", "d.png"], { cwd });
+    const made = JSON.parse(readText(await Deno.readFile(`${cwd}/d.png`)).mdm!);
+    assert.deepEqual([made.sampler, made.eta, made.steps], ["dpm++", undefined, 2]);
+    await fail(["replay", "a.png", "--count", "2"], {
+      code: 2,
+      message: `Unknown option "--count". See "mdm replay --help".`,
+    });
+  }));
+
 /** The text is the chunk after the header, which ends at byte 33. */
 function withoutText(png: Uint8Array): Uint8Array {
   const length = new DataView(png.buffer).getUint32(33);

@@ -18,7 +18,8 @@ async function withConverted(
 ): Promise<void> {
   await inFolder(async (folder) => {
     using source = await ModelSource.open(path, options);
-    await convert(source, `${folder}/out`, options);
+    const { dtype } = options;
+    await convert(source, `${folder}/out`, { ...dtype !== undefined && { dtype } });
     assert.deepEqual(names(folder), ["out"]);
     using converted = await ModelSource.open(`${folder}/out`);
     assert.deepEqual(converted.config, source.config);

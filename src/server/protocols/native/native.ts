@@ -19,6 +19,7 @@ import { fileJson, JobJson, jobJson } from "./job_json.ts";
 import { newRoutes } from "../../http/routes.ts";
 import { NativeError, nativeError } from "./error.ts";
 import { FileHeaders, fileResponses, sendFile } from "../send_file.ts";
+import { preferredWait } from "../prefer_wait.ts";
 import { hasToBe } from "../../input/sentences.ts";
 
 /** Jobs of a list at most. */
@@ -72,7 +73,7 @@ export const native: ProtocolFactory = ({ jobs, publicUrl }) => {
       const { prefer, "idempotency-key": key } = c.req.valid("header");
       const { request, options } = jobOf(c.req.valid("json"), key);
       const job = await jobs.submit(request, options);
-      const ms = Math.min(waitOf(prefer), jobs.limits.waitMs);
+      const ms = Math.min(preferredWait(prefer, { bare: Infinity, silent: 0 }), jobs.limits.waitMs);
       const waited = ms > 0
         ? await unlessAway(jobs.wait(job.id, ms, c.req.raw.signal), null)
         : null;
@@ -248,12 +249,6 @@ function jobOf(body: Body, key: string | undefined) {
   };
   const request = jobRequest(prompts ?? [prompt!], optionsIn("native", body), key ?? id);
   return { request, options };
-}
-
-/** Milliseconds that a client will wait, as in RFC 7240; 0: not at all. */
-function waitOf(prefer = ""): number {
-  const wait = /(?:^|[,;\s])wait(?:=(\d{1,9}))?\s*(?:$|[,;])/.exec(prefer);
-  return wait === null ? 0 : Number(wait[1] ?? Infinity) * 1000;
 }
 
 function errors(...statuses: readonly (keyof typeof ERRORS)[]) {

@@ -13,6 +13,7 @@ import { httpAddress, openFields } from "../../input/fields.ts";
 import { findJob, JOB_ID } from "../find_job.ts";
 import { asHttpError, HttpError } from "../../http/http_error.ts";
 import { EVENT_STREAM } from "../job_events.ts";
+import { preferredWait } from "../prefer_wait.ts";
 import { json, newRoutes } from "../../http/routes.ts";
 import {
   Prediction,
@@ -81,8 +82,8 @@ const COG: Dialect = {
 /** Predictions of a list. */
 const PAGE = 100;
 
-/** Seconds of `Prefer: wait` that does not say how long, as on Replicate. */
-const DEFAULT_WAIT = 60;
+/** Of `Prefer: wait` that does not say how long, as on Replicate. */
+const BARE_WAIT_MS = 60_000;
 
 const Id = z.string().regex(/^[\w-]{1,64}$/, {
   error: `Give 1 to 64 letters, digits, "-" and "_".`,
@@ -174,7 +175,10 @@ export function predictions(
     if (c.req.header("accept")?.includes("text/event-stream")) {
       return streamPrediction(c, job.id, { jobs, dialect: cogEvents, api: api(c), sign });
     }
-    const ms = waitOf(c.req.header("prefer"), waits) * 1000;
+    const ms = preferredWait(c.req.header("prefer"), {
+      bare: BARE_WAIT_MS,
+      silent: waits ? Infinity : 0,
+    });
     const { signal } = c.req.raw;
     const seen = ms === 0
       ? job
@@ -395,16 +399,6 @@ function healthCheck(
       return { status: busy ? "BUSY" : "READY", setup: { status: "succeeded", logs } };
     }
   }
-}
-
-/** Seconds that a client wants to be held, 0: not at all. */
-function waitOf(prefer: string | undefined, waits: boolean): number {
-  const wishes = (prefer ?? "").split(",").map((wish) => wish.trim());
-  const seconds = wishes.map((wish) => /^wait=(\d{1,6})$/.exec(wish)?.[1]).find(Boolean);
-  if (seconds !== undefined) return Number(seconds);
-  if (wishes.includes("wait")) return DEFAULT_WAIT;
-  if (wishes.includes("respond-async")) return 0;
-  return waits ? Infinity : 0;
 }
 
 function answerError(c: Context, error: HttpError): Response {
