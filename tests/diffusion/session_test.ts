@@ -10,6 +10,7 @@ import {
 import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Weights } from "../../src/gpu/weights.ts";
+import { TENSORS } from "../../src/model/network.ts";
 import { writeMicros, writeText } from "../../src/model/network_inputs.ts";
 import type { RowText } from "../../src/model/text_inputs.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
@@ -85,6 +86,123 @@ async function sample(
   const size = latents.length / slots;
   return images.map((_, slot) => latents.slice(slot * size, (slot + 1) * size));
 }
+
+/** A session of two slots, without a step, with counts of what is submitted. */
+async function idle(
+  model: ModelSource,
+  runnable: { pipelines: Pipelines; weights: Weights },
+  guided: SessionShape["guided"],
+) {
+  const session = await Session.make(model.network, {
+    slots: 2,
+    guided,
+    inner: "always",
+    tokens: TOKENS,
+    steps: STEPS,
+    size: 8,
+    threshold: plan.threshold,
+    imageScales: [1],
+    outputScale: 0,
+    noise: "none",
+  }, runnable);
+  const { films, steps } = session.executables;
+  const submitted = { films: 0, steps: steps.map(() => 0) };
+  films.submit = () => submitted.films++;
+  steps.forEach(({ executable }, i) => executable.submit = () => submitted.steps[i]!++);
+  const write = (tableRows: number[], guidances = [3, 3]) =>
+    session.writeSlots(tableRows.map((tableRow, slot) => {
+      return { tableRow, draw: 0, seed: BigInt(slot), guidance: guidances[slot]! };
+    }));
+  /** Which row of the table of scales and shifts each row of the model reads. */
+  const filmRows = async () => {
+    const { buffer } = session.tensor(TENSORS.film);
+    return [...new Uint32Array(await runnable.pipelines.gpu.read(buffer))];
+  };
+  return { session, submitted, write, filmRows };
+}
+
+Deno.test("a session's tables: rows of runs, and the scales and shifts that belong to them", async (t) => {
+  using gpu = await Gpu.open();
+  using pipelines = new Pipelines(gpu);
+  using model = await ModelSource.open(MODEL);
+  using weights = new Weights(gpu, model.file);
+  const { session, submitted, write, filmRows } = await idle(
+    model,
+    { pipelines, weights },
+    "sometimes",
+  );
+  using _ = session;
+  const run = { times: plan.times.slice(0, 3), levels: plan.levels };
+  const few = {
+    ...run,
+    levels: run.levels.map((level) => ({ ...level, coefficients: level.coefficients.slice(0, 3) })),
+  };
+
+  await t.step("a run's coefficients are written from its first row on", async () => {
+    session.writeTables(few, 0);
+    const before = await session.tensor(SESSION_TENSORS.coefficients).read();
+    session.writeTables(few, 5);
+    const after = await session.tensor(SESSION_TENSORS.coefficients).read();
+    const width = after.length / STEPS;
+    assert.deepEqual(after.slice(5 * width, 8 * width), before.slice(0, 3 * width));
+    assert.deepEqual(after.slice(0, 5 * width), before.slice(0, 5 * width));
+    assert.ok(before.slice(0, width).some((x) => x !== 0));
+  });
+
+  await t.step("each row of the model reads its own slot's and step's", async () => {
+    write([0, 7]);
+    assert.equal(submitted.films, 1);
+    assert.deepEqual(await filmRows(), [0, 1, 2, 3].map((row) => row * FILM_STEPS));
+    write([1, 9]);
+    assert.equal(submitted.films, 1);
+    assert.deepEqual(await filmRows(), [1, 18, 33, 50]);
+  });
+
+  await t.step("they last for so many steps", () => {
+    write([FILM_STEPS - 1, 7 + FILM_STEPS - 1]);
+    assert.equal(submitted.films, 1);
+    write([FILM_STEPS, 7 + FILM_STEPS - 1]);
+    assert.equal(submitted.films, 2);
+  });
+
+  await t.step("they are made again when one of their steps is written anew, and only then", () => {
+    // Of the slots' steps from 16 and from 7 on.
+    const written = (first: number) => {
+      session.writeTables(few, first);
+      const { films } = submitted;
+      write([FILM_STEPS, 7]);
+      return submitted.films - films;
+    };
+    assert.equal(written(0), 0);
+    assert.equal(written(4), 0);
+    assert.equal(written(5), 1);
+    assert.equal(written(FILM_STEPS + FILM_STEPS - 1), 1);
+    assert.equal(written(FILM_STEPS + FILM_STEPS), 0);
+  });
+
+  await t.step("they are made again for slots whose text has changed", async () => {
+    const { films } = submitted;
+    write([FILM_STEPS + 2, 9]);
+    assert.equal(submitted.films, films);
+    session.condition([1]);
+    write([FILM_STEPS + 2, 9]);
+    assert.equal(submitted.films, films + 1);
+    assert.deepEqual(await filmRows(), [2, FILM_STEPS, 2 * FILM_STEPS + 2, 3 * FILM_STEPS]);
+  });
+
+  await t.step("a step runs the rows without text only if any image is guided", () => {
+    assert.deepEqual(session.executables.steps.map(({ guided }) => guided), [true, false]);
+    const ran = (guidances: number[]) => {
+      submitted.steps.fill(0);
+      write([FILM_STEPS + 2, 9], guidances);
+      session.step();
+      return [...submitted.steps];
+    };
+    assert.deepEqual(ran([3, 3]), [1, 0]);
+    assert.deepEqual(ran([1, 3]), [1, 0]);
+    assert.deepEqual(ran([1, 1]), [0, 1]);
+  });
+});
 
 Deno.test("scales and shifts that are made for many steps at once are those of each step", async () => {
   using gpu = await Gpu.open();

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { convKey } from "../../src/gpu/conv_choice.ts";
+import type { Value } from "../../src/graph/operation.ts";
 import { Graph } from "../../src/graph/graph.ts";
 import { byteLength } from "../../src/graph/shape.ts";
 import { add } from "../../src/graph/operations/add.ts";
@@ -237,6 +239,38 @@ Deno.test("a normalised value is stored where something else reads it", () => {
     "group_norm",
     "conv_subgroup",
   ]);
+});
+
+Deno.test("parameters that are read as one are kept in 16 bits only if all of them are", () => {
+  const bytes = (isHalf: (name: string) => boolean) => {
+    const graph = new Graph();
+    const weight = ["a", "b"].map((name) => ({ name, shape: [32, 8] }));
+    graph.output("y", linear(graph, graph.input("x", [3, 8]), { weight }));
+    return plan(graph, { policy, isHalf }).weights.map(({ packing }) => packing.bytes);
+  };
+  assert.deepEqual(bytes(() => true), [64 * 8 * 2]);
+  assert.deepEqual(bytes((name) => name === "a"), [64 * 8 * 4]);
+  assert.deepEqual(bytes(() => false), [64 * 8 * 4]);
+});
+
+Deno.test("what was measured of a linear layer is not taken for a GEMM of Winograd's algorithm", () => {
+  const gemm = { pixels: 16, outputs: 128, depth: 32, sources: 1, half: false };
+  const tuned = new Map([[convKey(gemm), { algorithm: "register" } as const]]);
+  const names = (build: (graph: Graph) => Value) => {
+    const graph = new Graph();
+    graph.output("y", build(graph));
+    return plan(graph, { policy: { ...policy, tuned }, isHalf: () => false }).calls
+      .map(({ kernel }) => kernel.name);
+  };
+  const weight = { name: "flat", shape: [128, 128] };
+  assert.deepEqual(
+    names((graph) => linear(graph, graph.input("x", [1, 16, 128]), { weight })),
+    ["conv_register"],
+  );
+  assert.deepEqual(
+    names((graph) => conv2d(graph, graph.input("x", [1, 16, 16, 128]), W("w", 128, 128))),
+    ["winograd_input", "conv_subgroup", "winograd_output"],
+  );
 });
 
 Deno.test("the weights of many channels are bound in pieces", () => {

@@ -181,6 +181,11 @@ function test(name: string, run: (bench: Bench) => Promise<void>): void {
   }
 }
 
+test("one convolution of each kind equals the reference: what most faults break", async (bench) => {
+  await assertCase(bench, "conv", { ...cases[7]!, gate: true, residual: true });
+  await assertTimeCase(bench, "time", timeCases[2]!);
+});
+
 test("conv2d equals the reference", async (bench) => {
   for (const [i, test] of cases.entries()) await assertCase(bench, `conv${i}`, test);
 });
