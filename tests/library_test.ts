@@ -30,8 +30,8 @@ Deno.test("a pipeline says what it cannot be loaded or asked for, and that it wa
   );
   await usage(load(MODEL, { memory: "4GB" }), `Cannot use memory "4GB": give a number.`);
   await usage(
-    load(MODEL, { convVariant: "winogard" }),
-    /^Cannot use convVariant "winogard": give one of .* Did you mean "winograd"\?$/,
+    load(MODEL, { convAlgorithm: "winogard" }),
+    /^Cannot use convAlgorithm "winogard": give one of .* Did you mean "winograd"\?$/,
   );
   await assert.rejects(load(MODEL, { textEncoder: "tests/fixtures/t5" }), {
     name: "MdmError",
