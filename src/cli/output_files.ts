@@ -1,11 +1,11 @@
 /** Where pictures and videos go: `--output`, and the names that mdm chooses itself. */
 
 import { dirname, extname, join } from "node:path";
-import { asReadError } from "../checkpoint/file.ts";
+import { asReadError } from "../files/read_file.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type AnimationFormat, animationFormatOf } from "../media/animation.ts";
 import { formatOf, type ImageFormat } from "../media/image.ts";
-import { checkWritable, writeAtomically, writeFolderAtomically } from "../media/write.ts";
+import { checkWritable, writeAtomically, writeFolderAtomically } from "../files/write_file.ts";
 import { encodeLevel, type Files, type Level } from "../pipeline/level_files.ts";
 
 /** A file that is written over, or a folder in which names are chosen. */

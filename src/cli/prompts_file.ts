@@ -1,8 +1,8 @@
-import { openFile } from "../checkpoint/file.ts";
+import { readFile } from "../files/read_file.ts";
 import { MdmError } from "../errors.ts";
 
 /** Ten thousand prompts of a hundred letters. */
-const LARGEST = 1 << 20;
+const PROMPTS = { largest: 1 << 20, what: "a file of prompts" } as const;
 
 /**
  * Reads prompts from a file: one a line, without blank lines and those that begin with "#".
@@ -10,14 +10,7 @@ const LARGEST = 1 << 20;
  * @throws {MdmError} When it cannot be read, is no text, or has no prompt.
  */
 export async function readPrompts(path: string): Promise<string[]> {
-  const { file, size } = await openFile(path);
-  file.close();
-  if (size > LARGEST) {
-    throw new MdmError(
-      `Cannot read prompts from "${path}": it has ${size} bytes, over ${LARGEST}. Split it.`,
-    );
-  }
-  const prompts = decode(path, await Deno.readFile(path))
+  const prompts = decode(path, await readFile(path, PROMPTS))
     .split(/\r\n|[\r\n]/)
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));

@@ -258,7 +258,7 @@ Deno.test("a file of prompts that is missing, empty or no text", () =>
     await reads(`Cannot read prompts from "${path}": it is not text. Save it as UTF-8.`);
     await Deno.truncate(path, (1 << 20) + 1);
     await reads(
-      `Cannot read prompts from "${path}": it has 1048577 bytes, over 1048576. Split it.`,
+      `Cannot load "${path}": it has 1048577 bytes, too many for a file of prompts.`,
     );
   }));
 

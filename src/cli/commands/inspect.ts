@@ -1,11 +1,11 @@
-import { openFile } from "../../checkpoint/file.ts";
-import { MdmError, UsageError } from "../../errors.ts";
-import { readText } from "../../media/png_text.ts";
+import { openFile } from "../../files/read_file.ts";
+import { UsageError } from "../../errors.ts";
 import { isPng, SIGNATURE } from "../../media/png_chunks.ts";
 import { type Inspection, inspectModel } from "../../pipeline/models/inspect.ts";
-import { parseRecipe, type Recipe, RECIPE_KEYWORD } from "../../pipeline/recipe.ts";
+import type { Recipe } from "../../pipeline/recipe.ts";
 import { formatBytes } from "../../units.ts";
 import { FILE_OPTIONS, modelOptions } from "../options/model_option.ts";
+import { readImageFile, recipeIn } from "../image_file.ts";
 import { type Command, parse } from "../options/options.ts";
 import { print, printJson, quoted } from "../terminal/output.ts";
 import { table } from "../terminal/table.ts";
@@ -34,9 +34,6 @@ export const COMMAND = {
 /** Lines of each kind that are printed of what does not fit; JSON has all. */
 const LISTED = 10;
 
-/** More than any picture that mdm makes. */
-const LARGEST_PICTURE = 256 << 20;
-
 /** Describes a model's files, or how a picture was made. */
 export async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parse(COMMAND, argv);
@@ -45,7 +42,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     throw new UsageError(`Give one file or folder, as in "mdm inspect vis_model.pth".`);
   }
   if (await isPicture(path)) {
-    const recipe = await readRecipe(path);
+    const recipe = recipeIn(await readImageFile(path), path);
     if (values.json) printJson({ path, format: "PNG", recipe });
     else print(recipeText(path, recipe));
     return 0;
@@ -71,16 +68,6 @@ async function isPicture(path: string): Promise<boolean> {
   const start = new Uint8Array(SIGNATURE.length);
   await file.read(start);
   return isPng(start);
-}
-
-/** Null where a picture does not say. */
-async function readRecipe(path: string): Promise<Recipe | null> {
-  const { size } = await Deno.stat(path);
-  if (size > LARGEST_PICTURE) {
-    throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for a picture.`);
-  }
-  const text = readText(await Deno.readFile(path))[RECIPE_KEYWORD];
-  return text === undefined ? null : parseRecipe(text, path);
 }
 
 function recipeText(path: string, recipe: Recipe | null): string {

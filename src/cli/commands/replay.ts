@@ -1,18 +1,14 @@
 import { basename, extname } from "node:path";
-import { openFile } from "../../checkpoint/file.ts";
 import { KIND_BYTES, kindOf, wrongKind } from "../../checkpoint/file_kind.ts";
 import { MdmError, UsageError } from "../../errors.ts";
 import { isPng } from "../../media/png_chunks.ts";
-import { readText } from "../../media/png_text.ts";
 import { frameGrids } from "../../model/frame_grids.ts";
 import { type Level, levelOf } from "../../pipeline/level_files.ts";
 import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
 import {
   type ModelIdentity,
   modelIdentity,
-  parseRecipe,
   type Recipe,
-  RECIPE_KEYWORD,
   requestOf,
 } from "../../pipeline/recipe.ts";
 import type { GenerateRequest } from "../../pipeline/request.ts";
@@ -30,10 +26,8 @@ import {
 import { type Command, parse } from "../options/options.ts";
 import { print, quoted, warn } from "../terminal/output.ts";
 import { choosePictureOutput, chooseVideoOutput, writeLevels } from "../output_files.ts";
+import { readImageFile, recipeIn } from "../image_file.ts";
 import { Progress } from "../terminal/progress.ts";
-
-/** More than any picture that mdm makes. */
-const LARGEST = 256 << 20;
 
 export const COMMAND = {
   name: "mdm replay",
@@ -75,6 +69,11 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   }
   const original = await readPicture(source);
   const recipe = recipeIn(original, source);
+  if (recipe === null) {
+    throw new MdmError(
+      `Cannot replay "${source}": it does not say how it was made. Give a PNG that mdm wrote.`,
+    );
+  }
   const { fps } = recipe;
   const output = fps === undefined
     ? await choosePictureOutput(values.output, 1)
@@ -110,7 +109,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const name = `${basename(source, extname(source))}-replay`;
   const [path] = await writeLevels(output, name, [part]);
   print(path!);
-  if (path!.endsWith(".png") && !equal(original, await Deno.readFile(path!))) {
+  if (path!.endsWith(".png") && !equal(original, await readImageFile(path!))) {
     warn(
       `The new picture differs from "${source}": another adapter or version made that one, or it was changed since.`,
     );
@@ -140,16 +139,6 @@ async function make(
   throw new Error("The pipeline ended without a picture");
 }
 
-function recipeIn(png: Uint8Array, source: string): Recipe {
-  const text = readText(png)[RECIPE_KEYWORD];
-  if (text === undefined) {
-    throw new MdmError(
-      `Cannot replay "${source}": it does not say how it was made. Give a PNG that mdm wrote.`,
-    );
-  }
-  return parseRecipe(text, source);
-}
-
 function checkModel(recipe: Recipe, model: ModelIdentity, source: string, path: string): void {
   if (recipe.weights === model.weights) return;
   throw new MdmError(
@@ -160,12 +149,7 @@ function checkModel(recipe: Recipe, model: ModelIdentity, source: string, path: 
 }
 
 async function readPicture(path: string): Promise<Uint8Array> {
-  const { file, size } = await openFile(path);
-  file.close();
-  if (size > LARGEST) {
-    throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for a picture.`);
-  }
-  const bytes = await Deno.readFile(path);
+  const bytes = await readImageFile(path);
   const kind = kindOf(bytes.subarray(0, KIND_BYTES));
   if (kind !== undefined && !isPng(bytes)) {
     throw wrongKind(path, kind, "a PNG that mdm wrote");

@@ -1,7 +1,7 @@
 import { sessionGraphs } from "../../diffusion/session_graphs.ts";
 import { UsageError } from "../../errors.ts";
 import { Gpu } from "../../gpu/device.ts";
-import { checkWritable, writeAtomically } from "../../media/write.ts";
+import { checkWritable, writeAtomically } from "../../files/write_file.ts";
 import { modelPolicy } from "../../pipeline/planning/compact.ts";
 import { ModelSource } from "../../pipeline/models/model_source.ts";
 import { resolveRequest, sessionShape } from "../../pipeline/request.ts";
