@@ -77,6 +77,11 @@ type Part = keyof typeof PARTS;
 export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const began = performance.now();
   const { values, positionals } = parse(COMMAND, argv);
+  if (positionals[0] === "serve") {
+    throw new UsageError(
+      `A server is measured by "deno task bench:serve", in the folder of mdm's source. For a model in a folder "serve": mdm bench ./serve`,
+    );
+  }
   if (positionals.length > 1) {
     throw new UsageError(`Give one model's folder, as in "mdm bench weights/shapes32".`);
   }
