@@ -158,3 +158,20 @@ Deno.test("mdm doctor computes, and says when it cannot", async () => {
   assert.deepEqual({ code, stderr }, { code: 1, stderr: "" });
   assert.match(stdout, /^ {2}Adapter +none\n.*FAIL\nNo WebGPU adapter was found\. Install /m);
 });
+
+Deno.test("OpenGL in software is called what it is, with the remedy", async () => {
+  const env = { DENO_WEBGPU_BACKEND: "gl" };
+  const { backend, software, problem, usable } = JSON.parse(
+    (await mdm(["doctor", "--json"], { env })).stdout,
+  );
+  const slow = backend === "OpenGL" && software;
+  // A machine without any OpenGL has nothing else to say here.
+  if (slow) {
+    assert.match(problem, /^Only OpenGL in software was found, .* Install a Vulkan driver: /);
+  } else assert.match(problem, /^No WebGPU adapter was found\. /);
+  assert.equal(usable, slow);
+  const { code, stderr } = await mdm(["generate", "a star", "--size", "33"], { env });
+  const lines = stderr.trimEnd().split("\n");
+  assert.equal(lines[0], `mdm: ${problem}`);
+  assert.deepEqual([code, lines.length], slow ? [2, 2] : [1, 1]);
+});

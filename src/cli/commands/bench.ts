@@ -14,6 +14,7 @@ import {
   modelOptions,
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
+import { warnIfSlow } from "../terminal/slow_driver.ts";
 import { type Command, integer, number, parse } from "../options/options.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { table } from "../terminal/table.ts";
@@ -105,6 +106,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     lowMemory: values["low-memory"],
     onStage: (stage) => clock.begin(stage),
   });
+  warnIfSlow(pipeline.gpu.info);
   await makePictures(pipeline, request, clock);
   const cold = clock.stop();
   const warm: Map<Part, number>[] = [];

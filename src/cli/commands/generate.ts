@@ -30,6 +30,7 @@ import {
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
+import { warnIfSlow } from "../terminal/slow_driver.ts";
 import { type Command, integer, number, oneOf, parse, type Values } from "../options/options.ts";
 import { print, printJson, quoted, warn } from "../terminal/output.ts";
 import {
@@ -214,6 +215,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     lowMemory: values["low-memory"],
     ...values.memory !== undefined && { memory: memoryOf(values.memory) },
   });
+  warnIfSlow(pipeline.gpu.info);
   const resolved = pipeline.resolve(request);
   const output = await chooseOutput(values, resolved.jobs.length, pipeline.folder.config);
   const model = modelIdentity(pipeline.folder, request.textFeatures);

@@ -23,6 +23,7 @@ import {
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
+import { warnIfSlow } from "../terminal/slow_driver.ts";
 import { type Command, parse } from "../options/options.ts";
 import { print, quoted, warn } from "../terminal/output.ts";
 import { choosePictureOutput, chooseVideoOutput, writeLevels } from "../output_files.ts";
@@ -83,6 +84,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     ...await kernelOptions(values),
     lowMemory: values["low-memory"],
   });
+  warnIfSlow(pipeline.gpu.info);
   const { folder } = pipeline;
   const levels = folder.network.levels;
   if (!Number.isInteger(recipe.level) || recipe.level < 0 || recipe.level >= levels) {
