@@ -6,7 +6,7 @@ import { nearest } from "../nearest.ts";
 import { help } from "./options/options.ts";
 import { type CommandModule, exitCode, runCommand } from "./run_command.ts";
 import { abortOnSignals } from "./terminal/interrupt.ts";
-import { print, quoted } from "./terminal/output.ts";
+import { helpColumns, print, quoted } from "./terminal/output.ts";
 
 /** When our own code begins to run: `mdm bench` counts from here. */
 performance.mark("main");
@@ -51,7 +51,7 @@ async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<n
     return name === undefined ? 2 : 0;
   }
   if (asksForHelp) {
-    print(help((await find(rest[0]!)).COMMAND).trimEnd());
+    print(help((await find(rest[0]!)).COMMAND, helpColumns()).trimEnd());
     return 0;
   }
   return await runCommand(await find(name), rest, signal);

@@ -2,7 +2,7 @@
 
 import { MdmError } from "../errors.ts";
 import { type Command, help } from "./options/options.ts";
-import { print, warn } from "./terminal/output.ts";
+import { helpColumns, print, warn } from "./terminal/output.ts";
 
 /** What the module of a command exports. */
 export interface CommandModule {
@@ -27,7 +27,7 @@ export async function runCommand(
 ): Promise<number> {
   const options = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
   if (!options.includes("--help") && !options.includes("-h")) return await run(argv, signal);
-  print(help(COMMAND).trimEnd());
+  print(help(COMMAND, helpColumns()).trimEnd());
   return 0;
 }
 

@@ -14,6 +14,7 @@ export interface OpenFile {
  * @throws {MdmError} when the path is missing, not a file, or may not be read.
  */
 export async function openFile(path: string): Promise<OpenFile> {
+  if (path === "") throw new MdmError(`Cannot load "": it is no name. Give a file's path.`);
   try {
     // Opening a pipe waits for a writer, so what the path is must be known first.
     const { isFile, size } = await Deno.stat(path);

@@ -133,15 +133,17 @@ async function nearestFolder(folder: string): Promise<string> {
 
 /** The file behind links, which need not be there. Never a device, which renaming onto its name would destroy. */
 async function resolveTarget(path: string): Promise<string> {
+  if (path === "") throw new MdmError(`Cannot write "": it is no name. Give a file's path.`);
+  const info = await Deno.stat(path).catch(() => null);
+  if (info?.isFile) return await Deno.realPath(path);
+  if (info !== null) {
+    throw new MdmError(`Cannot write "${path}": it is not a file. Give a file's path.`);
+  }
   let target = path;
   for (let links = 0; links < MOST_LINKS; links++) {
     const link = await Deno.readLink(target).catch(() => null);
-    if (link === null) break;
+    if (link === null) return target;
     target = resolve(dirname(target), link);
-  }
-  const info = await Deno.stat(target).catch(() => null);
-  if (info !== null && !info.isFile) {
-    throw new MdmError(`Cannot write "${path}": it is not a file. Give a file's path.`);
   }
   return target;
 }

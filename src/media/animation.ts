@@ -28,17 +28,15 @@ export const DEFAULT_FPS = 8;
 /**
  * The format that a path asks for by its extension.
  *
- * @throws {UsageError} when the extension is none of .mp4, .gif, .webp and .png
+ * @throws {UsageError} when the extension is none of .mp4, .gif, .webp, .png and .apng
  */
 export function animationFormatOf(path: string): AnimationFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase();
-  const format = FORMATS.find((name) => name === extension);
-  if (!format) {
-    throw new UsageError(
-      `Cannot tell the format of "${path}": end its name in .mp4, .gif, .webp or .png.`,
-    );
-  }
-  return format;
+  const format = extension === "apng" ? "png" : FORMATS.find((name) => name === extension);
+  if (format !== undefined) return format;
+  throw new UsageError(
+    `Cannot tell the format of "${path}": end its name in .mp4, .gif, .webp or .png.`,
+  );
 }
 
 /**

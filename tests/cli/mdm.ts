@@ -27,28 +27,37 @@ interface RunOptions {
   readonly permissions?: readonly string[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
+  readonly stdin?: "null" | "piped";
+}
+
+/** What Deno is given to run the command. */
+export function argumentsOf(
+  args: readonly string[],
+  { main = MAIN, permissions = [] }: Pick<RunOptions, "main" | "permissions"> = {},
+): string[] {
+  return [
+    "run",
+    `--config=${CONFIG}`,
+    "--no-prompt",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG,TERM",
+    ...permissions,
+    main,
+    ...args,
+  ];
 }
 
 /** The command with the permissions that its task gives it. */
 export function command(
   args: readonly string[],
-  { main = MAIN, permissions = [], cwd, env }: RunOptions = {},
+  { cwd, env, stdin = "null", ...options }: RunOptions = {},
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      `--config=${CONFIG}`,
-      "--no-prompt",
-      "--allow-read",
-      "--allow-write",
-      "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG",
-      ...permissions,
-      main,
-      ...args,
-    ],
+    args: argumentsOf(args, options),
     ...cwd !== undefined && { cwd },
     env: { NO_COLOR: "1", ...env },
-    stdin: "null",
+    stdin,
     stdout: "piped",
     stderr: "piped",
   });
@@ -108,7 +117,9 @@ export function decode(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** Without what a missing npm package in the cache makes Deno say. */
-function quiet(stderr: string): string {
-  return stderr.replace(/^(Download|Initialize) .*\n/gm, "");
+/** Without what a missing npm package in the cache makes Deno say, and without the progress that slow machines show. */
+export function quiet(stderr: string): string {
+  return stderr
+    .replace(/^(Download|Initialize) .*\n/gm, "")
+    .replace(/^\w+ \d+\/\d+(, .*)?\n/gm, "");
 }

@@ -31,8 +31,16 @@ import {
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
 import { warnIfSlow } from "../terminal/slow_driver.ts";
-import { type Command, integer, number, oneOf, parse, type Values } from "../options/options.ts";
-import { print, printJson, quoted, warn } from "../terminal/output.ts";
+import {
+  type Command,
+  integer,
+  number,
+  oneOf,
+  parse,
+  seedOf,
+  type Values,
+} from "../options/options.ts";
+import { print, printJson, warn } from "../terminal/output.ts";
 import {
   chooseFramesOutput,
   choosePictureOutput,
@@ -41,6 +49,8 @@ import {
   slug,
   writeLevels,
 } from "../output_files.ts";
+import { warnOfRequest } from "../unusual_request.ts";
+import { settings, type WrittenPicture, writtenPicture } from "../written.ts";
 import { Progress } from "../terminal/progress.ts";
 import { readPrompts } from "../prompts_file.ts";
 import { cacheOf, intervalOf, SAMPLER_NAMES } from "../options/sampling_option.ts";
@@ -56,9 +66,9 @@ export const COMMAND = {
       short: "o",
       value: "PATH",
       description:
-        "A file (.png, .jpg, .jpeg or .webp; a video: .mp4, .gif, .webp or .png), which is written over; " +
+        "A file (.png, .jpg, .jpeg or .webp; a video: .mp4, .gif, .webp, .png or .apng), which is written over; " +
         "or a folder (one that exists, or a name that ends with /), " +
-        "where each picture or video is named after its prompt and seed and takes no other one's place. Without it: this folder",
+        "where each picture or video is named after its prompt and seed and takes no other one's place; or - for the standard output. Without it: this folder",
     },
     { long: "count", short: "n", value: "N", description: "Pictures of each prompt", default: "1" },
     {
@@ -154,7 +164,8 @@ export const COMMAND = {
     {
       long: "prompts",
       value: "FILE",
-      description: "Read prompts from a file, one a line; lines that begin with # are left out",
+      description:
+        "Read prompts from a file, or with - from the standard input: one a line; lines that begin with # are left out",
     },
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
@@ -191,19 +202,6 @@ export const COMMAND = {
   ],
 } as const satisfies Command;
 
-/** A picture's files, as `--json` lists them. */
-interface WrittenPicture {
-  readonly prompt: string;
-  readonly seed: string;
-  readonly files: readonly {
-    path: string;
-    width: number;
-    height: number;
-    frames?: number;
-    fps?: number;
-  }[];
-}
-
 /** Makes pictures and writes each as soon as it is ready. */
 export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const { values, positionals } = parse(COMMAND, argv);
@@ -218,6 +216,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   warnIfSlow(pipeline.gpu.info);
   const resolved = pipeline.resolve(request);
   const output = await chooseOutput(values, resolved.jobs.length, pipeline.folder.config);
+  warnOfRequest(request, resolved, pipeline.folder.config);
   const model = modelIdentity(pipeline.folder, request.textFeatures);
   model.catch(() => {}); // Awaited when the first picture is there.
 
@@ -238,7 +237,9 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       if (event.kind !== "picture") continue;
       written.push(await write(event.picture, resolved, output, await model, values.levels));
       progress.clear();
-      if (!values.json) written.at(-1)!.files.forEach(({ path }) => print(path));
+      // What went to the standard output is all that is there.
+      if (values.json || output.kind === "stdout") continue;
+      written.at(-1)!.files.forEach(({ path }) => print(path));
     }
   } catch (error) {
     throw error instanceof Interrupted && written.length > 0
@@ -284,7 +285,7 @@ async function readRequest(
   return {
     prompt: prompts,
     count: integer(values.count, { name: "--count", min: 1, max: MAX_COUNT }),
-    ...seed !== undefined && { seed: wholeNumber(seed) },
+    ...seed !== undefined && { seed: seedOf(seed) },
     sampler: oneOf(values.sampler, { name: "--sampler", names: SAMPLER_NAMES }),
     ...steps !== undefined && { steps: integer(steps, { name: "--steps", min: 1 }) },
     ...eta !== undefined && { eta: number(eta, { name: "--eta", min: 0, max: 1 }) },
@@ -299,20 +300,23 @@ async function readRequest(
   };
 }
 
-/** Seeds have 64 bits, more than a number holds. */
-function wholeNumber(seed: string): bigint {
-  if (/^\d{1,20}$/.test(seed)) return BigInt(seed);
-  throw new UsageError(
-    `Option "--seed" needs a whole number from 0 to 2^64 - 1, not ${quoted(seed)}.`,
-  );
-}
-
 function thresholdOf(value: string): ThresholdType {
   const names = Object.keys(THRESHOLD_NAMES) as (keyof typeof THRESHOLD_NAMES)[];
   return THRESHOLD_NAMES[oneOf(value, { name: "--threshold", names })];
 }
 
 async function chooseOutput(
+  values: Values<typeof COMMAND>,
+  count: number,
+  config: ModelConfig,
+): Promise<Output> {
+  const output = await placeFor(values, count, config);
+  const other = values.json ? "--json" : values.levels ? "--levels" : null;
+  if (output.kind !== "stdout" || other === null) return output;
+  throw new UsageError(`The image goes to the standard output, alone: leave out ${other}.`);
+}
+
+async function placeFor(
   { output, fps, frames }: Values<typeof COMMAND>,
   count: number,
   config: ModelConfig,
@@ -343,22 +347,7 @@ async function write(
   const levels = picture.levels.slice(0, all ? undefined : 1)
     .map((_, level) => levelOf(picture, level, { resolved, model, medium }));
   const paths = await writeLevels(output, `${slug(prompt)}-${seed}`, levels);
-  const files = levels.map(({ frames }, i) => {
-    const { width, height } = frames[0]!;
-    const rate = medium === "video" && frames.length > 1 && { fps: output.fps };
-    return {
-      path: paths[i]!,
-      width,
-      height,
-      ...medium !== "picture" && { frames: frames.length },
-      ...rate,
-    };
-  });
-  return { prompt, seed: String(seed), files };
-}
-
-function settings({ jobs, plan: _, ...rest }: ResolvedRequest) {
-  return { negative: jobs[0]!.negative, ...rest };
+  return writtenPicture(picture, levels, paths, output);
 }
 
 function round(ms: number): number {

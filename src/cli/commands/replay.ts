@@ -24,10 +24,11 @@ import {
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
 import { warnIfSlow } from "../terminal/slow_driver.ts";
-import { type Command, parse } from "../options/options.ts";
-import { print, quoted, warn } from "../terminal/output.ts";
+import { type Command, integer, parse, seedOf } from "../options/options.ts";
+import { print, printJson, quoted, warn } from "../terminal/output.ts";
 import { choosePictureOutput, chooseVideoOutput, writeLevels } from "../output_files.ts";
 import { readImageFile, recipeIn } from "../image_file.ts";
+import { settings, writtenPicture } from "../written.ts";
 import { Progress } from "../terminal/progress.ts";
 
 export const COMMAND = {
@@ -47,12 +48,24 @@ export const COMMAND = {
     TEXT_FEATURES_OPTION,
     LOW_MEMORY_OPTION,
     ...KERNEL_OPTIONS,
+    {
+      long: "seed",
+      short: "s",
+      value: "N",
+      description: "Another seed, for another picture of the same settings",
+    },
+    { long: "steps", value: "N", description: "Another number of steps" },
+    { long: "json", description: "Print one JSON document instead of the path" },
     { long: "quiet", short: "q", description: "Show no progress" },
   ],
   examples: [
     {
       description: "The same bytes, on the adapter that made the picture",
       command: "mdm replay a-red-circle-7.png",
+    },
+    {
+      description: "Another one with the same settings",
+      command: "mdm replay a-red-circle-7.png --seed 8 -o another.png",
     },
     {
       description: "A picture of another model",
@@ -79,6 +92,9 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const output = fps === undefined
     ? await choosePictureOutput(values.output, 1)
     : await chooseVideoOutput(values.output, 1, { fps, standard: "png" });
+  if (output.kind === "stdout" && values.json) {
+    throw new UsageError("The image goes to the standard output, alone: leave out --json.");
+  }
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
     ...modelOptions(values),
     ...await kernelOptions(values),
@@ -99,19 +115,39 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     );
   }
   const textFeatures = values["text-features"];
-  const request = { ...requestOf(recipe), ...textFeatures !== undefined && { textFeatures } };
+  const changes = {
+    ...values.seed !== undefined && { seed: seedOf(values.seed) },
+    ...values.steps !== undefined &&
+      { steps: integer(values.steps, { name: "--steps", min: 1 }) },
+  };
+  const request = {
+    ...requestOf(recipe),
+    ...textFeatures !== undefined && { textFeatures },
+    ...changes,
+  };
   const model = { ...await modelIdentity(folder, textFeatures), model: recipe.model };
   checkModel(recipe, model, source, folder.path);
 
-  const { steps } = recipe;
-  const picture = await make(pipeline, request, { steps, quiet: values.quiet, signal });
   const resolved = pipeline.resolve(request);
+  const { steps } = resolved;
+  const picture = await make(pipeline, request, { steps, quiet: values.quiet, signal });
   const level = levelOf(picture, recipe.level, { resolved, model, medium: output.medium });
   const part = recipe.frame === undefined ? level : frameOf(picture, level, recipe);
   const name = `${basename(source, extname(source))}-replay`;
-  const [path] = await writeLevels(output, name, [part]);
-  print(path!);
-  if (path!.endsWith(".png") && !equal(original, await readImageFile(path!))) {
+  const paths = await writeLevels(output, name, [part]);
+  const isSame = Object.keys(changes).length > 0 || !/\.a?png$/i.test(paths[0]!)
+    ? null
+    : equal(original, await readImageFile(paths[0]!));
+  if (values.json) {
+    printJson({
+      pictures: [writtenPicture(picture, [part], paths, output)],
+      settings: { ...settings(resolved), ...model },
+      isSame,
+    });
+  } else if (output.kind !== "stdout") {
+    print(paths[0]!);
+  }
+  if (isSame === false) {
     warn(
       `The new picture differs from "${source}": another adapter or version made that one, or it was changed since.`,
     );

@@ -153,6 +153,7 @@ async function writeJson(path: string, value: unknown): Promise<void> {
 
 /** @throws {MdmError} When there is something that a conversion would replace */
 async function checkFree(out: string): Promise<void> {
+  if (out === "") throw new MdmError(`Cannot write "": give a new folder's name.`);
   const info = await Deno.lstat(out).catch(() => null);
   if (info === null) return;
   if (info.isDirectory && (await Array.fromAsync(Deno.readDir(out))).length === 0) return;
