@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parse as parseYaml } from "yaml";
+import { parse as parseYaml } from "../src/deps/yaml.ts";
 import project from "../deno.json" with { type: "json" };
 import { COMMAND as HEALTH } from "../src/cli/commands/health.ts";
 import { type Command, parse } from "../src/cli/options/options.ts";

@@ -132,8 +132,9 @@ export class Gpu implements Disposable {
     this.check();
   }
 
-  /** Reads bytes of a buffer back (waits for the work before it). */
-  async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
+  /** Reads bytes of a buffer back, or all of it from `offset` on (waits for the work before it). */
+  async read(buffer: GPUBuffer, offset = 0, count?: number): Promise<ArrayBuffer> {
+    const bytes = count ?? buffer.size - offset;
     const staging = this.device.createBuffer({
       size: bytes,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,

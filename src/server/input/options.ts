@@ -1,6 +1,6 @@
 /** The options of generation as protocols take them from JSON. Descriptions are the API's documentation. */
 import { createHash, randomBytes } from "node:crypto";
-import { z } from "@hono/zod-openapi";
+import { z } from "../../deps/zod_openapi.ts";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { THRESHOLD_NAMES } from "../../diffusion/thresholds.ts";
 import { type JobRequest, PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";

@@ -1,5 +1,5 @@
 /** The options of generation as models on Replicate and RunPod call them. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../deps/zod_openapi.ts";
 import type { SamplerName } from "../../diffusion/samplers/mod.ts";
 import type { JobRequest } from "../../jobs/job.ts";
 import { DEFAULT_SAMPLER } from "../../pipeline/request.ts";
