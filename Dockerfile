@@ -31,17 +31,22 @@ COPY --chown=1993 deno.json deno.lock ./
 RUN deno install --frozen
 
 COPY --chown=1993 mod.ts LICENSE ./
-COPY --chown=1993 docker docker
 COPY --chown=1993 shaders shaders
 COPY --chown=1993 src src
+COPY --chown=1993 tools tools
 COPY --chown=1993 weights/shapes32 weights/shapes32
+
+# The command, which gives each of its commands the permissions of their tasks in deno.json, and asks no
+# registry for packages: the image has them.
+RUN deno run --allow-write --allow-env=HOME,PATH tools/install.ts /mdm/bin --cached-only
+ENV PATH=/mdm/bin:$PATH
 
 # Compiles for the software driver the kernels of the model that comes along; makes a picture, to try
 # the image out and for Deno to keep its compiled modules; lets --user another one use the cache,
 # which Mesa opens for writing or not at all.
 RUN deno cache src/cli/main.ts \
-  && docker/entrypoint.sh warmup \
-  && docker/entrypoint.sh generate "a red circle" --steps 1 -o /tmp/picture.png \
+  && mdm warmup \
+  && mdm generate "a red circle" --steps 1 -o /tmp/picture.png \
   && rm /tmp/picture.png \
   && chmod -R a+rwX /var/cache/mdm
 
@@ -53,6 +58,6 @@ COPY --chown=1993 ${MODEL} ${MODEL}
 # Pictures go here: docker run -v "$PWD:/out" mdm generate "a red circle on a blue background"
 WORKDIR /out
 EXPOSE 8000
-HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["/mdm/docker/entrypoint.sh", "health"]
-ENTRYPOINT ["tini", "--", "/mdm/docker/entrypoint.sh"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["mdm", "health"]
+ENTRYPOINT ["tini", "--", "mdm"]
 CMD ["--help"]

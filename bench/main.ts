@@ -1,7 +1,7 @@
 /** `deno task bench`: measures what was asked for and prints a report. */
 import { abortOnSignals } from "../src/cli/terminal/interrupt.ts";
 import { help } from "../src/cli/options/options.ts";
-import { print, printJson, warn } from "../src/cli/terminal/output.ts";
+import { helpColumns, print, printJson, warn } from "../src/cli/terminal/output.ts";
 import { MdmError, UsageError } from "../src/errors.ts";
 import { checkExports } from "./check/check.ts";
 import { type BenchOptions, COMMAND, readOptions } from "./command.ts";
@@ -21,7 +21,7 @@ const QUICK: Effort = { rounds: 3, roundMs: 100, budgetMs: 4000, patience: 300 }
 /** Measures or checks; gives the exit code. */
 async function main(argv: readonly string[], signal: AbortSignal): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) {
-    print(help(COMMAND).trimEnd());
+    print(help(COMMAND, helpColumns()).trimEnd());
     return 0;
   }
   const options = readOptions(argv);

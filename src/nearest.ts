@@ -1,4 +1,4 @@
-import { distance } from "fastest-levenshtein";
+import { distance } from "./deps/levenshtein.ts";
 
 /** Letters of a name that is looked at: no name is longer, and comparing takes the longer the more there are. */
 const LONGEST = 64;

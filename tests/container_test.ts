@@ -1,26 +1,20 @@
-/** What runs mdm elsewhere (Dockerfile, entry point, compose.yaml, the manifests of docs/deploy.md) agrees with mdm. */
+/** What runs mdm elsewhere (Dockerfile, compose.yaml, the manifests of docs/deploy.md) agrees with mdm. */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parse as parseYaml } from "yaml";
+import { parse as parseYaml } from "../src/deps/yaml.ts";
 import project from "../deno.json" with { type: "json" };
 import { COMMAND as HEALTH } from "../src/cli/commands/health.ts";
 import { type Command, parse } from "../src/cli/options/options.ts";
 import { COMMAND as SERVE } from "../src/cli/commands/serve.ts";
 import { COMMAND as WORKER } from "../src/cli/commands/worker.ts";
 import { RUNPOD_VARIABLES } from "../src/server/protocols/runpod/platform.ts";
-import { decode, inFolder } from "./cli/mdm.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
 
 /** Seconds that closing takes at most, after `--grace`. */
 const CLOSING = 20;
-
-/** The permissions of a command line of Deno, and what it tells V8. */
-function permissions(words: readonly string[]): string[] {
-  return words.filter((word) => /^--(allow|ignore|deny|v8)-/.test(word)).sort();
-}
 
 /** The lines of a Dockerfile with that instruction, without it; continued lines are one. */
 function instructions(name: string): string[] {
@@ -52,28 +46,6 @@ function parsed([name, ...argv]: readonly string[]): Record<string, unknown> {
   return parse<Command>(command, argv).values;
 }
 
-Deno.test("the container gives each command the permissions of its task", () =>
-  inFolder(async (folder) => {
-    await Deno.writeTextFile(`${folder}/deno`, `#!/bin/sh\nprintf '%s\\n' "$@"\n`, { mode: 0o755 });
-    const cases = {
-      serve: project.tasks.server,
-      worker: project.tasks.server,
-      health: project.tasks.health,
-      generate: project.tasks.mdm,
-      "--help": project.tasks.mdm,
-    };
-    for (const [name, { command }] of Object.entries(cases)) {
-      const { stdout, success } = await new Deno.Command("sh", {
-        args: [join(ROOT, "docker/entrypoint.sh"), name, "two words"],
-        env: { PATH: `${folder}:/usr/bin:/bin` },
-      }).output();
-      const words = decode(stdout).trimEnd().split("\n");
-      assert.ok(success);
-      assert.deepEqual(permissions(words), permissions(command.split(" ")), name);
-      assert.deepEqual(words.slice(-3), ["/mdm/src/cli/main.ts", name, "two words"]);
-    }
-  }));
-
 Deno.test("the image is made of files that are sent to its builder, with Deno as it is tested", () => {
   const sent = read(".dockerignore").split("\n").filter((line) => line.startsWith("!"));
   const copied = instructions("COPY").flatMap((line) =>
@@ -87,13 +59,17 @@ Deno.test("the image is made of files that are sent to its builder, with Deno as
   const [version] = /(?<=^npx -y deno@)[\d.]+/m.exec(read("README.md"))!;
   assert.deepEqual(instructions("FROM"), [`denoland/deno:debian-${version}`]);
   const [entry] = instructions("ENTRYPOINT").map((json) => JSON.parse(json));
-  assert.deepEqual(entry, ["tini", "--", "/mdm/docker/entrypoint.sh"]);
+  assert.deepEqual(entry, ["tini", "--", "mdm"]);
+  const install = instructions("RUN").find((line) => line.includes("tools/install.ts"))!;
+  const [folder, ...flags] = install.slice(install.indexOf(".ts ") + 4).split(" ");
+  assert.ok(instructions("ENV").includes(`PATH=${folder}:$PATH`));
+  assert.deepEqual(flags, ["--cached-only"]);
 });
 
 Deno.test("the image asks for its health in a way that there is", () => {
   const [check] = instructions("HEALTHCHECK");
-  const [script, ...words] = JSON.parse(check!.slice(check!.indexOf("[")));
-  assert.equal(script, "/mdm/docker/entrypoint.sh");
+  const [program, ...words] = JSON.parse(check!.slice(check!.indexOf("[")));
+  assert.equal(program, "mdm");
   parsed(words);
 });
 

@@ -1,6 +1,6 @@
 /**
  * Installs what a machine lacks, where apt-get may be run; elsewhere says what to run. Without an argument: a driver, for a machine
- * where no WebGPU adapter works. With "tests": the programs that the tests start.
+ * where no WebGPU adapter works, or only OpenGL in software. With "tests": the programs that the tests start.
  */
 
 interface Need {

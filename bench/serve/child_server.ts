@@ -1,19 +1,17 @@
 /** A server that runs beside a command, for as long as the command needs it. */
 
 import { fileURLToPath } from "node:url";
+import project from "../../deno.json" with { type: "json" };
 import { MdmError } from "../../src/errors.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
-/** As `deno task server` runs it, but permitted to use its own port on this machine only. */
+/** As the task "server" runs it, but permitted to use this machine only, and with no settings from outside. */
 const FLAGS = [
   "--quiet",
-  "--no-prompt",
-  "--v8-flags=--max-semi-space-size=4",
-  "--allow-read",
-  "--allow-write",
+  ...project.tasks.server.command.split(" ")
+    .filter((word) => word.startsWith("--") && !/^--allow-(net|env)\b/.test(word)),
   "--allow-net=127.0.0.1",
-  "--ignore-env",
   "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG,LOG_TOKENS,LOG_STREAM",
 ];
 

@@ -1,3 +1,5 @@
+/** Measures a server under load: the task bench:serve. */
+
 import { createHash } from "node:crypto";
 import { MdmError, UsageError } from "../../src/errors.ts";
 import { formatBytes } from "../../src/units.ts";
@@ -8,10 +10,12 @@ import { type Command, integer, parse, type Values } from "../../src/cli/options
 import { print, printJson, quoted } from "../../src/cli/terminal/output.ts";
 import { percentile } from "./percentile.ts";
 import { Progress } from "../../src/cli/terminal/progress.ts";
+import { exitCode, runCommand } from "../../src/cli/run_command.ts";
+import { abortOnSignals } from "../../src/cli/terminal/interrupt.ts";
 import { table } from "../../src/cli/terminal/table.ts";
 
 export const COMMAND = {
-  name: "mdm bench serve",
+  name: "deno task bench:serve",
   summary: "Measure a server with one client and with several: speed, waiting, health, memory",
   usage: "[options]",
   options: [
@@ -42,15 +46,15 @@ export const COMMAND = {
   examples: [
     {
       description: "A server on this machine; every seed has to give the same bytes in every round",
-      command: "mdm bench serve",
+      command: "deno task bench:serve",
     },
     {
       description: "Whether its memory grows",
-      command: "mdm bench serve --clients 1 --jobs 500 --steps 4",
+      command: "deno task bench:serve --clients 1 --jobs 500 --steps 4",
     },
     {
       description: "Another one",
-      command: "mdm bench serve --url http://127.0.0.1:8000 --clients 1,16",
+      command: "deno task bench:serve --url http://127.0.0.1:8000 --clients 1,16",
     },
   ],
 } as const satisfies Command;
@@ -90,9 +94,7 @@ interface Round {
 export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const { values, positionals } = parse(COMMAND, argv);
   if (positionals.length > 0) {
-    throw new UsageError(
-      `"mdm bench serve" takes options only. For a model in a folder "serve": mdm bench ./serve`,
-    );
+    throw new UsageError(`"deno task bench:serve" takes options only: give a model by --model.`);
   }
   const clients = clientsOf(values.clients);
   const pictures = integer(values.jobs, { name: "--jobs", min: 1, max: 1_000_000 });
@@ -234,4 +236,10 @@ function report(json: boolean, measured: Report): void {
     `after ${pictures} pictures`,
     formatBytes(bytes),
   ])));
+}
+
+if (import.meta.main) {
+  const signal = abortOnSignals();
+  const measure = () => runCommand({ COMMAND, run }, Deno.args, signal);
+  Deno.exit(await exitCode(measure, ["bench:serve"]));
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { asReadError, openFile } from "./file.ts";
+import { asReadError, openFile } from "../files/read_file.ts";
 
 /**
  * Names the weights a picture was made with.

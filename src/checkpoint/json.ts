@@ -1,5 +1,6 @@
 import { MdmError } from "../errors.ts";
-import { readTextFile, type TextFileOptions } from "./text_file.ts";
+import type { ReadLimit } from "../files/read_file.ts";
+import { readTextFile } from "./text_file.ts";
 
 /** Configurations and tokenizers are small; anything larger is neither. */
 const CONFIGURATION = { largest: 64 << 20, what: "a configuration" } as const;
@@ -15,9 +16,9 @@ const NAN = "\0NaN";
  */
 export async function readJson(
   path: string,
-  options: TextFileOptions = CONFIGURATION,
+  limit: ReadLimit = CONFIGURATION,
 ): Promise<unknown> {
-  const text = await readTextFile(path, options);
+  const text = await readTextFile(path, limit);
   try {
     return parseJson(text);
   } catch (error) {

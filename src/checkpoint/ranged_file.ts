@@ -1,4 +1,4 @@
-import { asReadError, openFile } from "./file.ts";
+import { asReadError, openFile } from "../files/read_file.ts";
 import { loadError } from "./header.ts";
 
 /**

@@ -1,14 +1,6 @@
 import { MdmError } from "../errors.ts";
 import { KIND_BYTES, kindOf, wrongKind } from "./file_kind.ts";
-import { RangedFile } from "./ranged_file.ts";
-
-/** What a text file is to be. */
-export interface TextFileOptions {
-  /** Bytes. */
-  readonly largest: number;
-  /** For messages: "a configuration". */
-  readonly what: string;
-}
+import { readFile, type ReadLimit } from "../files/read_file.ts";
 
 /**
  * Reads a text file in UTF-8; a byte order mark at its start is left out.
@@ -17,16 +9,11 @@ export interface TextFileOptions {
  */
 export async function readTextFile(
   path: string,
-  { largest, what }: TextFileOptions,
+  limit: ReadLimit,
 ): Promise<string> {
-  using file = await RangedFile.open(path);
-  const { size } = file;
-  if (size > largest) {
-    throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for ${what}.`);
-  }
-  const bytes = await file.read(0, size);
+  const bytes = await readFile(path, limit);
   const kind = kindOf(bytes.subarray(0, KIND_BYTES));
-  if (kind !== undefined && !kind.isText) throw wrongKind(path, kind, what);
+  if (kind !== undefined && !kind.isText) throw wrongKind(path, kind, limit.what);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {

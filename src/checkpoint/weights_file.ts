@@ -1,4 +1,4 @@
-import { asReadError, isFile } from "./file.ts";
+import { asReadError, isFile } from "../files/read_file.ts";
 import { MdmError } from "../errors.ts";
 import { openTensorFile } from "./open_tensor_file.ts";
 import type { TensorFile } from "./tensor_file.ts";

@@ -1,5 +1,5 @@
-import { dirname, join } from "node:path";
 import { MdmError } from "../errors.ts";
+import { makeAtomically } from "../files/write_file.ts";
 import { bytesPerElement } from "./dtype.ts";
 import { encodeHeader, quote } from "./header.ts";
 import type { TensorFile } from "./tensor_file.ts";
@@ -37,28 +37,21 @@ export async function writeSafetensors(
   const tensors = [...dtypes]
     .map(([name, dtype]) => ({ name, dtype, shape: source.tensors.get(name)!.shape }))
     .toSorted((a, b) => bytesPerElement(b.dtype) - bytesPerElement(a.dtype));
-  const temporary = join(dirname(path), `.mdm-${crypto.randomUUID()}.tmp`);
-  try {
-    {
-      using file = await Deno.open(temporary, { write: true, createNew: true });
-      await writeAll(file, encodeHeader(tensors).header);
-      for (const { name, dtype, shape } of tensors) {
-        const count = shape.reduce((product, side) => product * side, 1);
-        for (let start = 0; start < count; start += PIECE) {
-          signal?.throwIfAborted();
-          const length = Math.min(PIECE, count - start);
-          const bytes = encode(name, dtype, await source.readFloat32Range(name, start, length));
-          await writeAll(file, bytes);
-          onBytes?.(bytes.length);
-        }
+  await makeAtomically(path, async (temporary) => {
+    using file = await Deno.open(temporary, { write: true, createNew: true });
+    await writeAll(file, encodeHeader(tensors).header);
+    for (const { name, dtype, shape } of tensors) {
+      const count = shape.reduce((product, side) => product * side, 1);
+      for (let start = 0; start < count; start += PIECE) {
+        signal?.throwIfAborted();
+        const length = Math.min(PIECE, count - start);
+        const bytes = encode(name, dtype, await source.readFloat32Range(name, start, length));
+        await writeAll(file, bytes);
+        onBytes?.(bytes.length);
       }
-      await file.sync();
     }
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {}); // It may not be there; the first error counts.
-    throw error;
-  }
+    await file.sync();
+  });
 }
 
 function encode(name: string, dtype: WrittenDtype, values: Float32Array): Uint8Array {

@@ -1,26 +1,15 @@
-/** The `mdm` command: finds the subcommand, and decides how every error is told. */
+/** The `mdm` command: finds the subcommand and runs it. */
 
 import project from "../../deno.json" with { type: "json" };
-import { MdmError, UsageError } from "../errors.ts";
-import { abortOnSignals } from "./terminal/interrupt.ts";
+import { UsageError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
-import { type Command, help } from "./options/options.ts";
-import { print, quoted, warn } from "./terminal/output.ts";
+import { help } from "./options/options.ts";
+import { type CommandModule, exitCode, runCommand } from "./run_command.ts";
+import { abortOnSignals } from "./terminal/interrupt.ts";
+import { helpColumns, print, quoted } from "./terminal/output.ts";
 
 /** When our own code begins to run: `mdm bench` counts from here. */
 performance.mark("main");
-
-/** What the module of a subcommand exports. */
-export interface CommandModule {
-  readonly COMMAND: Command;
-  /**
-   * Runs the command; gives the exit code.
-   *
-   * @param signal Aborted when the command should stop.
-   * @throws {MdmError} What the person should know; the caller tells it.
-   */
-  run(argv: readonly string[], signal: AbortSignal): Promise<number>;
-}
 
 /** Each is loaded only when it is used: most of what `mdm --version` would wait for is not its own. */
 const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
@@ -39,24 +28,19 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CommandModule>> = new Map<
   ["tune", () => import("./commands/tune.ts")],
   ["warmup", () => import("./commands/warmup.ts")],
   ["bench", () => import("./commands/bench.ts")],
-  ["bench serve", () => import("../../bench/serve/main.ts")],
   ["doctor", () => import("./commands/doctor.ts")],
 ]);
 
-/** Shells know 13 as SIGPIPE, which ends other programs here. */
-const BROKEN_PIPE = 128 + 13;
+/** The tasks that permit what the others do not. */
+const TASKS = ["serve", "worker", "health"];
 
 /** Runs `mdm` with arguments; gives the exit code and never throws. */
 export async function main(argv: readonly string[], signal: AbortSignal): Promise<number> {
-  try {
-    return await dispatch(argv, signal);
-  } catch (error) {
-    return tell(error);
-  }
+  return await exitCode(() => dispatch(argv, signal), TASKS);
 }
 
 async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<number> {
-  const [name, ...rest] = splitName(argv);
+  const [name, ...rest] = argv;
   if (name === "--version" || name === "-V") {
     print(`mdm ${project.version}`);
     return 0;
@@ -67,22 +51,10 @@ async function dispatch(argv: readonly string[], signal: AbortSignal): Promise<n
     return name === undefined ? 2 : 0;
   }
   if (asksForHelp) {
-    print(help((await find(splitName(rest)[0]!)).COMMAND).trimEnd());
+    print(help((await find(rest[0]!)).COMMAND, helpColumns()).trimEnd());
     return 0;
   }
-  const { COMMAND, run } = await find(name);
-  const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-  if (options.includes("--help") || options.includes("-h")) {
-    print(help(COMMAND).trimEnd());
-    return 0;
-  }
-  return await run(rest, signal);
-}
-
-/** Puts a command's name first, which may be two words. */
-function splitName(argv: readonly string[]): readonly string[] {
-  const two = argv.slice(0, 2).join(" ");
-  return argv.length > 1 && COMMANDS.has(two) ? [two, ...argv.slice(2)] : argv;
+  return await runCommand(await find(name), rest, signal);
 }
 
 async function find(name: string): Promise<CommandModule> {
@@ -115,35 +87,6 @@ async function overview(): Promise<string> {
     "  # What to install when no GPU is found",
     "  mdm doctor",
   ].join("\n");
-}
-
-/** Tells an error to the person at the terminal; gives the exit code. */
-function tell(error: unknown): number {
-  if (error instanceof Deno.errors.BrokenPipe) return BROKEN_PIPE;
-  if (error instanceof MdmError) {
-    warn(error.message);
-    return error.exitCode;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof Deno.errors.NotCapable) {
-    warn(
-      `Deno does not permit what this needs: ${message}. Start it by "deno task serve", "deno task worker", "deno task health" or "deno task bench:serve".`,
-    );
-    return 1;
-  }
-  warn(
-    `This is a defect of mdm, not of what you did: ${message}. Report it with the command you typed.`,
-  );
-  if (isDebugging() && error instanceof Error) warn(error.stack ?? "There is no stack.");
-  return 1;
-}
-
-function isDebugging(): boolean {
-  try {
-    return Deno.env.has("MDM_DEBUG");
-  } catch {
-    return false; // Not permitted to look.
-  }
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, abortOnSignals()));

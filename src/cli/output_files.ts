@@ -1,18 +1,24 @@
 /** Where pictures and videos go: `--output`, and the names that mdm chooses itself. */
 
 import { dirname, extname, join } from "node:path";
-import { asReadError } from "../checkpoint/file.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import { type AnimationFormat, animationFormatOf } from "../media/animation.ts";
 import { formatOf, type ImageFormat } from "../media/image.ts";
-import { checkWritable, writeAtomically, writeFolderAtomically } from "../media/write.ts";
+import {
+  asWriteError,
+  checkWritable,
+  makeParents,
+  writeAtomically,
+  writeFolderAtomically,
+} from "../files/write_file.ts";
 import { encodeLevel, type Files, type Level } from "../pipeline/level_files.ts";
+import { printBytes } from "./terminal/output.ts";
 
-/** A file that is written over, or a folder in which names are chosen. */
+/** A file that is written over, a folder in which names are chosen, or the standard output. */
 interface Place {
-  readonly kind: "file" | "folder";
+  readonly kind: "file" | "folder" | "stdout";
   readonly path: string;
-  /** Of the file, or of files in the folder: ".png"; "" where they are folders themselves. */
+  /** Of the file, or of files in the folder: ".png"; "" if they are folders themselves. */
   readonly extension: string;
 }
 
@@ -34,13 +40,16 @@ export interface FramesOutput extends Place {
 
 export type Output = PictureOutput | VideoOutput | FramesOutput;
 
+/** Names of the standard output, which takes one image or video. */
+const STDOUT = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
 /** Letters of a prompt that a file's name takes over: four bytes each fit into every file system's 255. */
 const SLUG_LETTERS = 48;
 
 /**
  * Decides where so many pictures go, and checks that they can be written there.
  *
- * @param given The value of `--output`: a folder exists or ends with a slash; undefined: here.
+ * @param given The value of `--output`: a folder exists or ends with a slash; "-" is the standard output; undefined: here.
  * @throws {UsageError} When several would go into one file, or pictures are not written with its extension.
  * @throws {MdmError} When the place cannot be written.
  */
@@ -48,18 +57,22 @@ export async function choosePictureOutput(
   given: string | undefined,
   count: number,
 ): Promise<PictureOutput> {
+  if (isStdout(given)) {
+    const place = stdoutFor("picture", count, ".png");
+    return { medium: "picture", format: "png", ...place };
+  }
   if (given === undefined || await isFolder(given)) {
     const place = await placeIn(given, "pictures", ".png");
     return { medium: "picture", format: "png", ...place };
   }
-  if (/\.(mp4|gif)$/i.test(given)) {
+  if (/\.(mp4|gif|apng)$/i.test(given)) {
     throw new UsageError(
       `Cannot write a picture as "${given}": end its name in .png, .jpg, .jpeg or .webp; the model makes no videos.`,
     );
   }
   const format = formatOf(given);
   if (count > 1) throw tooMany(`${count} pictures`, given, extname(given));
-  await checkWritable(given);
+  await checkWritable(given, { parents: true });
   return { medium: "picture", format, kind: "file", path: given, extension: extname(given) };
 }
 
@@ -73,6 +86,10 @@ export async function chooseVideoOutput(
   count: number,
   { fps, standard }: { readonly fps: number; readonly standard: AnimationFormat },
 ): Promise<VideoOutput> {
+  if (isStdout(given)) {
+    const place = stdoutFor("video", count, `.${standard}`);
+    return { medium: "video", format: standard, fps, ...place };
+  }
   if (given === undefined || await isFolder(given)) {
     const place = await placeIn(given, "videos", `.${standard}`);
     return { medium: "video", format: standard, fps, ...place };
@@ -84,7 +101,7 @@ export async function chooseVideoOutput(
   }
   const format = animationFormatOf(given);
   if (count > 1) throw tooMany(`${count} videos`, given, extname(given));
-  await checkWritable(given);
+  await checkWritable(given, { parents: true });
   return { medium: "video", format, fps, kind: "file", path: given, extension: extname(given) };
 }
 
@@ -93,17 +110,20 @@ export async function chooseFramesOutput(
   given: string | undefined,
   count: number,
 ): Promise<FramesOutput> {
+  if (isStdout(given)) {
+    throw new UsageError("Frames are several files: give a folder instead, or leave out --frames.");
+  }
   if (given === undefined || await isFolder(given)) {
     return { medium: "frames", ...await placeIn(given, "videos", "") };
   }
-  const [extension] = /\.(mp4|gif|webp|png|jpe?g)$/i.exec(given) ?? [];
+  const [extension] = /\.(mp4|gif|webp|a?png|jpe?g)$/i.exec(given) ?? [];
   if (extension !== undefined) {
     throw new UsageError(
       `Cannot write a folder of frames as "${given}": leave out "${extension}" or --frames.`,
     );
   }
   if (count > 1) throw tooMany(`the frames of ${count} videos`, given, "");
-  await checkWritable(given);
+  await checkWritable(given, { parents: true });
   return { medium: "frames", kind: "file", path: given, extension: "" };
 }
 
@@ -115,7 +135,7 @@ export async function chooseFramesOutput(
  * the same bytes. A folder of frames never takes the place of another one.
  *
  * @param name Without extension; used in a folder only.
- * @returns The paths, in the order of the levels.
+ * @returns The paths, in the order of the levels; "-" is the standard output, which takes one level.
  */
 export async function writeLevels(
   output: Output,
@@ -129,15 +149,19 @@ export async function writeLevels(
   }
   const write = async (start: string) => {
     const paths = encoded.map(({ ending }) => start + ending);
+    await makeParents(paths[0]!);
     for (const [i, { content }] of encoded.entries()) await writeContent(paths[i]!, content);
     return paths;
   };
   const { kind, path, extension } = output;
+  if (kind === "stdout") {
+    printBytes(encoded[0]!.content as Uint8Array);
+    return [path];
+  }
   const start = kind === "folder"
     ? join(path, name)
     : path.slice(0, path.length - extension.length);
   if (kind === "file" && output.medium !== "frames") return await write(start);
-  if (kind === "folder") await Deno.mkdir(path, { recursive: true });
   for (let copy = 1;; copy++) {
     const numbered = copy === 1 ? start : `${start}-${copy}`;
     const free = await Promise.all(
@@ -156,6 +180,23 @@ export function slug(prompt: string): string {
 
 async function isFolder(given: string): Promise<boolean> {
   return /[/\\]$/.test(given) || ((await look(given))?.isDirectory ?? false);
+}
+
+function isStdout(given: string | undefined): boolean {
+  return given !== undefined && STDOUT.includes(given);
+}
+
+/** @throws {UsageError} When there are several, or nothing that takes bytes. */
+function stdoutFor(what: string, count: number, extension: string): Place {
+  if (count > 1) {
+    throw new UsageError(`Cannot write ${count} ${what}s to the standard output: give a folder.`);
+  }
+  if (Deno.stdout.isTerminal()) {
+    throw new UsageError(
+      `Cannot show a ${what} in a terminal: send it to a file or a program, as in "-o - > file${extension}".`,
+    );
+  }
+  return { kind: "stdout", path: "-", extension };
 }
 
 async function placeIn(path = ".", what: string, extension: string): Promise<Place> {
@@ -229,6 +270,6 @@ async function look(path: string): Promise<Deno.FileInfo | null> {
     const isMissing = error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.NotADirectory;
     if (isMissing) return null;
-    throw asReadError(path, error);
+    throw asWriteError(path, error);
   }
 }

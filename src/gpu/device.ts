@@ -1,4 +1,5 @@
 import { MdmError } from "../errors.ts";
+import { type Backend, backendOf } from "./backend.ts";
 import { prepareDriver } from "./driver.ts";
 
 /** How a device computes: what is fast differs so much that kernels are chosen by it. */
@@ -18,6 +19,8 @@ export interface GpuInfo {
   /** The adapter as its driver names it. */
   readonly name: string;
   readonly deviceClass: DeviceClass;
+  /** By which interface of the system it computes. */
+  readonly backend: Backend;
   /** Lanes of a subgroup if subgroup operations work and the size is fixed, else 0. */
   readonly subgroupSize: number;
   readonly f16: boolean;
@@ -109,6 +112,7 @@ export class Gpu implements Disposable {
     return new Gpu(device, {
       name,
       deviceClass: isSoftware(adapter.info) ? "software" : "gpu",
+      backend: backendOf(adapter.info),
       subgroupSize: subgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize ?? 0 : 0,
       f16: features.includes("shader-f16"),
       timestamps: features.includes("timestamp-query"),
@@ -150,8 +154,9 @@ export class Gpu implements Disposable {
     this.check();
   }
 
-  /** Reads bytes of a buffer back (waits for the work before it). */
-  async read(buffer: GPUBuffer, offset = 0, bytes = buffer.size - offset): Promise<ArrayBuffer> {
+  /** Reads bytes of a buffer back, or all of it from `offset` on (waits for the work before it). */
+  async read(buffer: GPUBuffer, offset = 0, count?: number): Promise<ArrayBuffer> {
+    const bytes = count ?? buffer.size - offset;
     const staging = this.device.createBuffer({
       size: bytes,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
@@ -178,7 +183,7 @@ export class Gpu implements Disposable {
 /** An adapter can be software without saying so in `isFallbackAdapter`. */
 export function isSoftware(info: GPUAdapterInfo): boolean {
   return info.isFallbackAdapter ||
-    /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(info.description);
+    /llvmpipe|lavapipe|softpipe|swiftshader|software|basic render/i.test(info.description);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** A hook of the operator's that decides what is made and what is shown. */
 
-import { z } from "zod";
+import { z } from "../deps/zod.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import type { Job, JobFile } from "./job.ts";
 import { checkOutgoing, fetchOutgoing, hostOf } from "../net/outgoing.ts";

@@ -47,7 +47,7 @@ export const DEFAULT_FPS = 8;
 /**
  * The format that a path asks for by its extension.
  *
- * @throws {UsageError} when the extension is none of .mp4, .gif, .webp and .png
+ * @throws {UsageError} when the extension is none of .mp4, .gif, .webp, .png and .apng
  *
  * @example
  * ```ts
@@ -56,13 +56,11 @@ export const DEFAULT_FPS = 8;
  */
 export function animationFormatOf(path: string): AnimationFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase();
-  const format = VIDEO_FORMATS.find((name) => name === extension);
-  if (!format) {
-    throw new UsageError(
-      `Cannot tell the format of "${path}": end its name in .mp4, .gif, .webp or .png.`,
-    );
-  }
-  return format;
+  const format = extension === "apng" ? "png" : VIDEO_FORMATS.find((name) => name === extension);
+  if (format !== undefined) return format;
+  throw new UsageError(
+    `Cannot tell the format of "${path}": end its name in .mp4, .gif, .webp or .png.`,
+  );
 }
 
 /**

@@ -42,7 +42,7 @@ export async function encodeGif(
   frames: readonly Picture[],
   delays: readonly number[],
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { default: gifenc }: { default: Gifenc } = await import("gifenc");
+  const { default: gifenc }: { default: Gifenc } = await import("../deps/gifenc.ts");
   const encoder = gifenc.GIFEncoder();
   for (const [i, { width, height, data }] of frames.entries()) {
     if (Math.max(width, height) > LARGEST_SIDE) {

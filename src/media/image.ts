@@ -114,7 +114,7 @@ async function encodeWebp({ width, height, data }: Picture): Promise<Uint8Array<
         `its sides end at ${WEBP_LARGEST_SIDE}. Write a .png.`,
     );
   }
-  const { default: encode } = await import("@jsquash/webp/encode.js");
+  const { default: encode } = await import("../deps/webp.ts");
   const image = new ImageData(new Uint8ClampedArray(data), width, height);
   return new Uint8Array(await encode(image, { quality: QUALITY }));
 }

@@ -64,7 +64,7 @@ async function loadEncoder() {
   const emitter: EventEmitter = process;
   const events = ["uncaughtException", "unhandledRejection"];
   const before = events.map((event) => new Set(emitter.listeners(event)));
-  const { default: encoder } = await import("h264-mp4-encoder");
+  const { default: encoder } = await import("../deps/h264_mp4_encoder.ts");
   for (const [i, event] of events.entries()) {
     const added = emitter.listeners(event).filter((listener) => !before[i]!.has(listener));
     for (const listener of added) emitter.off(event, listener as () => void);

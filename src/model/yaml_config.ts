@@ -4,7 +4,7 @@
  */
 
 import { isJsonObject } from "../json/json_object.ts";
-import { parseDocument } from "yaml";
+import { parseDocument } from "../deps/yaml.ts";
 import { readTextFile } from "../checkpoint/text_file.ts";
 import { MdmError } from "../errors.ts";
 import { JsonFields } from "../json/json_fields.ts";

@@ -1,7 +1,7 @@
 /** The generation parameters in a PNG: with the model they make its image again. */
 import project from "../../deno.json" with { type: "json" };
 import { basename } from "node:path";
-import { openFile } from "../checkpoint/file.ts";
+import { readFile } from "../files/read_file.ts";
 import { KIND_BYTES, kindOf, wrongKind } from "../checkpoint/file_kind.ts";
 import { fingerprint } from "../checkpoint/fingerprint.ts";
 import { MdmError } from "../errors.ts";
@@ -26,7 +26,7 @@ import type { GenerateRequest, PictureJob, ResolvedRequest } from "./request.ts"
 export const PARAMETERS_KEYWORD = "mdm";
 
 /** More than any image that mdm makes. */
-const LARGEST_FILE = 256 << 20;
+const IMAGE = { largest: 256 << 20, what: "an image" } as const;
 
 /** Which part of an image or video is in a file. */
 export interface ImagePart {
@@ -117,12 +117,7 @@ function applied(all: SamplingParameters & Pick<ResolvedSampling, "sampler">): S
  * @throws {MdmError} When there is none, or it is too large to be one of mdm's.
  */
 export async function readPng(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  const { file, size } = await openFile(path);
-  file.close();
-  if (size > LARGEST_FILE) {
-    throw new MdmError(`Cannot load "${path}": it has ${size} bytes, too many for a picture.`);
-  }
-  const bytes = await Deno.readFile(path);
+  const bytes = await readFile(path, IMAGE);
   const kind = kindOf(bytes.subarray(0, KIND_BYTES));
   if (kind !== undefined && !isPng(bytes)) throw wrongKind(path, kind, "a PNG that mdm wrote");
   return bytes;

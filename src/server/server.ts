@@ -19,7 +19,7 @@ import { tellUnlessAway } from "../jobs/unavailable.ts";
 import { loadSecret } from "../jobs/webhooks/secret.ts";
 import { Courier } from "../jobs/webhooks/dispatcher.ts";
 import { Worker } from "../jobs/worker.ts";
-import { asWriteError } from "../media/write.ts";
+import { asWriteError } from "../files/write_file.ts";
 import { sizeMultiple } from "../model/config.ts";
 import type { DescribedModel } from "../pipeline/models/built_in.ts";
 import { ModelSource } from "../pipeline/models/model_source.ts";

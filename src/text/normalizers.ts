@@ -4,7 +4,7 @@
  */
 
 import type { JsonObject } from "../json/json_object.ts";
-import { Normalizer, SequenceNormalizer } from "@huggingface/tokenizers";
+import { Normalizer, SequenceNormalizer } from "../deps/tokenizers.ts";
 import { Charsmap } from "./charsmap.ts";
 
 type Normalize = (text: string) => string;

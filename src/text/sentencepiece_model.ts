@@ -1,6 +1,6 @@
 import { KIND_BYTES, kindOf, wrongKind } from "../checkpoint/file_kind.ts";
-import { RangedFile } from "../checkpoint/ranged_file.ts";
 import { MdmError } from "../errors.ts";
+import { readFile } from "../files/read_file.ts";
 import { Charsmap } from "./charsmap.ts";
 import { type ProtobufField, protobufFields } from "./protobuf.ts";
 
@@ -32,7 +32,7 @@ export interface SentencePieceModel {
 }
 
 /** That of mT5, a quarter of a million pieces, has 4 MB. */
-const LARGEST = 64 << 20;
+const TOKENIZER = { largest: 64 << 20, what: "a tokenizer" } as const;
 const MAX_PIECES = 2 ** 20;
 
 const TYPES: ReadonlyMap<number, PieceType> = new Map([
@@ -53,9 +53,7 @@ const UNIGRAM = 1;
  * @throws {MdmError} when it cannot be read, is none, or is not of the Unigram kind
  */
 export async function readSentencePieceModel(path: string): Promise<SentencePieceModel> {
-  using file = await RangedFile.open(path);
-  if (file.size > LARGEST) throw fail(path, `it has ${file.size} bytes, too many for a tokenizer`);
-  const bytes = await file.read(0, file.size);
+  const bytes = await readFile(path, TOKENIZER);
   const kind = kindOf(bytes.subarray(0, KIND_BYTES));
   if (kind !== undefined) throw wrongKind(path, kind, "a sentencepiece model");
   try {

@@ -10,9 +10,9 @@
  */
 
 import { isJsonObject, type JsonObject } from "../json/json_object.ts";
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { Tokenizer as HuggingFaceTokenizer } from "../deps/tokenizers.ts";
 import { dirname } from "node:path";
-import { isFile } from "../checkpoint/file.ts";
+import { isFile } from "../files/read_file.ts";
 import { readJson } from "../checkpoint/json.ts";
 import { MdmError } from "../errors.ts";
 import { Normalizers } from "./normalizers.ts";

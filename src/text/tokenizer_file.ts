@@ -1,4 +1,4 @@
-import { isFile } from "../checkpoint/file.ts";
+import { isFile } from "../files/read_file.ts";
 
 /** How the names of such files end. */
 const FILE = /\.(?:json|model|vocab)$/;

@@ -1,7 +1,7 @@
 /** What a person can get wrong, and what is said: one sentence, the right exit code, no stack, nothing written. */
 
 import assert from "node:assert/strict";
-import { command, decode, fail, inFolder, names, NO_GPU, SHAPES32 } from "./mdm.ts";
+import { command, decode, fail, inFolder, names, NO_GPU, quiet, SHAPES32 } from "./mdm.ts";
 
 const STAR = ["generate", "a star", "--steps", "2", "--seed", "1"];
 
@@ -219,10 +219,24 @@ Deno.test("a text encoder or tokenizer that is missing", () =>
 
 Deno.test("an output that cannot be written is found before the model runs", async () => {
   const long = [...STAR, "--steps", "1000"]; // Would take a minute.
-  await fail([...long, "-o", "none/x.png"], {
+  for (const option of ["-o", "--output"]) {
+    const message = `Option "${option}" needs a value: "${option} PATH".`;
+    await fail([...long, option, ""], { code: 2, message });
+  }
+  await fail([...long, "-o", "/proc/none/x.png"], {
     code: 1,
-    message: `Cannot write "none/x.png": there is no folder "none". Create it first.`,
+    message: /^mdm: Cannot write "\/proc\/none\/x\.png": .*\n$/,
   });
+  await fail([...long, "-n", "2", "-o", "-"], {
+    code: 2,
+    message: "Cannot write 2 pictures to the standard output: give a folder.",
+  });
+  for (const other of ["--json", "--levels"]) {
+    await fail([...long, "-o", "-", other], {
+      code: 2,
+      message: `The image goes to the standard output, alone: leave out ${other}.`,
+    });
+  }
   await fail([...long, "-o", "x.bmp"], {
     code: 2,
     message: `Cannot tell the format of "x.bmp": end its name in .png, .jpg, .jpeg or .webp.`,
@@ -258,7 +272,7 @@ Deno.test("a file of prompts that is missing, empty or no text", () =>
     await reads(`Cannot read prompts from "${path}": it is not text. Save it as UTF-8.`);
     await Deno.truncate(path, (1 << 20) + 1);
     await reads(
-      `Cannot read prompts from "${path}": it has 1048577 bytes, over 1048576. Split it.`,
+      `Cannot load "${path}": it has 1048577 bytes, too many for a file of prompts.`,
     );
   }));
 
@@ -299,7 +313,7 @@ async function interrupted(
     }
   };
   const [{ code }] = await Promise.all([child.status, listen("stdout"), listen("stderr")]);
-  return { code, ...heard };
+  return { code, stdout: heard.stdout, stderr: quiet(heard.stderr) };
 }
 
 /** A prompt over the limit is said to be cut just before the first step. */

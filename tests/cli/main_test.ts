@@ -10,7 +10,6 @@ const COMMANDS = [
   "tune",
   "warmup",
   "bench",
-  "bench serve",
   "doctor",
 ];
 
@@ -28,7 +27,7 @@ Deno.test("mdm --help and mdm help list every command; mdm alone too, as a mista
 
 Deno.test("each command's help has its usage and an example that names it", async () => {
   for (const name of COMMANDS) {
-    const text = await succeed(["help", ...name.split(" ")]);
+    const text = await succeed(["help", name]);
     assert.match(text, new RegExp(`^mdm ${name}: .*\n\nUsage:\n  mdm ${name} `));
     assert.match(text.slice(text.indexOf("Examples:")), new RegExp(`^  mdm ${name}`, "m"));
     const options = text.slice(text.indexOf("Options:"), text.indexOf("Examples:")).split("\n");
@@ -50,6 +49,14 @@ Deno.test("an unknown command or option is named, with the nearest one there is"
   await fail(["help", "genrate"], { code: 2, message });
   await fail(["paint"], { code: 2, message: `Unknown command "paint". See "mdm --help".` });
   await fail(["--quiet"], { code: 2, message: `Unknown option "--quiet". See "mdm --help".` });
+});
+
+Deno.test("mdm bench serve names the task that measures a server", async () => {
+  await fail(["bench", "serve"], {
+    code: 2,
+    message:
+      `A server is measured by "deno task bench:serve", in the folder of mdm's source. For a model in a folder "serve": mdm bench ./serve`,
+  });
 });
 
 Deno.test("a reader that goes away ends the command in silence", () =>

@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
+/** Of the command, whichever folder its program is in. */
+const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
+
 /** The model that comes with mdm. */
 export const SHAPES32 = fileURLToPath(new URL("../../weights/shapes32", import.meta.url));
 
@@ -18,31 +21,43 @@ export interface Finished {
 }
 
 interface RunOptions {
+  /** Another program of this repository, which runs as the command does. */
+  readonly main?: string;
   /** What the task permits on top of what `mdm` may do. */
   readonly permissions?: readonly string[];
   readonly cwd?: string;
   readonly env?: Record<string, string>;
+  readonly stdin?: "null" | "piped";
+}
+
+/** What Deno is given to run the command. */
+export function argumentsOf(
+  args: readonly string[],
+  { main = MAIN, permissions = [] }: Pick<RunOptions, "main" | "permissions"> = {},
+): string[] {
+  return [
+    "run",
+    `--config=${CONFIG}`,
+    "--no-prompt",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG,TERM",
+    ...permissions,
+    main,
+    ...args,
+  ];
 }
 
 /** The command with the permissions that its task gives it. */
 export function command(
   args: readonly string[],
-  { permissions = [], cwd, env }: RunOptions = {},
+  { cwd, env, stdin = "null", ...options }: RunOptions = {},
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--allow-read",
-      "--allow-write",
-      "--allow-env=XDG_RUNTIME_DIR,LP_NATIVE_VECTOR_WIDTH,MDM_DEBUG",
-      ...permissions,
-      MAIN,
-      ...args,
-    ],
+    args: argumentsOf(args, options),
     ...cwd !== undefined && { cwd },
     env: { NO_COLOR: "1", ...env },
-    stdin: "null",
+    stdin,
     stdout: "piped",
     stderr: "piped",
   });
@@ -64,14 +79,15 @@ export async function succeed(args: readonly string[], options?: RunOptions): Pr
 /** Runs `mdm`, which has to fail with one sentence and leave a folder as it was. */
 export async function fail(
   args: readonly string[],
-  { code, message, env }: {
+  { code, message, ...options }: {
     code: number;
     message: string | RegExp;
+    main?: string;
     env?: Record<string, string>;
   },
 ): Promise<void> {
   await inFolder(async (cwd) => {
-    const finished = await mdm(args, { cwd, ...env && { env } });
+    const finished = await mdm(args, { cwd, ...options });
     if (typeof message === "string") assert.equal(finished.stderr, `mdm: ${message}\n`);
     else assert.match(finished.stderr, message);
     assert.equal(finished.stderr.split("\n").length, 2, "one line");
@@ -101,7 +117,9 @@ export function decode(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** Without what a missing npm package in the cache makes Deno say. */
-function quiet(stderr: string): string {
-  return stderr.replace(/^(Download|Initialize) .*\n/gm, "");
+/** Without what a missing npm package in the cache makes Deno say, and without the progress that slow machines show. */
+export function quiet(stderr: string): string {
+  return stderr
+    .replace(/^(Download|Initialize) .*\n/gm, "")
+    .replace(/^\w+ \d+\/\d+(, .*)?\n/gm, "");
 }

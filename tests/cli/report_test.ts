@@ -126,6 +126,30 @@ Deno.test("mdm verify of a folder with nothing to compare", async () => {
   });
 });
 
+Deno.test("mdm verify goes on after folders that cannot be used, and fails", () =>
+  inFolder(async (folder) => {
+    // It has what to compare, and weights that are none.
+    await Deno.copyFile(`${RECORDED}/config.json`, `${folder}/config.json`);
+    await Deno.writeTextFile(`${folder}/forward.safetensors`, "");
+    await Deno.writeTextFile(`${folder}/weights.safetensors`, "");
+    const args = ["verify", "nowhere", folder, RECORDED];
+    const { code, stdout, stderr } = await mdm(args);
+    assert.equal(code, 1);
+    const [first, second, ...rest] = stderr.split("\n");
+    assert.equal(first, `mdm: Cannot verify "nowhere": it is not a folder that can be read.`);
+    assert.match(second!, /^mdm: Cannot load ".*weights\.safetensors": .*\.$/);
+    assert.deepEqual(rest, [""]);
+    assert.match(stdout, /^ {2}out\.0 .* PASS$/m);
+    const told = await mdm([...args, "--json"]);
+    const { passed, models, problems } = JSON.parse(told.stdout);
+    assert.deepEqual([told.code, passed], [1, false]);
+    assert.deepEqual(models.map(({ model }: { model: string }) => model), [folder, RECORDED]);
+    assert.deepEqual(
+      problems.map(({ folder }: { folder: string }) => folder),
+      ["nowhere", folder],
+    );
+  }));
+
 Deno.test("mdm bench measures what it says", async () => {
   const args = ["bench", "--steps", "3", "--runs", "1"];
   const measured = JSON.parse(await succeed([...args, "--json"]));
@@ -157,4 +181,21 @@ Deno.test("mdm doctor computes, and says when it cannot", async () => {
   const { code, stdout, stderr } = await mdm(["doctor"], { env: NO_GPU });
   assert.deepEqual({ code, stderr }, { code: 1, stderr: "" });
   assert.match(stdout, /^ {2}Adapter +none\n.*FAIL\nNo WebGPU adapter was found\. Install /m);
+});
+
+Deno.test("OpenGL in software is called what it is, with the remedy", async () => {
+  const env = { DENO_WEBGPU_BACKEND: "gl" };
+  const { backend, software, problem, usable } = JSON.parse(
+    (await mdm(["doctor", "--json"], { env })).stdout,
+  );
+  const slow = backend === "OpenGL" && software;
+  // A machine without any OpenGL has nothing else to say here.
+  if (slow) {
+    assert.match(problem, /^Only OpenGL in software was found, .* Install a Vulkan driver: /);
+  } else assert.match(problem, /^No WebGPU adapter was found\. /);
+  assert.equal(usable, slow);
+  const { code, stderr } = await mdm(["generate", "a star", "--size", "33"], { env });
+  const lines = stderr.trimEnd().split("\n");
+  assert.equal(lines[0], `mdm: ${problem}`);
+  assert.deepEqual([code, lines.length], slow ? [2, 2] : [1, 1]);
 });

@@ -1,5 +1,5 @@
 import { deflateSync } from "node:zlib";
-import { stringify } from "yaml";
+import { stringify } from "../../src/deps/yaml.ts";
 import { DiffusersFolder } from "../../src/checkpoint/diffusers/folder.ts";
 import { writeDiffusersFolder } from "../checkpoint/diffusers/write.ts";
 import { readJson } from "../../src/checkpoint/json.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import decode from "@jsquash/webp/decode.js";
+import decode from "npm:@jsquash/webp@1.5.0/decode.js";
 import { encodeImage } from "../../src/media/image.ts";
 import type { Picture } from "../../src/media/picture.ts";
 import { joinWebps } from "../../src/media/webp_animation.ts";

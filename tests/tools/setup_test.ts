@@ -33,6 +33,9 @@ const NO_GPU = { DENO_WEBGPU_BACKEND: "none" };
 
 const NOTHING_WORKS = 'No WebGPU adapter works on this machine; "deno task mdm doctor" says more.';
 
+const ONLY_OPENGL =
+  "Only OpenGL in software works on this machine, which is about 25 times slower than Vulkan.";
+
 Deno.test("setup does nothing and says nothing where an adapter computes", async () => {
   const { code, lines } = await setup({ "apt-get": "echo called", sudo: SUDO });
   assert.deepEqual({ code, lines }, { code: 0, lines: [""] });
@@ -74,6 +77,24 @@ Deno.test("setup names the packages where there is no apt-get", async () => {
       '"dnf install mesa-vulkan-drivers vulkan-loader".',
     ],
   });
+});
+
+Deno.test("setup installs Vulkan where there is OpenGL in software, and lets that do where it cannot", async () => {
+  // Where there is no OpenGL either, it fails, as above.
+  const openGl = { DENO_WEBGPU_BACKEND: "gl" };
+  const { code, lines } = await setup({ "apt-get": "echo called", sudo: SUDO }, openGl);
+  const slow = lines[0] === ONLY_OPENGL;
+  const problem = slow ? ONLY_OPENGL : NOTHING_WORKS;
+  assert.deepEqual(lines.slice(0, 2), [
+    problem,
+    "Installing the Vulkan loader and Mesa's software driver.",
+  ]);
+  assert.equal(lines.at(-1), problem);
+  assert.equal(code, slow ? 0 : 1);
+  const byHand = await setup({}, openGl);
+  assert.equal(byHand.lines.length, 2);
+  assert.match(byHand.lines[1]!, /^Install a Vulkan driver /);
+  assert.equal(byHand.code, slow ? 0 : 1);
 });
 
 Deno.test("setup for the tests does nothing and says nothing where their programs are there", async () => {

@@ -1,4 +1,4 @@
-import { isThere } from "../file.ts";
+import { isThere } from "../../files/read_file.ts";
 import { MdmError } from "../../errors.ts";
 import { quote } from "../header.ts";
 import { readJson } from "../json.ts";

@@ -15,6 +15,7 @@ import {
   modelOptions,
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
+import { warnIfSlow } from "../terminal/slow_driver.ts";
 import { type Command, integer, number, parse } from "../options/options.ts";
 import { print, printJson } from "../terminal/output.ts";
 import { table } from "../terminal/table.ts";
@@ -78,6 +79,11 @@ type Part = keyof typeof PARTS;
 export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const began = performance.now();
   const { values, positionals } = parse(COMMAND, argv);
+  if (positionals[0] === "serve") {
+    throw new UsageError(
+      `A server is measured by "deno task bench:serve", in the folder of mdm's source. For a model in a folder "serve": mdm bench ./serve`,
+    );
+  }
   if (positionals.length > 1) {
     throw new UsageError(`Give one model's folder, as in "mdm bench weights/shapes32".`);
   }
@@ -101,6 +107,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     lowMemory: values["low-memory"],
     onStage: (stage) => clock.begin(stage),
   });
+  warnIfSlow(pipeline.gpu.info);
   await makePictures(pipeline, request, clock);
   const cold = clock.stop();
   const warm: Map<Part, number>[] = [];

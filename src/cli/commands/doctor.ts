@@ -1,4 +1,5 @@
 import { MdmError } from "../../errors.ts";
+import { backendOf, isSoftwareOpenGl, SOFTWARE_OPENGL } from "../../gpu/backend.ts";
 import { Gpu, NO_ADAPTER, requestAdapter } from "../../gpu/device.ts";
 import { keepsCompiled } from "../../gpu/driver_cache.ts";
 import { Pipelines } from "../../gpu/recording.ts";
@@ -52,7 +53,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 /** What there is on this machine. */
 interface Report {
   readonly usable: boolean;
-  /** What to do when it is not. */
+  /** What to do, if it is not or is far slower than it could be. */
   readonly problem: string | null;
   readonly adapter: string | null;
   readonly vendor: string | null;
@@ -96,7 +97,7 @@ async function examine(): Promise<Report> {
     return {
       ...known,
       usable,
-      problem: usable ? null : `The adapter computes wrong numbers. Update its driver.`,
+      problem: problemOf(gpu, usable),
       software: deviceClass === "software",
       subgroupSize,
       features: { f16, timestamps },
@@ -108,6 +109,11 @@ async function examine(): Promise<Report> {
     if (error instanceof MdmError) return { ...known, problem: error.message };
     throw error;
   }
+}
+
+function problemOf({ info }: Gpu, usable: boolean): string | null {
+  if (!usable) return "The adapter computes wrong numbers. Update its driver.";
+  return isSoftwareOpenGl(info) ? SOFTWARE_OPENGL : null;
 }
 
 function describe(report: Report): string {
@@ -136,13 +142,6 @@ function describe(report: Report): string {
   }
   const conclusion = report.problem ?? "mdm can make pictures here.";
   return `${table(rows, { left: 2 })}\n${conclusion}`;
-}
-
-/** WebGPU does not tell, and yet little is left to choose from. */
-function backendOf({ subgroupMinSize }: GPUAdapterInfo): string {
-  if (Deno.build.os === "darwin") return "Metal";
-  if (Deno.build.os === "windows") return "Direct3D 12 or Vulkan";
-  return subgroupMinSize ? "Vulkan" : "Vulkan or OpenGL";
 }
 
 /** Runs a 3x3 convolution of 4 channels on an 8x8 picture; gives the largest difference from JavaScript's numbers. */

@@ -22,6 +22,7 @@ import {
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
+import { warnIfSlow } from "../terminal/slow_driver.ts";
 import { type Command, parse, type Values } from "../options/options.ts";
 import { print, printJson, warn } from "../terminal/output.ts";
 import {
@@ -32,6 +33,8 @@ import {
   slug,
   writeLevels,
 } from "../output_files.ts";
+import { warnOfRequest } from "../unusual_request.ts";
+import { settings, type WrittenPicture, writtenPicture } from "../written.ts";
 import { Progress } from "../terminal/progress.ts";
 import { readPrompts } from "../prompts_file.ts";
 import { givenParameters, parameterOptions } from "../options/parameter_options.ts";
@@ -47,9 +50,9 @@ export const COMMAND = {
       short: "o",
       value: "PATH",
       description:
-        "A file (.png, .jpg, .jpeg or .webp; a video: .mp4, .gif, .webp or .png), which is written over; " +
+        "A file (.png, .jpg, .jpeg or .webp; a video: .mp4, .gif, .webp, .png or .apng), which is written over; " +
         "or a folder (one that exists, or a name that ends with /), " +
-        "where each picture or video is named after its prompt and seed and takes no other one's place. Without it: this folder",
+        "where each picture or video is named after its prompt and seed and takes no other one's place; or - for the standard output. Without it: this folder",
     },
     ...parameterOptions("request"),
     {
@@ -60,7 +63,8 @@ export const COMMAND = {
     {
       long: "prompts",
       value: "FILE",
-      description: "Read prompts from a file, one a line; lines that begin with # are left out",
+      description:
+        "Read prompts from a file, or with - from the standard input: one a line; lines that begin with # are left out",
     },
     ...FILE_OPTIONS,
     ...TEXT_OPTIONS,
@@ -97,19 +101,6 @@ export const COMMAND = {
   ],
 } as const satisfies Command;
 
-/** A picture's files, as `--json` lists them. */
-interface WrittenPicture {
-  readonly prompt: string;
-  readonly seed: string;
-  readonly files: readonly {
-    path: string;
-    width: number;
-    height: number;
-    frames?: number;
-    fps?: number;
-  }[];
-}
-
 /** Makes pictures and writes each as soon as it is ready. */
 export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const { values, positionals } = parse(COMMAND, argv);
@@ -122,6 +113,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     lowMemory: values["low-memory"],
     ...values.memory !== undefined && { memory: memoryOf(values.memory) },
   });
+  warnIfSlow(pipeline.gpu.info);
   const resolved = pipeline.resolve(request);
   const output = await chooseOutput(
     values,
@@ -129,6 +121,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     resolved.jobs.length,
     pipeline.folder.config,
   );
+  warnOfRequest(request, resolved, pipeline.folder.config);
   const model = modelIdentity(pipeline.folder, request.textFeatures);
   model.catch(() => {}); // Awaited when the first picture is there.
 
@@ -151,7 +144,9 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
         await write(event.picture, resolved, output, await model, parameters.levels ?? false),
       );
       progress.clear();
-      if (!values.json) written.at(-1)!.files.forEach(({ path }) => print(path));
+      // What went to the standard output is all that is there.
+      if (values.json || output.kind === "stdout") continue;
+      written.at(-1)!.files.forEach(({ path }) => print(path));
     }
   } catch (error) {
     throw error instanceof Interrupted && written.length > 0
@@ -202,6 +197,18 @@ async function readRequest(
 }
 
 async function chooseOutput(
+  values: Values<typeof COMMAND>,
+  parameters: GivenParameters,
+  count: number,
+  config: ModelConfig,
+): Promise<Output> {
+  const output = await placeFor(values, parameters, count, config);
+  const other = values.json ? "--json" : parameters.levels ? "--levels" : null;
+  if (output.kind !== "stdout" || other === null) return output;
+  throw new UsageError(`The image goes to the standard output, alone: leave out ${other}.`);
+}
+
+async function placeFor(
   { output, frames }: Values<typeof COMMAND>,
   { fps }: GivenParameters,
   count: number,
@@ -232,22 +239,7 @@ async function write(
   const levels = picture.levels.slice(0, all ? undefined : 1)
     .map((_, level) => levelOf(picture, level, { resolved, model, medium }));
   const paths = await writeLevels(output, `${slug(prompt)}-${seed}`, levels);
-  const files = levels.map(({ frames }, i) => {
-    const { width, height } = frames[0]!;
-    const rate = medium === "video" && frames.length > 1 && { fps: output.fps };
-    return {
-      path: paths[i]!,
-      width,
-      height,
-      ...medium !== "picture" && { frames: frames.length },
-      ...rate,
-    };
-  });
-  return { prompt, seed: String(seed), files };
-}
-
-function settings({ jobs: _, plan: __, ...rest }: ResolvedRequest) {
-  return rest;
+  return writtenPicture(picture, levels, paths, output);
 }
 
 function round(ms: number): number {

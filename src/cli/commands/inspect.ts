@@ -1,4 +1,4 @@
-import { openFile } from "../../checkpoint/file.ts";
+import { openFile } from "../../files/read_file.ts";
 import { UsageError } from "../../errors.ts";
 import { isPng, SIGNATURE } from "../../media/png_chunks.ts";
 import { type Inspection, inspectModel } from "../../pipeline/models/inspect.ts";

@@ -23,10 +23,12 @@ import {
   TEXT_FEATURES_OPTION,
   TEXT_OPTIONS,
 } from "../options/model_option.ts";
+import { warnIfSlow } from "../terminal/slow_driver.ts";
 import { type Command, parse } from "../options/options.ts";
 import { givenParameters, parameterOptions } from "../options/parameter_options.ts";
-import { print, quoted, warn } from "../terminal/output.ts";
+import { print, printJson, quoted, warn } from "../terminal/output.ts";
 import { choosePictureOutput, chooseVideoOutput, writeLevels } from "../output_files.ts";
+import { settings, writtenPicture } from "../written.ts";
 import { Progress } from "../terminal/progress.ts";
 
 export const COMMAND = {
@@ -47,6 +49,14 @@ export const COMMAND = {
     TEXT_FEATURES_OPTION,
     LOW_MEMORY_OPTION,
     ...KERNEL_OPTIONS,
+    {
+      long: "seed",
+      short: "s",
+      value: "N",
+      description: "Another seed, for another picture of the same settings",
+    },
+    { long: "steps", value: "N", description: "Another number of steps" },
+    { long: "json", description: "Print one JSON document instead of the path" },
     { long: "quiet", short: "q", description: "Show no progress" },
   ],
   examples: [
@@ -84,11 +94,15 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const output = fps === undefined
     ? await choosePictureOutput(values.output, 1)
     : await chooseVideoOutput(values.output, 1, { fps, standard: "png" });
+  if (output.kind === "stdout" && values.json) {
+    throw new UsageError("The image goes to the standard output, alone: leave out --json.");
+  }
   await using pipeline = await Pipeline.load(values.model ?? DEFAULT_MODEL, {
     ...modelOptions(values),
     ...await kernelOptions(values),
     lowMemory: values["low-memory"],
   });
+  warnIfSlow(pipeline.gpu.info);
   const { folder } = pipeline;
   const levels = folder.network.levels;
   if (!Number.isInteger(made.level) || made.level < 0 || made.level >= levels) {
@@ -116,10 +130,20 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const level = levelOf(picture, made.level, { resolved, model, medium: output.medium });
   const part = made.frame === undefined ? level : frameOf(picture, level, made);
   const name = `${basename(source, extname(source))}-replay`;
-  const [path] = await writeLevels(output, name, [part]);
-  print(path!);
-  const isSame = Object.keys(changes).length === 0;
-  if (isSame && path!.endsWith(".png") && !equal(original, await Deno.readFile(path!))) {
+  const paths = await writeLevels(output, name, [part]);
+  const isSame = Object.keys(changes).length > 0 || !/\.a?png$/i.test(paths[0]!)
+    ? null
+    : equal(original, await readPng(paths[0]!));
+  if (values.json) {
+    printJson({
+      pictures: [writtenPicture(picture, [part], paths, output)],
+      settings: { ...settings(resolved), ...model },
+      isSame,
+    });
+  } else if (output.kind !== "stdout") {
+    print(paths[0]!);
+  }
+  if (isSame === false) {
     warn(
       `The new picture differs from "${source}": another adapter or version made that one, or it was changed since.`,
     );

@@ -1,9 +1,9 @@
 import { UsageError } from "../../errors.ts";
 import { type Command, integer, parse } from "../options/options.ts";
+import { environment } from "../environment.ts";
 import { print } from "../terminal/output.ts";
 import { requestDefaults } from "../options/parameter_options.ts";
 import {
-  environment,
   graceOf,
   LIMITS,
   list,

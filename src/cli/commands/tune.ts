@@ -1,7 +1,7 @@
 import { sessionGraphs } from "../../diffusion/session_graphs.ts";
 import { UsageError } from "../../errors.ts";
 import { Gpu } from "../../gpu/device.ts";
-import { checkWritable, writeAtomically } from "../../media/write.ts";
+import { checkWritable, makeParents, writeAtomically } from "../../files/write_file.ts";
 import { modelPolicy } from "../../pipeline/planning/compact.ts";
 import { ModelSource } from "../../pipeline/models/model_source.ts";
 import { resolveRequest, sessionShape } from "../../pipeline/request.ts";
@@ -53,7 +53,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   using model = await ModelSource.open(positionals[0] ?? DEFAULT_MODEL, modelOptions(values));
   const request = resolveRequest({ prompt: "", seed: 0, ...size }, model.config, model.diffusion);
   const shape = sessionShape(request, model, { slots: 1, tokens: model.maxTokens });
-  await checkWritable(values.output);
+  await checkWritable(values.output, { parents: true });
   using gpu = await Gpu.open();
   const policy = modelPolicy(gpu.info, model.network);
   const groups = convGroups(sessionGraphs(model.network, shape).steps[0]!.graph, model.file);
@@ -77,6 +77,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     choice === null ? [] : [{ shape, choice }]
   );
   const text = tunedText(gpu.info.name, choices);
+  await makeParents(values.output);
   await writeAtomically(values.output, new TextEncoder().encode(text));
   const ms = (of: "usualMs" | "bestMs") =>
     measured.reduce((sum, conv) => sum + conv.count * conv[of], 0).toFixed(1);

@@ -11,7 +11,7 @@ import { verifySampling } from "../../verify/sampling.ts";
 import { ModelSource } from "../../pipeline/models/model_source.ts";
 import { KERNEL_OPTIONS, kernelOptions } from "../options/model_option.ts";
 import { type Command, number, parse } from "../options/options.ts";
-import { print, printJson } from "../terminal/output.ts";
+import { print, printJson, warn } from "../terminal/output.ts";
 import { table } from "../terminal/table.ts";
 
 /** One forward pass in float32 loses about a millionth; a hundred times that is a defect. */
@@ -52,7 +52,7 @@ export const COMMAND = {
   ],
 } as const satisfies Command;
 
-/** Compares every tensor of every folder; exit code 1 if any is too far off. */
+/** Compares every tensor of every folder; exit code 1 if any is too far off, or a folder cannot be used. */
 export async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const { values, positionals: folders } = parse(COMMAND, argv);
   if (folders.length === 0) {
@@ -61,8 +61,25 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   const tolerance = values.tolerance === undefined
     ? undefined
     : number(values.tolerance, { name: "--tolerance", min: 0 });
+  const problems: { folder: string; problem: string }[] = [];
   const cases: RecordedCase[] = [];
-  for (const folder of folders) cases.push(...await findCases(folder));
+  /** Goes on after what cannot be compared, which is said. */
+  const orGoOn = async (folder: string, work: () => Promise<void>) => {
+    try {
+      await work();
+    } catch (error) {
+      if (signal.aborted || !(error instanceof MdmError)) throw error;
+      warn(error.message);
+      problems.push({ folder, problem: error.message });
+    }
+  };
+  for (const folder of folders) {
+    await orGoOn(folder, async () => void cases.push(...await findCases(folder)));
+  }
+  if (cases.length === 0) {
+    if (values.json) printJson({ passed: false, models: [], problems });
+    return 1;
+  }
 
   const options = await kernelOptions(values);
   using gpu = await Gpu.open();
@@ -72,18 +89,22 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   for (const recorded of cases) {
     if (!values.json) print(recorded.model);
     const tensors: Comparison[] = [];
-    for await (const part of verifyCase(recorded, pipelines, policy, tolerance)) {
-      signal.throwIfAborted();
-      tensors.push(...part);
-      if (!values.json) print(table(part.map(row)));
-    }
+    await orGoOn(recorded.model, async () => {
+      for await (const part of verifyCase(recorded, pipelines, policy, tolerance)) {
+        signal.throwIfAborted();
+        tensors.push(...part);
+        if (!values.json) print(table(part.map(row)));
+      }
+    });
+    gpu.check(); // Nothing goes on after a GPU that was lost.
     results.push({ model: recorded.model, tensors });
   }
   const all = results.flatMap(({ tensors }) => tensors);
   const passed = all.filter((comparison) => comparison.passed).length;
-  if (values.json) printJson({ passed: passed === all.length, models: results });
+  const allPass = passed === all.length && problems.length === 0;
+  if (values.json) printJson({ passed: allPass, models: results, problems });
   else print(`${passed} of ${all.length} tensors pass.`);
-  return passed === all.length ? 0 : 1;
+  return allPass ? 0 : 1;
 }
 
 /** What there is to compare in a folder, and with which weights. */

@@ -58,7 +58,9 @@ export interface Parsed<C extends Command> {
 
 /** Every command has it. */
 const HELP: Option = { long: "help", short: "h", description: "Show this help" };
-const HELP_WIDTH = 80;
+
+/** Columns of a description, however narrow the terminal is. */
+const NARROWEST = 24;
 
 /**
  * Reads the arguments of a command. The last one counts where an option is repeated; `--` ends the
@@ -132,6 +134,18 @@ export function number(value: string, bounds: Bounds): number {
 }
 
 /**
+ * The seed that --seed was given: 64 bits, more than a number holds.
+ *
+ * @throws {UsageError} when it is not a whole number
+ */
+export function seedOf(value: string): bigint {
+  if (/^\d{1,20}$/.test(value)) return BigInt(value);
+  throw new UsageError(
+    `Option "--seed" needs a whole number from 0 to 2^64 - 1, not "${value}".`,
+  );
+}
+
+/**
  * The name that an option was given.
  *
  * @throws {UsageError} when it is none of `names`
@@ -150,8 +164,12 @@ export function oneOf<const N extends string>(
   );
 }
 
-/** The help text of a command: what it does, its options in columns, examples to try. */
-export function help(command: Command): string {
+/**
+ * The help text of a command: what it does, its options in columns, examples to try.
+ *
+ * @param columns How wide it may be; names of options take what they need.
+ */
+export function help(command: Command, columns: number): string {
   const lines = [
     `${command.name}: ${command.summary}`,
     "",
@@ -159,7 +177,7 @@ export function help(command: Command): string {
     `  ${command.name} ${command.usage}`.trimEnd(),
     "",
     "Options:",
-    ...optionLines(optionsOf(command)),
+    ...optionLines(optionsOf(command), columns),
   ];
   if (command.examples.length > 0) lines.push("", "Examples:");
   for (const [i, example] of command.examples.entries()) {
@@ -184,9 +202,12 @@ function flagValue({ rawName, value }: OptionToken): boolean {
   throw new UsageError(`Option "${rawName}" takes no value. Leave out "=${value}".`);
 }
 
+/** Values that name something, which an empty one cannot. */
+const NAMES = ["PATH", "FILE", "FOLDER", "DIR", "NAME", "ADDRESS"];
+
 /** What follows an option is its value, unless it is an option itself. */
 function givenValue(placeholder: string, { rawName, value, inlineValue }: OptionToken): string {
-  if (value === undefined) {
+  if (value === undefined || value === "" && NAMES.includes(placeholder)) {
     throw new UsageError(`Option "${rawName}" needs a value: "${rawName} ${placeholder}".`);
   }
   if (!inlineValue && /^-[^\d.]/.test(value)) {
@@ -214,7 +235,7 @@ function wrongNumber(kind: string, value: string, { name, min, max }: Bounds): U
   return new UsageError(`Option "${name}" needs ${kind}${range}, not "${value}".`);
 }
 
-function optionLines(options: readonly Option[]): string[] {
+function optionLines(options: readonly Option[], columns: number): string[] {
   const heads = options.map(({ long, short, value }) => {
     const letter = short === undefined ? "    " : `-${short}, `;
     return `  ${letter}--${long}${value === undefined ? "" : ` ${value}`}`;
@@ -222,7 +243,10 @@ function optionLines(options: readonly Option[]): string[] {
   const indent = Math.max(...heads.map((head) => head.length)) + 2;
   return options.flatMap((option, i) => {
     const standard = option.default === undefined ? "" : ` (default: ${option.default})`;
-    const [first, ...rest] = wrap(option.description + standard, HELP_WIDTH - indent);
+    const [first, ...rest] = wrap(
+      option.description + standard,
+      Math.max(columns - indent, NARROWEST),
+    );
     return [heads[i]!.padEnd(indent) + first, ...rest.map((line) => " ".repeat(indent) + line)];
   });
 }

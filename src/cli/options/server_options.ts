@@ -16,6 +16,7 @@ import {
   TEXT_OPTIONS,
 } from "./model_option.ts";
 import { type Command, integer, type Option, type Values } from "./options.ts";
+import { environment } from "../environment.ts";
 import { warn } from "../terminal/output.ts";
 import { parameterOptions } from "./parameter_options.ts";
 
@@ -206,15 +207,6 @@ export async function runServer(
     return await Promise.race([work(server), failed.promise]);
   } finally {
     await server.stop(graceMs);
-  }
-}
-
-/** The value of a variable of the environment, where it may be looked at. */
-export function environment(name: string): string | undefined {
-  try {
-    return Deno.env.get(name) || undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,16 +1,21 @@
 /**
- * A progress bar on stderr: one line that is drawn over itself on a terminal, nothing where stderr
- * is a file or a pipe. Drawing it is never the reason that work fails.
+ * Progress on stderr: a bar that is drawn over itself on a terminal, and elsewhere (a file, a pipe, a terminal that cannot draw
+ * over a line) a line every few seconds. Showing it is never the reason that work fails.
  */
 
+import { canRedraw, terminalColumns } from "./output.ts";
+
+/** Between two lines, where they cannot be drawn over. */
+const LINE_MS = 5000;
 const MIN_REDRAW_MS = 50;
 const MAX_BAR_WIDTH = 30;
 const MIN_BAR_WIDTH = 5;
 const CLEAR_TO_END_OF_LINE = "\x1b[K";
 
-/** What the bar is drawn on. */
+/** What progress is shown on. */
 export interface ProgressOutput {
-  isTerminal(): boolean;
+  /** Whether a line can be drawn over. */
+  canRedraw(): boolean;
   /** The width in columns. */
   columns(): number;
   write(text: string): void;
@@ -26,6 +31,8 @@ export interface ProgressOptions {
   /** Draws nothing. */
   readonly quiet?: boolean;
   readonly output?: ProgressOutput;
+  /** Milliseconds between lines; unless given, a few seconds. */
+  readonly lineMs?: number;
 }
 
 export class Progress {
@@ -33,17 +40,24 @@ export class Progress {
   readonly #total: number;
   readonly #unit: string | undefined;
   readonly #output: ProgressOutput;
+  readonly #redraws: boolean;
+  readonly #lineMs: number;
   #active: boolean;
   #drawn = false;
-  #lastDraw = -Infinity;
+  #lastDraw: number;
   #first: { done: number; time: number } | undefined;
 
-  constructor({ label, total, unit, quiet = false, output = stderr }: ProgressOptions) {
+  constructor(
+    { label, total, unit, quiet = false, output = stderr, lineMs = LINE_MS }: ProgressOptions,
+  ) {
     this.#label = label;
     this.#total = total;
     this.#unit = unit;
     this.#output = output;
-    this.#active = !quiet && output.isTerminal();
+    this.#lineMs = lineMs;
+    this.#active = !quiet;
+    this.#redraws = output.canRedraw();
+    this.#lastDraw = this.#redraws ? -Infinity : performance.now();
   }
 
   /** Says that `done` steps are done. The time a step is measured from the first done one on: it compiles. */
@@ -51,13 +65,16 @@ export class Progress {
     if (!this.#active) return;
     const now = performance.now();
     if (done > 0) this.#first ??= { done, time: now };
-    if (done < this.#total && now - this.#lastDraw < MIN_REDRAW_MS) return;
+    const isDue = now - this.#lastDraw >= (this.#redraws ? MIN_REDRAW_MS : this.#lineMs);
+    // The end is left on a bar; without one, what was made says that it has come.
+    if (done >= this.#total ? !this.#redraws : !isDue) return;
     this.#lastDraw = now;
     this.#draw(done, now);
   }
 
   /** Makes room for another line; the next update draws again. */
   clear(): void {
+    if (!this.#redraws) return;
     if (this.#active && this.#drawn) this.#write(`\r${CLEAR_TO_END_OF_LINE}`);
     this.#drawn = false;
     this.#lastDraw = -Infinity;
@@ -72,14 +89,15 @@ export class Progress {
   #draw(done: number, now: number): void {
     const first = this.#first;
     const measured = first !== undefined && done > first.done;
-    const line = formatLine({
+    const state = {
       label: this.#label,
       done,
       total: this.#total,
-      columns: this.#output.columns(),
       ...this.#unit !== undefined && { unit: this.#unit },
       ...(measured ? { msPerStep: (now - first.time) / (done - first.done) } : {}),
-    });
+    };
+    if (!this.#redraws) return this.#write(`${plainLine(state)}\n`);
+    const line = formatLine({ ...state, columns: this.#output.columns() });
     this.#write(`\r${line}${CLEAR_TO_END_OF_LINE}`);
     this.#drawn = true;
   }
@@ -94,29 +112,27 @@ export class Progress {
   }
 }
 
-/** What a line of progress shows. */
-export interface ProgressLine {
+/** How far work is. */
+export interface ProgressState {
   readonly label: string;
   readonly done: number;
   readonly total: number;
   readonly unit?: string;
-  /** The width of the terminal; the line leaves its last column free. */
-  readonly columns: number;
   /** Left out as long as no step was timed. */
   readonly msPerStep?: number;
 }
 
-/** "Sampling [=====     ] 10/20, 31 ms a step, 0.3 s left", shortened to fit the width. */
-export function formatLine(
-  { label, done, total, unit = "step", columns, msPerStep }: ProgressLine,
-): string {
-  const width = Math.max(0, columns - 1);
-  const count = `${done}/${total}`;
-  const pace = msPerStep === undefined ? "" : `, ${formatTime(msPerStep)} a ${unit}`;
-  const left = msPerStep === undefined || done >= total
-    ? ""
-    : `, ${formatTime(msPerStep * (total - done))} left`;
+/** What a line of progress on a terminal shows. */
+export interface ProgressLine extends ProgressState {
+  /** The width of the terminal; the line leaves its last column free. */
+  readonly columns: number;
+}
 
+/** "Sampling [=====     ] 10/20, 31 ms a step, 0.3 s left", shortened to fit the width. */
+export function formatLine({ columns, ...state }: ProgressLine): string {
+  const { label, done, total } = state;
+  const width = Math.max(0, columns - 1);
+  const { count, pace, left } = partsOf(state);
   for (const tail of [count + pace + left, count + left, count]) {
     const room = width - label.length - tail.length - " [] ".length;
     if (room >= MIN_BAR_WIDTH) {
@@ -124,6 +140,21 @@ export function formatLine(
     }
   }
   return `${label} ${count}`.slice(0, width);
+}
+
+/** "Sampling 10/20, 31 ms a step, 0.3 s left" */
+function plainLine(state: ProgressState): string {
+  const { count, pace, left } = partsOf(state);
+  return `${state.label} ${count}${pace}${left}`;
+}
+
+function partsOf({ done, total, unit = "step", msPerStep }: ProgressState) {
+  const isTimed = msPerStep !== undefined;
+  return {
+    count: `${done}/${total}`,
+    pace: isTimed ? `, ${formatTime(msPerStep)} a ${unit}` : "",
+    left: isTimed && done < total ? `, ${formatTime(msPerStep * (total - done))} left` : "",
+  };
 }
 
 function bar(fraction: number, width: number): string {
@@ -143,15 +174,8 @@ function formatTime(ms: number): string {
 }
 
 const stderr: ProgressOutput = {
-  isTerminal: () => Deno.stderr.isTerminal(),
-  columns() {
-    try {
-      // A terminal of a container may say that it has no width.
-      return Deno.consoleSize().columns || 80;
-    } catch {
-      return 80;
-    }
-  },
+  canRedraw,
+  columns: terminalColumns,
   write(text) {
     Deno.stderr.writeSync(new TextEncoder().encode(text));
   },

@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
-import { openFile } from "../../checkpoint/file.ts";
+import { openFile } from "../../files/read_file.ts";
 import { MdmError } from "../../errors.ts";
-import { asWriteError, writeAtomically } from "../../media/write.ts";
+import { asWriteError, tryToWrite, writeAtomically } from "../../files/write_file.ts";
 import { REMOVED, Unavailable } from "../unavailable.ts";
 import { storedPath } from "./names.ts";
 import type { ResultStore } from "./store.ts";
@@ -48,21 +48,8 @@ export async function openFolderStore(folder: string): Promise<ResultStore> {
     if (cause === undefined || error instanceof Unavailable) return error;
     const ofOneJob = cause instanceof Deno.errors.NotADirectory ||
       cause instanceof Deno.errors.AlreadyExists || cause instanceof Deno.errors.PermissionDenied;
-    if (ofOneJob && await tryToWrite(ROOM) === null) return error;
+    if (ofOneJob && await tryToWrite(root, ROOM) === null) return error;
     return new Unavailable(`Cannot use ${name}: ${reasonOf(cause)}`);
-  }
-
-  /** Writes a file of so many bytes and removes it; gives what went wrong. */
-  async function tryToWrite(bytes: number): Promise<unknown> {
-    const path = join(root, `.mdm-${crypto.randomUUID()}.tmp`);
-    try {
-      await Deno.writeFile(path, new Uint8Array(bytes), { createNew: true });
-      return null;
-    } catch (error) {
-      return error;
-    } finally {
-      await Deno.remove(path).catch(() => {}); // It may not be there.
-    }
   }
 
   return {
@@ -71,7 +58,7 @@ export async function openFolderStore(folder: string): Promise<ResultStore> {
     async check(writing) {
       await checkThere();
       if (!writing) return;
-      const error = await tryToWrite(Math.max(ROOM, missing));
+      const error = await tryToWrite(root, Math.max(ROOM, missing));
       if (error !== null) throw new Unavailable(`Cannot use ${name}: ${reasonOf(error)}`);
       missing = 0;
     },
@@ -86,7 +73,7 @@ export async function openFolderStore(folder: string): Promise<ResultStore> {
             throw new MdmError(`Cannot write "${path}": "${place}" is a link. Remove it.`);
           }
         }
-        await writeAtomically(path, content, { durable: true });
+        await writeAtomically(path, content, { durable: true, followLinks: false });
       } catch (error) {
         const away = await asAway(error);
         if (away instanceof Unavailable) missing = Math.max(missing, content.length);

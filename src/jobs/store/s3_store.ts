@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { AwsClient } from "aws4fetch";
+import { AwsClient } from "../../deps/aws4fetch.ts";
 import { MdmError, UsageError } from "../../errors.ts";
 import { type Backoff, backoffMs } from "../../net/backoff.ts";
 import { Unavailable } from "../unavailable.ts";

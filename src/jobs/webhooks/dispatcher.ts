@@ -1,6 +1,6 @@
 /** Tells clients what becomes of their jobs: posts what the queue has to be delivered, signed, until it was taken or given up. */
 
-import { Webhook } from "standardwebhooks";
+import { Webhook } from "../../deps/standardwebhooks.ts";
 import { UsageError } from "../../errors.ts";
 import type { Job, WebhookEvent } from "../job.ts";
 import { type Backoff, backoffMs } from "../../net/backoff.ts";

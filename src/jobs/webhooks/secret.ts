@@ -1,9 +1,9 @@
 /** The secret that webhooks are signed with: receivers know it as well. */
 
-import { asReadError } from "../../checkpoint/file.ts";
 import { MdmError, UsageError } from "../../errors.ts";
-import { asWriteError } from "../../media/write.ts";
 import { keepPrivate, PRIVATE } from "../../files/private_file.ts";
+import { readFile } from "../../files/read_file.ts";
+import { asWriteError, makeAtomically } from "../../files/write_file.ts";
 
 const PREFIX = "whsec_";
 
@@ -11,6 +11,9 @@ const PREFIX = "whsec_";
 const FEWEST = 24;
 const MOST = 64;
 const OURS = 32;
+
+/** More than any secret in base64. */
+const SECRET_FILE = { largest: 4096, what: "a secret of webhooks" } as const;
 
 /**
  * Checks a secret that was configured.
@@ -34,14 +37,14 @@ export async function loadSecret(path: string): Promise<string> {
 }
 
 async function readSecret(path: string): Promise<string | null> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await Deno.readTextFile(path);
+    bytes = await readFile(path, SECRET_FILE);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw asReadError(path, error);
+    if ((error as Error).cause instanceof Deno.errors.NotFound) return null;
+    throw error;
   }
-  const secret = text.trim();
+  const secret = new TextDecoder().decode(bytes).trim();
   if (isSecret(secret)) {
     await keepPrivate(path);
     return secret;
@@ -53,17 +56,22 @@ async function readSecret(path: string): Promise<string | null> {
 
 async function makeSecret(path: string): Promise<string> {
   const secret = PREFIX + crypto.getRandomValues(new Uint8Array(OURS)).toBase64();
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {
-    await Deno.writeTextFile(temporary, `${secret}\n`, { createNew: true, mode: PRIVATE });
-    // Unlike renaming, this fails where another process was quicker, and then its secret is the one.
-    await Deno.link(temporary, path);
+    await makeAtomically(
+      path,
+      (temporary) =>
+        Deno.writeTextFile(temporary, `${secret}\n`, { createNew: true, mode: PRIVATE }),
+      // Unlike renaming, this fails where another process was quicker, and then its secret is the one.
+      async (temporary) => {
+        await Deno.link(temporary, path);
+        await Deno.remove(temporary);
+      },
+    );
     return secret;
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return await loadSecret(path);
+    const theirs = error instanceof Deno.errors.AlreadyExists ? await readSecret(path) : null;
+    if (theirs !== null) return theirs;
     throw asWriteError(path, error);
-  } finally {
-    await Deno.remove(temporary).catch(() => {}); // It may not be there.
   }
 }
 

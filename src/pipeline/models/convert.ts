@@ -1,7 +1,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { type Allowed, checkArgument, checkOptions } from "../../check_arguments.ts";
 import { bytesPerElement } from "../../checkpoint/dtype.ts";
-import { openFile } from "../../checkpoint/file.ts";
+import { openFile } from "../../files/read_file.ts";
 import type { TensorFile } from "../../checkpoint/tensor_file.ts";
 import {
   type WriteOptions,
@@ -12,7 +12,7 @@ import {
 import { diffusionJson } from "../../diffusion/config_json.ts";
 import { MdmError } from "../../errors.ts";
 import { elements } from "../../graph/shape.ts";
-import { asWriteError } from "../../media/write.ts";
+import { asWriteError, makeAtomically } from "../../files/write_file.ts";
 import { modelJson } from "../../model/config_json.ts";
 import { openT5, type T5Files, WIDE_IN_T5 } from "../../text/t5_files.ts";
 import { findTokenizer } from "../../text/tokenizer_file.ts";
@@ -88,18 +88,17 @@ export async function convert(
     onBytes: (bytes) => options.onProgress?.(done += bytes, total),
   };
   const target = resolve(out);
-  const temporary = join(dirname(target), `.mdm-${crypto.randomUUID()}.tmp`);
   try {
-    await Deno.mkdir(temporary);
-    await writeJson(`${temporary}/config.json`, configJson(source));
-    if (source.text !== null) await copyText(source.text, temporary);
-    for (const { name, file, dtypes } of parts) {
-      await writeSafetensors(join(temporary, name, "model.safetensors"), file, dtypes, writing);
-    }
-    await Deno.remove(target).catch(() => {}); // An empty folder, or nothing.
-    await Deno.rename(temporary, target);
+    await makeAtomically(target, async (temporary) => {
+      await Deno.mkdir(temporary);
+      await writeJson(`${temporary}/config.json`, configJson(source));
+      if (source.text !== null) await copyText(source.text, temporary);
+      for (const { name, file, dtypes } of parts) {
+        await writeSafetensors(join(temporary, name, "model.safetensors"), file, dtypes, writing);
+      }
+      await Deno.remove(target).catch(() => {}); // An empty folder, or nothing.
+    });
   } catch (error) {
-    await Deno.remove(temporary, { recursive: true }).catch(() => {}); // The first error counts.
     throw isOfSystem(error) ? asWriteError(out, error) : error;
   }
 }
@@ -186,6 +185,7 @@ async function writeJson(path: string, value: unknown): Promise<void> {
 
 /** @throws {MdmError} When there is something that a conversion would replace */
 async function checkFree(out: string): Promise<void> {
+  if (out === "") throw new MdmError(`Cannot write "": give a new folder's name.`);
   const info = await Deno.lstat(out).catch(() => null);
   if (info === null) return;
   if (info.isDirectory && (await Array.fromAsync(Deno.readDir(out))).length === 0) return;

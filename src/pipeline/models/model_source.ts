@@ -1,4 +1,4 @@
-import { isFile, isThere } from "../../checkpoint/file.ts";
+import { isFile, isThere } from "../../files/read_file.ts";
 import { dirname } from "node:path";
 import { quote } from "../../checkpoint/header.ts";
 import { matchTensors } from "../../checkpoint/match.ts";

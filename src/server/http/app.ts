@@ -1,12 +1,16 @@
 /** The server: protocols behind what is the same for all of them. */
-import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
-import { cors } from "hono/cors";
-import { methodNotAllowed } from "hono/method-not-allowed";
-import { matchedRoutes } from "hono/route";
-import { requestId, type RequestIdVariables } from "hono/request-id";
-import { secureHeaders } from "hono/secure-headers";
+import { OpenAPIHono } from "../../deps/zod_openapi.ts";
+import {
+  bodyLimit,
+  type Context,
+  cors,
+  matchedRoutes,
+  methodNotAllowed,
+  type MiddlewareHandler,
+  requestId,
+  type RequestIdVariables,
+  secureHeaders,
+} from "../../deps/hono.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
 import { withoutQueries } from "./without_queries.ts";
 import { tokenCheck } from "./auth.ts";

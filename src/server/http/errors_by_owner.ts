@@ -1,6 +1,5 @@
 /** Whose errors a request gets. */
-import type { ErrorHandler } from "hono";
-import { TrieRouter } from "hono/router/trie-router";
+import { type ErrorHandler, TrieRouter } from "../../deps/hono.ts";
 import type { Protocol } from "./protocol.ts";
 
 /**

@@ -1,7 +1,6 @@
 /** What goes wrong, as protocols tell it: a status, a code for programs and a sentence for people. */
-import type { z } from "@hono/zod-openapi";
-import { HTTPException } from "hono/http-exception";
-import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { z } from "../../deps/zod_openapi.ts";
+import { type ContentfulStatusCode, HTTPException } from "../../deps/hono.ts";
 import { MdmError, UsageError } from "../../errors.ts";
 import { JobConflict, NotTaking, QueueFull } from "../../jobs/queue/queue.ts";
 import { Unavailable } from "../../jobs/unavailable.ts";

@@ -1,5 +1,5 @@
 /** Listens for HTTP, with limits on what clients may hold open. */
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener } from "../../deps/node_server.ts";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { whatIsNotPlain } from "./target.ts";

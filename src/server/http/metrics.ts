@@ -1,6 +1,6 @@
 /** Numbers about the server, for Prometheus. */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { createRoute, OpenAPIHono, z } from "../../deps/zod_openapi.ts";
+import { Counter, Gauge, Histogram, Registry } from "../../deps/prom_client.ts";
 import { type Job, JOB_STATES } from "../../jobs/job.ts";
 import { type Health, takesJobs } from "../../jobs/jobs.ts";
 import type { ProtocolFactory } from "./protocol.ts";

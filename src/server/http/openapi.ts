@@ -1,6 +1,6 @@
 /** One OpenAPI document for all that is mounted. */
-import type { OpenAPIHono } from "@hono/zod-openapi";
-import type { RequestIdVariables } from "hono/request-id";
+import type { OpenAPIHono } from "../../deps/zod_openapi.ts";
+import type { RequestIdVariables } from "../../deps/hono.ts";
 import project from "../../../deno.json" with { type: "json" };
 
 type App = OpenAPIHono<{ Variables: RequestIdVariables }>;

@@ -1,5 +1,5 @@
 /** Whether the server lives and can work, for those who start and stop it. */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, z } from "../../deps/zod_openapi.ts";
 import { takesJobs } from "../../jobs/jobs.ts";
 import type { ProtocolFactory } from "./protocol.ts";
 import { nativeError } from "../protocols/native/error.ts";

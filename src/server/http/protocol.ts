@@ -1,6 +1,6 @@
 /** What every protocol is given, and gives. */
-import type { OpenAPIHono } from "@hono/zod-openapi";
-import type { ErrorHandler } from "hono";
+import type { OpenAPIHono } from "../../deps/zod_openapi.ts";
+import type { ErrorHandler } from "../../deps/hono.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
 
 /** What protocols share. */

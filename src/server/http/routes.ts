@@ -1,5 +1,5 @@
 /** What the routes of protocols are made of. */
-import { OpenAPIHono, type z } from "@hono/zod-openapi";
+import { OpenAPIHono, type z } from "../../deps/zod_openapi.ts";
 import { invalid } from "./http_error.ts";
 
 /** Routes without any: what does not fit their schemas is thrown as an `HttpError`. */

@@ -1,6 +1,6 @@
 /** Sends what is kept, as RFC 9110 has it: all of it, a part, or only word that the client has it already. */
 import { createHash } from "node:crypto";
-import type { Context } from "hono";
+import type { Context } from "../../deps/hono.ts";
 import type { ByteRange } from "../../jobs/store/store.ts";
 import { HttpError } from "./http_error.ts";
 

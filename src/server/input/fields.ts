@@ -1,5 +1,5 @@
 /** The fields of requests, the same in every protocol: null is absent, and what is wrong is one sentence. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../deps/zod_openapi.ts";
 import { fieldName, hasToBe } from "./sentences.ts";
 
 /**

@@ -1,6 +1,6 @@
 /** The generation parameters as protocols take them from JSON. Descriptions are the API's documentation. */
 import { createHash, randomBytes } from "node:crypto";
-import { z } from "@hono/zod-openapi";
+import { z } from "../../deps/zod_openapi.ts";
 import type { JobRequest } from "../../jobs/job.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
 import { IMAGE_FORMATS, type OutputFormat, VIDEO_FORMATS } from "../../media/output_format.ts";

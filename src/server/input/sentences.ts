@@ -1,5 +1,5 @@
 /** What is wrong with a value, as one sentence for people: it names the field, what it has to be and what was given. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../deps/zod_openapi.ts";
 import { quoted, shown } from "../../quoted.ts";
 import { meantName } from "./option_names.ts";
 

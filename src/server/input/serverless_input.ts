@@ -1,5 +1,5 @@
 /** The generation parameters as models on Replicate and RunPod call them. */
-import type { z } from "@hono/zod-openapi";
+import type { z } from "../../deps/zod_openapi.ts";
 import type { JobRequest } from "../../jobs/job.ts";
 import { fields } from "./fields.ts";
 import { jobRequest, type Offer, optionShape, optionsIn, promptField } from "./options.ts";

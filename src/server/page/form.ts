@@ -1,5 +1,5 @@
 /** The settings that the page's form offers, from which the browser makes its fields. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../deps/zod_openapi.ts";
 import {
   type Parameter,
   PARAMETER_ENTRIES,

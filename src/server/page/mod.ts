@@ -1,5 +1,5 @@
 /** The page at `/`, for people: its files, and what it has to know of the model. */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, z } from "../../deps/zod_openapi.ts";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { takesJobs } from "../../jobs/jobs.ts";
 import { SAMPLING } from "../../pipeline/parameters.ts";

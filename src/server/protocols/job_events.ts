@@ -1,7 +1,6 @@
 /** What becomes of a job, as server-sent events. */
-import { z } from "@hono/zod-openapi";
-import type { Context } from "hono";
-import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import { z } from "../../deps/zod_openapi.ts";
+import { type Context, type SSEStreamingApi, streamSSE } from "../../deps/hono.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
 import type { JobEvent } from "../../jobs/queue/queue.ts";
 import { Unavailable } from "../../jobs/unavailable.ts";

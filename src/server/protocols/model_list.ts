@@ -1,6 +1,6 @@
 /** `/v1/models`, which OpenAI's clients and Replicate's both ask for: one answer has what either looks for. */
-import { createRoute, z } from "@hono/zod-openapi";
-import type { ErrorHandler } from "hono";
+import { createRoute, z } from "../../deps/zod_openapi.ts";
+import type { ErrorHandler } from "../../deps/hono.ts";
 import type { ProtocolFactory } from "../http/protocol.ts";
 import { asHttpError } from "../http/http_error.ts";
 import { json, newRoutes } from "../http/routes.ts";

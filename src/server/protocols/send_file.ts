@@ -1,6 +1,6 @@
 /** Sends files of jobs. */
-import { z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import { z } from "../../deps/zod_openapi.ts";
+import type { Context } from "../../deps/hono.ts";
 import type { Job, JobFile } from "../../jobs/job.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
 import { HttpError } from "../http/http_error.ts";

@@ -1,16 +1,21 @@
 /** A server under load, measured by the command in its own process. */
 
 import assert from "node:assert/strict";
-import { command, decode, fail } from "../../cli/mdm.ts";
+import { fileURLToPath } from "node:url";
+import { command, decode, fail as failAtAll } from "../../cli/mdm.ts";
+
+const MAIN = fileURLToPath(new URL("../../../bench/serve/main.ts", import.meta.url));
 
 /** What the task bench:serve permits on top of what `mdm` may do. */
 const PERMISSIONS = ["--allow-net=127.0.0.1", `--allow-run=${Deno.execPath()}`];
 
 async function benchServe(args: readonly string[]) {
-  const options = { permissions: PERMISSIONS };
-  const { code, stdout, stderr } = await command(["bench", "serve", ...args], options).output();
+  const options = { main: MAIN, permissions: PERMISSIONS };
+  const { code, stdout, stderr } = await command(args, options).output();
   return { code, stdout: decode(stdout), stderr: decode(stderr) };
 }
+
+const fail: typeof failAtAll = (args, options) => failAtAll(args, { main: MAIN, ...options });
 
 const QUICK = ["--steps", "1", "--jobs", "3"];
 
@@ -118,6 +123,16 @@ Deno.test("people read tables, with the server's memory after every 50 pictures"
   ]);
 });
 
+Deno.test("its help has its options", async () => {
+  const { code, stdout, stderr } = await benchServe(["--help"]);
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  assert.match(
+    stdout,
+    /^deno task bench:serve: .*\n\nUsage:\n {2}deno task bench:serve \[options\]\n/,
+  );
+  assert.match(stdout, /^ +--clients LIST /m);
+});
+
 Deno.test("a server that cannot start says why", async () => {
   const { code, stdout, stderr } = await benchServe(["--model", "nowhere"]);
   assert.deepEqual({ code, stdout, stderr }, {
@@ -130,11 +145,11 @@ Deno.test("a server that cannot start says why", async () => {
 
 Deno.test("without the permissions of its task it says which task has them", async () => {
   const message = /^mdm: Deno does not permit .*"deno task bench:serve"\.\n$/;
-  await fail(["bench", "serve"], { code: 1, message });
-  await fail(["bench", "serve", "--url", "http://127.0.0.1:8000"], { code: 1, message });
+  await fail([], { code: 1, message });
+  await fail(["--url", "http://127.0.0.1:8000"], { code: 1, message });
 });
 
-Deno.test("what mdm bench serve cannot be asked for", async () => {
+Deno.test("what the measurement cannot be asked for", async () => {
   const cases: [string[], string][] = [
     [["--clients", "1,,2"], `Option "--clients" needs an integer from 1 to 1000, not "".`],
     [["--clients", "0"], `Option "--clients" needs an integer from 1 to 1000, not "0".`],
@@ -150,10 +165,10 @@ Deno.test("what mdm bench serve cannot be asked for", async () => {
     ],
     [
       ["weights"],
-      `"mdm bench serve" takes options only. For a model in a folder "serve": mdm bench ./serve`,
+      `"deno task bench:serve" takes options only: give a model by --model.`,
     ],
   ];
   for (const [args, message] of cases) {
-    await fail(["bench", "serve", ...args], { code: 2, message });
+    await fail(args, { code: 2, message });
   }
 });

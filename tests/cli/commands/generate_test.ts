@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { readText } from "../../../src/media/png_text.ts";
-import { fail, inFolder, mdm, names, succeed } from "../mdm.ts";
+import {
+  argumentsOf,
+  command,
+  decode,
+  fail,
+  inFolder,
+  mdm,
+  names,
+  quiet,
+  succeed,
+} from "../mdm.ts";
 
 const STAR = ["generate", "a green star", "--seed", "7", "--steps", "2"];
 
@@ -144,3 +154,106 @@ Deno.test("the largest seed is taken, and the next begins at 0", () =>
       message: `Cannot use seed 18446744073709551616: give a whole number ${range}.`,
     });
   }));
+
+Deno.test("folders of a file that is named are made, and a link that is named is followed", () =>
+  inFolder(async (cwd) => {
+    assert.equal(await succeed([...STAR, "-o", "a/b/x.png"], { cwd }), "a/b/x.png\n");
+    const made = await Deno.readFile(`${cwd}/a/b/x.png`);
+    await Deno.symlink("a/y.png", `${cwd}/link.png`);
+    assert.equal(await succeed([...STAR, "-o", "link.png"], { cwd }), "link.png\n");
+    assert.deepEqual(await Deno.readFile(`${cwd}/a/y.png`), made);
+    assert.equal(await Deno.readLink(`${cwd}/link.png`), "a/y.png");
+  }));
+
+Deno.test("an image goes to the standard output by two names, and prompts come from the input", () =>
+  inFolder(async (cwd) => {
+    await succeed([...STAR, "-o", "x.png"], { cwd });
+    const expected = await Deno.readFile(`${cwd}/x.png`);
+    const { stdout } = await command([...STAR, "-o", "-"], { cwd }).output();
+    assert.deepEqual(stdout, expected);
+    const child = command(
+      ["generate", "--prompts", "-", "--seed", "7", "--steps", "2", "-o", "/dev/stdout"],
+      { cwd, stdin: "piped" },
+    ).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("# one\na green "));
+    await writer.write(new TextEncoder().encode("star\n"));
+    await writer.close();
+    assert.deepEqual((await child.output()).stdout, expected);
+    assert.deepEqual(names(cwd), ["x.png"]);
+  }));
+
+Deno.test("more prompts on the standard input than can be meant are not all read", async () => {
+  const child = command(["generate", "--prompts", "-"], { stdin: "piped" }).spawn();
+  const writer = child.stdin.getWriter();
+  const fill = async () => {
+    for (;;) await writer.write(new Uint8Array(1 << 18).fill(0x61));
+  };
+  await assert.rejects(fill(), "the reader goes away");
+  await writer.close().catch(() => {});
+  const { code, stderr } = await child.output();
+  assert.equal(
+    decode(stderr),
+    "mdm: Cannot read the standard input: it has over 1048576 bytes, too many for a file of prompts.\n",
+  );
+  assert.equal(code, 1);
+});
+
+Deno.test("what does nothing, or nothing good, is said and done", () =>
+  inFolder(async (cwd) => {
+    const run = async (...args: string[]) => {
+      const { code, stderr } = await mdm([...STAR, "--steps", "1", "-o", "x.png", ...args], {
+        cwd,
+      });
+      assert.equal(code, 0);
+      return stderr;
+    };
+    const negative =
+      "mdm: Without guidance the negative prompt does nothing: give --guidance a number over 1, or leave out --negative.\n";
+    const size = (side: number) =>
+      `mdm: The model was trained at 32x32; images of ${side}x${side} will hardly show what was asked for. Leave out --size for its own.\n`;
+    assert.equal(await run("--negative", "a ring", "--guidance", "1"), negative);
+    assert.equal(await run("--size", "64"), size(64));
+    assert.equal(await run("--size", "16"), size(16));
+    assert.equal(await run("--size", "48", "--negative", "a ring"), "");
+    assert.equal(await run("--negative", "", "--guidance", "1"), "");
+  }));
+
+/** Runs `mdm` with a terminal for its input and output; gives all that it shows there. */
+async function onTerminal(args: readonly string[], cwd: string, env: Record<string, string>) {
+  const words = [Deno.execPath(), ...argumentsOf(args)].map((word) => `'${word}'`).join(" ");
+  const { stdout } = await new Deno.Command("script", {
+    args: ["--quiet", "--return", "--command", words, "/dev/null"],
+    cwd,
+    env: { NO_COLOR: "1", COLUMNS: "80", ...env },
+    stdin: "null",
+  }).output();
+  return decode(stdout).replaceAll("\x1b[K", "<clear>");
+}
+
+/** Without the lines of progress that slow machines show. */
+const quietly = (text: string) => quiet(text.replaceAll("\r\n", "\n"));
+
+Deno.test({
+  name: "a terminal shows a bar unless it is quiet, and one that is dumb shows no bar",
+  ignore: Deno.build.os !== "linux",
+  fn: () =>
+    inFolder(async (cwd) => {
+      const args = [...STAR, "-o", "x.png"];
+      const xterm = { TERM: "xterm" };
+      const shown = await onTerminal(args, cwd, xterm);
+      assert.match(shown, /\rSampling \[=+\] 2\/2.*<clear>/);
+      assert.ok(shown.endsWith("x.png\r\n"), JSON.stringify(shown));
+      assert.equal(await onTerminal([...args, "--quiet"], cwd, xterm), "x.png\r\n");
+      assert.equal(quietly(await onTerminal(args, cwd, { TERM: "dumb" })), "x.png\n");
+      // What is said, too.
+      const wrong = [...args, "--steps", "0"];
+      assert.match(await onTerminal(wrong, cwd, xterm), /^\r<clear>mdm: Option "--steps" /);
+      assert.match(await onTerminal(wrong, cwd, { TERM: "dumb" }), /^mdm: Option "--steps" /);
+      const refused = await onTerminal([...STAR, "-o", "-"], cwd, { TERM: "dumb" });
+      assert.match(
+        refused,
+        /^mdm: Cannot show a picture in a terminal: .* "-o - > file\.png"\.\r\n$/,
+      );
+    }),
+});

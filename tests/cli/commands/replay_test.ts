@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readText, withText } from "../../../src/media/png_text.ts";
-import { fail, inFolder, mdm, names, succeed } from "../mdm.ts";
+import { command, fail, inFolder, mdm, names, succeed } from "../mdm.ts";
 
 const NOISY = ["--sampler", "ddim", "--eta", "0.5", "--steps", "2", "--negative", "a ring"];
 /** Of both steps the first is guided, and runs the inner UNet. */
@@ -41,6 +41,44 @@ Deno.test("a replay with changes is what generate makes of them, without a warni
       message: `Unknown option "--count". See "mdm replay --help".`,
     });
   }));
+
+Deno.test("a replay with another seed or other steps is what generate makes of them", () =>
+  inFolder(async (cwd) => {
+    const star = ["generate", "a star", ...NOISY];
+    await succeed([...star, "--seed", "7", "-o", "7.png"], { cwd });
+    await succeed([...star, "--seed", "8", "--steps", "3", "-o", "8.png"], { cwd });
+    const args = ["replay", "7.png", "--seed", "8", "--steps", "3", "-o", "new/x.png", "--json"];
+    const { pictures, settings, isSame } = JSON.parse(await succeed(args, { cwd }));
+    assert.deepEqual(pictures, [{
+      prompt: "a star",
+      seed: "8",
+      files: [{ path: "new/x.png", width: 32, height: 32 }],
+    }]);
+    assert.partialDeepStrictEqual(settings, { steps: 3, eta: 0.5, negative: "a ring" });
+    assert.equal(isSame, null);
+    assert.deepEqual(await Deno.readFile(`${cwd}/new/x.png`), await Deno.readFile(`${cwd}/8.png`));
+    const same = JSON.parse(await succeed(["replay", "7.png", "--json"], { cwd }));
+    assert.equal(same.isSame, true);
+    const { stdout } = await command(["replay", "7.png", "-o", "-"], { cwd }).output();
+    assert.deepEqual(stdout, await Deno.readFile(`${cwd}/7.png`));
+  }));
+
+Deno.test("what a replay cannot be asked for", async () => {
+  await inFolder(async (cwd) => {
+    await succeed(["generate", "a star", "--steps", "1", "-o", "x.png"], { cwd });
+    const cases = [
+      [["--seed", "-1"], `Option "--seed" needs a whole number from 0 to 2^64 - 1, not "-1".`],
+      [["--steps", "0"], `Option "--steps" needs an integer of at least 1, not "0".`],
+      [
+        ["-o", "-", "--json"],
+        "The image goes to the standard output, alone: leave out --json.",
+      ],
+    ] as const;
+    for (const [options, message] of cases) {
+      await fail(["replay", `${cwd}/x.png`, ...options], { code: 2, message });
+    }
+  });
+});
 
 /** The text is the chunk after the header, which ends at byte 33. */
 function withoutText(png: Uint8Array): Uint8Array {

@@ -89,11 +89,6 @@ Deno.test("parse: a number below zero is a value", () => {
   }
 });
 
-Deno.test("parse: an empty value is a value", () => {
-  assert.equal(parse(GENERATE, ["--output="]).values.output, "");
-  assert.equal(parse(GENERATE, ["--output", ""]).values.output, "");
-});
-
 Deno.test("parse: --help and -h", () => {
   assert.equal(parse(GENERATE, ["--help"]).values.help, true);
   assert.equal(parse(GENERATE, ["-h"]).values.help, true);
@@ -196,7 +191,7 @@ Deno.test("number", () => {
 
 Deno.test("help: columns, wrapped descriptions, defaults and examples", () => {
   assert.equal(
-    help(GENERATE),
+    help(GENERATE, 80),
     `mdm generate: Make pictures from a prompt
 
 Usage:
@@ -222,6 +217,26 @@ Examples:
   );
 });
 
+Deno.test("help: descriptions are as wide as the terminal, but never narrower than can be read", () => {
+  const widest = (columns: number) =>
+    Math.max(...help(GENERATE, columns).split("\n").map((line) => line.length));
+  const steps =
+    "Diffusion steps: more take longer and look better, up to about a hundred (default: 20)";
+  assert.ok(help(GENERATE, 200).includes(steps));
+  assert.ok(widest(60) <= 60);
+  assert.ok(widest(60) > 50);
+  assert.equal(help(GENERATE, 10), help(GENERATE, 45));
+});
+
+Deno.test("an empty value is none where a name is needed, and one where a text is", () => {
+  for (const argv of [["--output", ""], ["--output="], ["-o", ""]]) {
+    const typed = argv[0]!.replace("=", "");
+    assertUsage(() => parse(GENERATE, argv), `Option "${typed}" needs a value: "${typed} FILE".`);
+  }
+  assert.equal(parse(GENERATE, ["--eta", ""]).values.eta, "");
+  assert.equal(parse(GENERATE, ["--eta="]).values.eta, "");
+});
+
 Deno.test("help: a command without options or examples", () => {
   assert.equal(
     help({
@@ -230,7 +245,7 @@ Deno.test("help: a command without options or examples", () => {
       usage: "",
       options: [],
       examples: [],
-    }),
+    }, 80),
     `mdm doctor: Look at the device
 
 Usage:

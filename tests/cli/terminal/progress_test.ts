@@ -67,7 +67,7 @@ Deno.test("formatLine: a total of 0 and more than the total", () => {
 class FakeTerminal implements ProgressOutput {
   text = "";
   constructor(readonly terminal = true) {}
-  isTerminal = () => this.terminal;
+  canRedraw = () => this.terminal;
   columns = () => 40;
   write(text: string) {
     this.text += text;
@@ -103,6 +103,51 @@ Deno.test("Progress: nothing on a pipe, when quiet, or without an update", () =>
     bar.end();
   }
   assert.deepEqual([pipe.text, quiet.text, unused.text], ["", "", ""]);
+});
+
+Deno.test("Progress: a line now and then where none can be drawn over", async () => {
+  const output = new FakeTerminal(false);
+  const progress = new Progress({
+    label: "Sampling",
+    total: 5,
+    unit: "picture",
+    output,
+    lineMs: 20,
+  });
+  progress.update(0);
+  progress.update(1);
+  assert.equal(output.text, "", "not at once");
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  progress.update(2);
+  progress.update(3);
+  progress.clear();
+  progress.update(3);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  progress.update(4);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  progress.update(5);
+  progress.end();
+  assert.match(
+    output.text,
+    /^Sampling 2\/5, \d+ ms a picture, \d+ ms left\nSampling 4\/5, \d+ ms a picture, \d+ ms left\n$/,
+  );
+});
+
+Deno.test("Progress: the pause between lines is some seconds", () => {
+  const output = new FakeTerminal(false);
+  const { now } = performance;
+  let ms = 0;
+  performance.now = () => ms;
+  try {
+    const progress = new Progress({ label: "S", total: 9, output });
+    for (const [seconds, lines] of [[4.9, 0], [5, 1], [9, 1], [10, 2]] as const) {
+      ms = seconds * 1000;
+      progress.update(1);
+      assert.equal(output.text.split("\n").length - 1, lines, `${seconds} s`);
+    }
+  } finally {
+    performance.now = now;
+  }
 });
 
 Deno.test("Progress: a closed stderr does not stop the work", () => {

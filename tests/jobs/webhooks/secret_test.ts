@@ -43,6 +43,12 @@ Deno.test("a file with something else in it is left as it is", () =>
     });
     assert.equal(await Deno.readTextFile(`${folder}/file`), "something else");
     await assert.rejects(loadSecret(`${folder}/none/secret`), MdmError);
+    await Deno.truncate(`${folder}/file`, 2 ** 42);
+    await assert.rejects(loadSecret(`${folder}/file`), MdmError);
+    // A link that leads nowhere has no secret, and is in the way of one.
+    await Deno.symlink("nowhere", `${folder}/link`);
+    await assert.rejects(loadSecret(`${folder}/link`), MdmError);
+    assert.equal(await Deno.readLink(`${folder}/link`), "nowhere");
   }));
 
 Deno.test("a secret that was configured is 24 to 64 bytes in base64", () => {

@@ -1,6 +1,6 @@
 /** What is the same for all protocols. */
 import assert from "node:assert/strict";
-import { OpenAPIHono } from "@hono/zod-openapi";
+import { OpenAPIHono } from "../../../src/deps/zod_openapi.ts";
 import type { ProtocolFactory } from "../../../src/server/http/protocol.ts";
 import { HttpError } from "../../../src/server/http/http_error.ts";
 import { openai } from "../../../src/server/protocols/openai/openai.ts";

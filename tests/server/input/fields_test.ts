@@ -1,6 +1,6 @@
 /** Fields that may be left out. */
 import assert from "node:assert/strict";
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, z } from "../../../src/deps/zod_openapi.ts";
 import { fields, openFields, wholeNumber } from "../../../src/server/input/fields.ts";
 
 const Body = fields({

@@ -1,6 +1,6 @@
 /** What is wrong, in words. */
 import assert from "node:assert/strict";
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../src/deps/zod_openapi.ts";
 import {
   fields,
   httpAddress,

@@ -1,7 +1,7 @@
 /** Events of jobs as readers get them. */
 import assert from "node:assert/strict";
 import { mock } from "node:test";
-import { Hono } from "hono";
+import { Hono } from "../../../src/deps/hono.ts";
 import type { Job } from "../../../src/jobs/job.ts";
 import type { JobEvent } from "../../../src/jobs/queue/queue.ts";
 import { Unavailable } from "../../../src/jobs/unavailable.ts";

@@ -2,8 +2,8 @@
  * BullMQ's jobs, one for each record: who is next, which worker has which job by which lock, and what Bull Board shows. All is done by
  * BullMQ's own calls, but for the rank of a job among those that wait, for which it has none.
  */
-import { ErrorCode, Job, Queue, Worker } from "bullmq";
-import type { Redis } from "ioredis";
+import { ErrorCode, Job, Queue, Worker } from "../../../deps/bullmq.ts";
+import type { Redis } from "../../../deps/ioredis.ts";
 import { isEnded, type JobProgress } from "../../job.ts";
 import type { JobRecord } from "../job_record.ts";
 import { disconnect, PATIENCE_MS, untilConnected } from "./connection.ts";

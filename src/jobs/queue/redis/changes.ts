@@ -1,5 +1,5 @@
 /** Hears of jobs that any machine has changed. */
-import type { Redis } from "ioredis";
+import type { Redis } from "../../../deps/ioredis.ts";
 import { type JobRecord, upgraded } from "../job_record.ts";
 import type { Listeners } from "../listeners.ts";
 import { disconnect } from "./connection.ts";

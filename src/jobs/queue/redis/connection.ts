@@ -1,5 +1,5 @@
 /** Reaching a Redis or Valkey server. */
-import { Redis } from "ioredis";
+import { Redis } from "../../../deps/ioredis.ts";
 import { MdmError } from "../../../errors.ts";
 
 /** How often it is tried to connect again. */

@@ -1,5 +1,5 @@
 /** Records of jobs in Redis. */
-import type { Redis } from "ioredis";
+import type { Redis } from "../../../deps/ioredis.ts";
 import { dueAt, isRetry, type JobRecord, upgraded, webhookEvents } from "../job_record.ts";
 import { JOB_STATES, type JobState } from "../../job.ts";
 import type { Delivery } from "../queue.ts";

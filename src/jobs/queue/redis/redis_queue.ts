@@ -10,7 +10,7 @@
  * Redis has on the disk what it is told to: with `appendonly yes` and `appendfsync always` everything, else a crash of Redis itself
  * may lose the last seconds.
  */
-import type { Redis } from "ioredis";
+import type { Redis } from "../../../deps/ioredis.ts";
 import { MdmError } from "../../../errors.ts";
 import {
   advanced,

@@ -1,6 +1,6 @@
 /** How errors look in our own protocol. */
-import { z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import { z } from "../../../deps/zod_openapi.ts";
+import type { Context } from "../../../deps/hono.ts";
 import { asHttpError } from "../../http/http_error.ts";
 
 export const NativeError = z.object({

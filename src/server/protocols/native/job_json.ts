@@ -1,5 +1,5 @@
 /** Jobs as the native protocol shows them. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import { type Job, JOB_STATES, type JobFile } from "../../../jobs/job.ts";
 import { nativeJson } from "../../input/options.ts";
 import { filePath } from "../file_address.ts";

@@ -1,6 +1,6 @@
 /** Our own protocol: jobs as they are. */
-import { createRoute, z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import { createRoute, z } from "../../../deps/zod_openapi.ts";
+import type { Context } from "../../../deps/hono.ts";
 import { isEnded, type Job, type JobOptions, WEBHOOK_EVENTS } from "../../../jobs/job.ts";
 import type { JobEvent } from "../../../jobs/queue/queue.ts";
 import { unlessAway } from "../../../jobs/unavailable.ts";

@@ -1,6 +1,6 @@
 /** How OpenAI's API tells errors. */
-import { z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import { z } from "../../../deps/zod_openapi.ts";
+import type { Context } from "../../../deps/hono.ts";
 import type { JobError } from "../../../jobs/job.ts";
 import { asHttpError, HttpError } from "../../http/http_error.ts";
 

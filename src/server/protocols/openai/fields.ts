@@ -1,5 +1,5 @@
 /** What requests for images and for videos have in common. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import type { Job } from "../../../jobs/job.ts";
 import type { ModelCard } from "../../../jobs/jobs.ts";
 import { HttpError } from "../../http/http_error.ts";

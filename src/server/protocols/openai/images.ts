@@ -1,6 +1,6 @@
 /** Pictures as OpenAI's API makes them: whoever asks waits for them. */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import type { SSEStreamingApi } from "hono/streaming";
+import { createRoute, type OpenAPIHono, z } from "../../../deps/zod_openapi.ts";
+import type { SSEStreamingApi } from "../../../deps/hono.ts";
 import { isEnded, type Job, type JobFile, type JobRequest } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import { IMAGE_FORMATS } from "../../../media/output_format.ts";

@@ -1,6 +1,6 @@
 /** What programs made for OpenAI's API ask for. */
-import { createRoute, z } from "@hono/zod-openapi";
-import type { ErrorHandler } from "hono";
+import { createRoute, z } from "../../../deps/zod_openapi.ts";
+import type { ErrorHandler } from "../../../deps/hono.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import type { ProtocolFactory } from "../../http/protocol.ts";
 import { newRoutes } from "../../http/routes.ts";

@@ -1,5 +1,5 @@
 /** What OpenAI's API has and this server has not: said in one sentence, whatever the body is. */
-import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono } from "../../../deps/zod_openapi.ts";
 import type { ModelCard } from "../../../jobs/jobs.ts";
 import { HttpError } from "../../http/http_error.ts";
 

@@ -1,5 +1,5 @@
 /** Sizes and shapes that clients of OpenAI's API ask for, of a model that makes one. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import type { ModelCard } from "../../../jobs/jobs.ts";
 
 /** How programs write a size: 1024x1024, and as some do 1024*1024. */

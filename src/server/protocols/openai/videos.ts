@@ -1,6 +1,6 @@
 /** Videos as OpenAI's API makes them: jobs, and their files. */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import type { MiddlewareHandler } from "hono";
+import { createRoute, type OpenAPIHono, z } from "../../../deps/zod_openapi.ts";
+import type { MiddlewareHandler } from "../../../deps/hono.ts";
 import { isEnded, type Job, type JobRequest } from "../../../jobs/job.ts";
 import type { ModelCard } from "../../../jobs/jobs.ts";
 import { DEFAULT_FPS } from "../../../media/animation.ts";

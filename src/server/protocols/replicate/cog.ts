@@ -3,8 +3,8 @@
  * for a prediction unless told not to, Replicate waits only when told to; and so in a status code, in how errors look, and in that
  * Replicate looks at the version.
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import type { Context, ErrorHandler } from "hono";
+import { createRoute, type OpenAPIHono, z } from "../../../deps/zod_openapi.ts";
+import type { Context, ErrorHandler } from "../../../deps/hono.ts";
 import { isEnded, type Job, type Webhook, WEBHOOK_EVENTS } from "../../../jobs/job.ts";
 import type { Jobs, KnownHealth } from "../../../jobs/jobs.ts";
 import { unlessAway } from "../../../jobs/unavailable.ts";

@@ -1,7 +1,7 @@
 /** How Replicate's API tells errors. */
 import { STATUS_CODES } from "node:http";
-import { z } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import { z } from "../../../deps/zod_openapi.ts";
+import type { Context } from "../../../deps/hono.ts";
 import { asHttpError } from "../../http/http_error.ts";
 
 const PROBLEM = "application/problem+json";

@@ -1,5 +1,5 @@
 /** The model and its one version as Replicate's API has them. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import { JOB_STATES } from "../../../jobs/job.ts";
 import type { Jobs, ModelCard, ModelVersion } from "../../../jobs/jobs.ts";
 import { HttpError } from "../../http/http_error.ts";

@@ -1,5 +1,5 @@
 /** A job as Cog and Replicate see it. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import { isEnded, type Job, type JobFile, type JobState } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import { fileAddress, inOrder } from "../file_address.ts";

@@ -1,5 +1,5 @@
 /** Predictions as server-sent events, in the two dialects: of Cog, and of Replicate. */
-import type { Context } from "hono";
+import type { Context } from "../../../deps/hono.ts";
 import { isEnded, type JobFile } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import type { JobEvent } from "../../../jobs/queue/queue.ts";

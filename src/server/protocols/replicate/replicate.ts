@@ -1,5 +1,5 @@
 /** Replicate's API: predictions, the one model with its one version, and what else its clients ask for. */
-import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, z } from "../../../deps/zod_openapi.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import { cog, type Dialect, predictions } from "./cog.ts";
 import type { ProtocolFactory, ProtocolOptions } from "../../http/protocol.ts";

@@ -1,5 +1,5 @@
 /** Reading what RunPod's platform gives: what is odd in it costs itself only. */
-import { z } from "zod";
+import { z } from "../../../deps/zod.ts";
 import { MdmError } from "../../../errors.ts";
 
 /** One job as the platform gives it; its id may be anything that an address can have in it. */

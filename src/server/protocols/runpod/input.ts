@@ -1,5 +1,5 @@
 /** A request as RunPod's clients send it and RunPod's queues pass it on. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import type { JobOptions, JobRequest } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import { httpAddress, openFields } from "../../input/fields.ts";

@@ -1,5 +1,5 @@
 /** A job as RunPod sees it. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import { isEnded, type Job, type JobFile } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import { fileAddress, inOrder } from "../file_address.ts";

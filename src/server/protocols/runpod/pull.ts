@@ -1,5 +1,5 @@
 /** A worker in a container of RunPod's: takes jobs from the platform's queue and tells it how they go. */
-import { z } from "@hono/zod-openapi";
+import { z } from "../../../deps/zod_openapi.ts";
 import { MdmError, UsageError } from "../../../errors.ts";
 import { isEnded, type Job, type JobRequest } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";

@@ -2,8 +2,8 @@
  * The HTTP API of RunPod's serverless endpoints. What is wrong in a request is an error 400 with a sentence, which all of RunPod's
  * clients throw; a job that is not there is one that failed, for those that stream it go on asking otherwise.
  */
-import { createRoute, z } from "@hono/zod-openapi";
-import type { ErrorHandler } from "hono";
+import { createRoute, z } from "../../../deps/zod_openapi.ts";
+import type { ErrorHandler } from "../../../deps/hono.ts";
 import type { Job } from "../../../jobs/job.ts";
 import type { Health } from "../../../jobs/jobs.ts";
 import { unlessAway } from "../../../jobs/unavailable.ts";

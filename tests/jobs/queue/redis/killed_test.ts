@@ -1,8 +1,8 @@
 /** Processes that die between two commands to Redis: whatever was promised is kept, and BullMQ's jobs end where their records do. */
 import assert from "node:assert/strict";
 import { mock } from "node:test";
-import { Queue } from "bullmq";
-import { Redis } from "ioredis";
+import { Queue } from "../../../../src/deps/bullmq.ts";
+import { Redis } from "../../../../src/deps/ioredis.ts";
 import { isEnded, type Job, type JobOutcome } from "../../../../src/jobs/job.ts";
 import type { Lease, NewJob } from "../../../../src/jobs/queue/queue.ts";
 import { disconnect } from "../../../../src/jobs/queue/redis/connection.ts";

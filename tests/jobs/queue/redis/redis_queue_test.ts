@@ -1,8 +1,8 @@
 /** The queue on Redis: what is special to it. */
 import assert from "node:assert/strict";
 import { mock } from "node:test";
-import { Queue, Worker } from "bullmq";
-import { Redis } from "ioredis";
+import { Queue, Worker } from "../../../../src/deps/bullmq.ts";
+import { Redis } from "../../../../src/deps/ioredis.ts";
 import { MdmError } from "../../../../src/errors.ts";
 import { canceled, queued } from "../../../../src/jobs/queue/job_record.ts";
 import type { Delivery, NewJob } from "../../../../src/jobs/queue/queue.ts";

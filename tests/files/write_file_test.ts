@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
-import { checkWritable, writeAtomically, writeFolderAtomically } from "../../src/media/write.ts";
-
-async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.realPath(await Deno.makeTempDir());
-  try {
-    await use(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-function names(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
-}
+import {
+  checkWritable,
+  makeAtomically,
+  makeParents,
+  tryToWrite,
+  writeAtomically,
+  writeFolderAtomically,
+} from "../../src/files/write_file.ts";
+import { inFolder, names } from "../cli/mdm.ts";
 
 const BYTES = Uint8Array.of(1, 2, 3);
 
@@ -33,6 +28,22 @@ Deno.test("writeAtomically() writes the file behind a link", () =>
     await writeAtomically(`${folder}/link.png`, BYTES);
     assert.deepEqual(new Uint8Array(await Deno.readFile(`${folder}/real/a.png`)), BYTES);
     assert.deepEqual(names(folder), ["link.png", "real"]);
+  }));
+
+Deno.test("writeAtomically() writes what links lead to, though it is not there yet", () =>
+  inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/real`);
+    await Deno.symlink("real/next.png", `${folder}/link.png`);
+    await Deno.symlink("a.png", `${folder}/real/next.png`);
+    await checkWritable(`${folder}/link.png`);
+    await writeAtomically(`${folder}/link.png`, BYTES);
+    assert.deepEqual(new Uint8Array(await Deno.readFile(`${folder}/real/a.png`)), BYTES);
+    assert.equal(await Deno.readLink(`${folder}/link.png`), "real/next.png");
+    assert.deepEqual(names(`${folder}/real`), ["a.png", "next.png"]);
+    // Where that cannot be written, it is said before.
+    await Deno.symlink("none/a.png", `${folder}/lost.png`);
+    await assert.rejects(checkWritable(`${folder}/lost.png`), { name: "MdmError" });
+    await assert.rejects(writeAtomically(`${folder}/lost.png`, BYTES), { name: "MdmError" });
   }));
 
 Deno.test("writeAtomically() names the missing folder", () =>
@@ -114,5 +125,51 @@ Deno.test("writeFolderAtomically() leaves nothing when a file cannot be written"
   inFolder(async (folder) => {
     const files = new Map([["1.png", BYTES], ["none/2.png", BYTES]]);
     await assert.rejects(writeFolderAtomically(`${folder}/a`, files), { name: "MdmError" });
+    assert.deepEqual(names(folder), []);
+  }));
+
+Deno.test("makeAtomically() gives a file its name once it is whole, or leaves nothing", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/a`;
+    const make = async (temporary: string) => {
+      await Deno.writeFile(temporary, BYTES);
+      assert.deepEqual(names(folder).length, 1);
+      assert.notEqual(temporary, path);
+    };
+    await makeAtomically(path, make);
+    assert.deepEqual(names(folder), ["a"]);
+    await assert.rejects(
+      makeAtomically(`${folder}/b`, async (temporary) => {
+        await Deno.mkdir(temporary);
+        await Deno.writeFile(`${temporary}/inside`, BYTES);
+        throw new RangeError("half way");
+      }),
+      RangeError,
+    );
+    // Linking does not replace what is there.
+    const link = makeAtomically(path, (at) => Deno.writeFile(at, BYTES), Deno.link);
+    await assert.rejects(link, Deno.errors.AlreadyExists);
+    assert.deepEqual(names(folder), ["a"]);
+  }));
+
+Deno.test("makeParents() makes folders for a file, and checkWritable() knows that they will be", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/a/b/x.png`;
+    await checkWritable(path, { parents: true });
+    assert.deepEqual(names(folder), []);
+    await makeParents(path);
+    await makeParents(path);
+    await writeAtomically(path, BYTES);
+    for (const wrong of [`${path}/y.png`, `${path}/c/y.png`]) {
+      await assert.rejects(checkWritable(wrong, { parents: true }), { name: "MdmError" });
+      await assert.rejects(makeParents(wrong), { name: "MdmError" });
+    }
+    assert.deepEqual(names(`${folder}/a/b`), ["x.png"]);
+  }));
+
+Deno.test("tryToWrite() gives what the system says, and leaves nothing", () =>
+  inFolder(async (folder) => {
+    assert.equal(await tryToWrite(folder, 1000), null);
+    assert.ok(await tryToWrite(`${folder}/none`) instanceof Deno.errors.NotFound);
     assert.deepEqual(names(folder), []);
   }));

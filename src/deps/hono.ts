@@ -1,0 +1,11 @@
+export * from "npm:hono@4.13.19";
+export * from "npm:hono@4.13.19/body-limit";
+export * from "npm:hono@4.13.19/cors";
+export * from "npm:hono@4.13.19/http-exception";
+export * from "npm:hono@4.13.19/method-not-allowed";
+export * from "npm:hono@4.13.19/request-id";
+export * from "npm:hono@4.13.19/route";
+export * from "npm:hono@4.13.19/router/trie-router";
+export * from "npm:hono@4.13.19/secure-headers";
+export * from "npm:hono@4.13.19/streaming";
+export type * from "npm:hono@4.13.19/utils/http-status";

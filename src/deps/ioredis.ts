@@ -1,0 +1,1 @@
+export * from "npm:ioredis@6.0.0";

@@ -1,0 +1,1 @@
+export * from "npm:prom-client@15.1.3";

@@ -1,0 +1,1 @@
+export { parse, parseDocument, stringify } from "npm:yaml@2.9.0";

@@ -1,0 +1,1 @@
+export * from "npm:@hono/zod-openapi@1.6.3";
