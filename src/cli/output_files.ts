@@ -17,7 +17,7 @@ interface Place {
 }
 
 export interface PictureOutput extends Place {
-  readonly medium: "picture";
+  readonly medium: "image";
   readonly format: ImageFormat;
 }
 
@@ -50,7 +50,7 @@ export async function choosePictureOutput(
 ): Promise<PictureOutput> {
   if (given === undefined || await isFolder(given)) {
     const place = await placeIn(given, "pictures", ".png");
-    return { medium: "picture", format: "png", ...place };
+    return { medium: "image", format: "png", ...place };
   }
   if (/\.(mp4|gif)$/i.test(given)) {
     throw new UsageError(
@@ -60,7 +60,7 @@ export async function choosePictureOutput(
   const format = formatOf(given);
   if (count > 1) throw tooMany(`${count} pictures`, given, extname(given));
   await checkWritable(given);
-  return { medium: "picture", format, kind: "file", path: given, extension: extname(given) };
+  return { medium: "image", format, kind: "file", path: given, extension: extname(given) };
 }
 
 /**

@@ -1,19 +1,6 @@
 /** A job: what a client asks for, and what has become of it. All of it is JSON, for queues keep it. */
-import type { AnimationFormat } from "../media/animation.ts";
-import type { ImageFormat } from "../media/image.ts";
+import type { OutputFormat } from "../media/output_format.ts";
 import type { GenerateRequest } from "../pipeline/request.ts";
-
-/** How results are written: of a model of pictures as an image, of one of videos as an animation. */
-export type OutputFormat = ImageFormat | AnimationFormat;
-
-/** How pictures and videos can be written, what is taken without a word first. */
-export const PICTURE_FORMATS = ["png", "jpeg", "webp"] as const satisfies readonly ImageFormat[];
-export const VIDEO_FORMATS = [
-  "mp4",
-  "gif",
-  "webp",
-  "png",
-] as const satisfies readonly AnimationFormat[];
 
 /** Pictures or videos to be made; what is left out is the model's own, as in `GenerateRequest`. */
 export interface JobRequest extends

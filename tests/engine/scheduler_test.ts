@@ -3,24 +3,32 @@ import { mock } from "node:test";
 import { MdmError } from "../../src/errors.ts";
 import { encodeLevels, encodingOf } from "../../src/engine/encode_levels.ts";
 import type {
-  Checkpoint,
   EncodedLevel,
-  PictureEvent,
-  PictureRequest,
-  PictureTask,
+  ImageEvent,
+  ImageTask,
   StepEvent,
-} from "../../src/engine/picture_task.ts";
+} from "../../src/engine/image_task.ts";
 import { StepScheduler } from "../../src/engine/scheduler.ts";
 import { Batch } from "../../src/pipeline/batch.ts";
+import type { DescribedModel } from "../../src/pipeline/models/built_in.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
+import {
+  type GenerateRequest,
+  type ResolvedRequest,
+  resolveRequest,
+} from "../../src/pipeline/request.ts";
+import type { SamplerState } from "../../src/pipeline/sampler_state.ts";
+import { MODEL as DESCRIBED } from "../jobs/job_place.ts";
 import { makeVideoModel } from "../video_model.ts";
 
 const MODEL = "weights/shapes32";
 const IDENTITY = { model: "shapes32", weights: "0" };
-const OUTPUT = { levels: true, preview: false };
 
-/** Pictures that differ in all that may differ within one step, and two that cannot share one with the others. */
-const POOL: readonly PictureRequest[] = [
+/** The request of one image. */
+type ImageRequest = GenerateRequest & { readonly prompt: string; readonly seed: bigint };
+
+/** Images that differ in all that may differ within one step, and two that cannot share one with the others. */
+const POOL: readonly ImageRequest[] = [
   { prompt: "a red circle", seed: 1n, steps: 3 },
   { prompt: "a small blue star in the top left on a yellow background", seed: 2n, steps: 2 },
   { prompt: "", seed: 3n, steps: 4, sampler: "ddim", eta: 0.7 },
@@ -34,29 +42,29 @@ const POOL: readonly PictureRequest[] = [
   { prompt: "a pink star", seed: 10n, steps: 3, cache: { every: 2 } },
 ];
 
-/** A picture that is made alone, by the command's own way, as files. */
-async function alone(pipeline: Pipeline, request: PictureRequest): Promise<EncodedLevel[]> {
+/** An image that is made alone, by the command's own way, as files. */
+async function alone(pipeline: Pipeline, request: ImageRequest): Promise<EncodedLevel[]> {
   const resolved = pipeline.resolve(request);
-  const encoding = encodingOf(OUTPUT, pipeline.folder.config);
-  for await (const event of pipeline.generate(request)) {
-    if (event.kind !== "picture") continue;
-    const levels = [...event.picture.levels.keys()];
-    return await encodeLevels(event.picture, levels, encoding, { resolved, model: IDENTITY });
+  const encoding = encodingOf({}, pipeline.folder.config);
+  for await (const event of pipeline.run(resolved)) {
+    if (event.kind !== "image") continue;
+    const levels = [...event.image.levels.keys()];
+    return await encodeLevels(event.image, levels, encoding, { resolved, model: IDENTITY });
   }
-  throw new Error("No picture was made");
+  throw new Error("No image was made");
 }
 
-/** A scheduler at work, and what it has told. */
+/** A scheduler at work, and what it has reported. */
 class Work implements AsyncDisposable {
-  readonly events: (PictureEvent | StepEvent)[] = [];
+  readonly events: (ImageEvent | StepEvent)[] = [];
   readonly scheduler: StepScheduler;
   /** Is called with every event. */
-  onEvent: (event: PictureEvent | StepEvent) => void = () => {};
+  onEvent: (event: ImageEvent | StepEvent) => void = () => {};
   /** Ends when the scheduler does. */
   readonly running: Promise<void>;
 
   constructor(pipeline: Pipeline, slots: number) {
-    const emit = (event: PictureEvent | StepEvent) => {
+    const emit = (event: ImageEvent | StepEvent) => {
       this.events.push(event);
       this.onEvent(event);
     };
@@ -69,15 +77,15 @@ class Work implements AsyncDisposable {
   }
 
   /** Waits for the first event of a kind, of one task. */
-  async until<K extends PictureEvent["kind"]>(
+  async until<K extends ImageEvent["kind"]>(
     kind: K,
     id: string,
-  ): Promise<PictureEvent & { kind: K }> {
-    const passes = (event: PictureEvent | StepEvent): event is PictureEvent & { kind: K } =>
+  ): Promise<ImageEvent & { kind: K }> {
+    const passes = (event: ImageEvent | StepEvent): event is ImageEvent & { kind: K } =>
       event.kind === kind && "id" in event && event.id === id;
     const there = this.events.find(passes);
     if (there !== undefined) return there;
-    const { promise, resolve } = Promise.withResolvers<PictureEvent & { kind: K }>();
+    const { promise, resolve } = Promise.withResolvers<ImageEvent & { kind: K }>();
     this.onEvent = (event) => passes(event) && resolve(event);
     return await Promise.race([promise, this.running.then(() => promise)]);
   }
@@ -98,8 +106,22 @@ function dice(seed: number): (n: number) => number {
   };
 }
 
-function task(id: string, request: PictureRequest, more: Partial<PictureTask> = {}): PictureTask {
-  return { id, request, output: OUTPUT, priority: 0, createdAt: 0, ...more };
+function task(
+  id: string,
+  request: ImageRequest,
+  { config, diffusion, ...more }:
+    & Partial<ImageTask>
+    & Partial<Pick<DescribedModel, "config" | "diffusion">> = {},
+): ImageTask {
+  const [model, steps] = [config ?? DESCRIBED.config, diffusion ?? DESCRIBED.diffusion];
+  const output = { levels: true, preview: false, encoding: encodingOf({}, model) };
+  const resolved = resolveRequest(request, model, steps);
+  return { id, resolved, output, priority: 0, createdAt: 0, ...more };
+}
+
+/** What of a model tasks are resolved with. */
+function described({ config, diffusion }: Pick<DescribedModel, "config" | "diffusion">) {
+  return { config, diffusion };
 }
 
 /**
@@ -122,10 +144,10 @@ async function mix(
   const slots = 1 + roll(4);
 
   const ended = new Map<string, readonly EncodedLevel[]>();
-  const saved = new Map<string, Checkpoint | null>();
-  const isOpen = ({ id }: PictureTask) => !ended.has(id) && !canceled.has(id);
+  const saved = new Map<string, SamplerState | null>();
+  const isOpen = ({ id }: ImageTask) => !ended.has(id) && !canceled.has(id);
   let steps = 0;
-  const watch = (work: Work, onEvent: (event: PictureEvent | StepEvent) => void) => {
+  const watch = (work: Work, onEvent: (event: ImageEvent | StepEvent) => void) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     work.onEvent = (event) => {
       if (event.kind === "made") ended.set(event.id, event.files);
@@ -182,16 +204,16 @@ Deno.test("a picture in any of 200 random mixes has the bytes of one that is mad
   for (let seed = 0; seed < 200; seed++) await mix(pipeline, expected, seed);
 });
 
-const RED: PictureRequest = { prompt: "a red circle", seed: 1n, steps: 3, guidance: 1 };
+const RED: ImageRequest = { prompt: "a red circle", seed: 1n, steps: 3, guidance: 1 };
 
 /** What happened to pictures: "began a". */
-function told(work: Work, ...kinds: readonly PictureEvent["kind"][]): string[] {
+function told(work: Work, ...kinds: readonly ImageEvent["kind"][]): string[] {
   return work.events.flatMap((event) =>
     "id" in event && kinds.includes(event.kind) ? [`${event.kind} ${event.id}`] : []
   );
 }
 
-function stepOf(event: PictureEvent | StepEvent): number {
+function stepOf(event: ImageEvent | StepEvent): number {
   return event.kind === "progress" ? event.step : 0;
 }
 
@@ -262,7 +284,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     ]);
   });
 
-  const cached: PictureRequest = { ...RED, steps: 1000, cache: { every: 2 } };
+  const cached: ImageRequest = { ...RED, steps: 1000, cache: { every: 2 } };
   await t.step("one with a cache runs alone, and can be canceled", async () => {
     await using work = fresh(4);
     work.scheduler.add(task("cached", cached));
@@ -307,8 +329,13 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
 
   await t.step("one with a cache that cannot be held fails alone", async () => {
     await using work = fresh(4);
-    const { mock: replaced } = mock.method(pipeline, "generate", () => {
-      throw new MdmError("The GPU cannot hold it.");
+    const { add } = Batch.prototype;
+    const { mock: replaced } = mock.method(Batch.prototype, "add", function (
+      this: Batch,
+      images: Parameters<typeof add>[0],
+    ) {
+      if (this.kind.inner !== "always") throw new MdmError("The GPU cannot hold it.");
+      return add.call(this, images);
     });
     work.scheduler.add(task("cached", cached));
     work.scheduler.add(task("next", RED, { createdAt: 1 }));
@@ -318,15 +345,19 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     assert.deepEqual(error, { code: "failed", message: "The GPU cannot hold it." });
   });
 
-  await t.step("a request that cannot be fails alone", async () => {
+  await t.step("one that takes too much memory fails alone", async () => {
     await using work = fresh(2);
+    const { fit } = pipeline;
+    const { mock: replaced } = mock.method(pipeline, "fit", (resolved: ResolvedRequest) => {
+      if (resolved.size === 64) throw new MdmError("It takes too much memory.");
+      return fit.call(pipeline, resolved);
+    });
     work.scheduler.add(task("good", RED));
-    work.scheduler.add(task("size", { ...RED, size: 33 }));
-    work.scheduler.add({ ...task("format", RED), output: { ...OUTPUT, format: "mp4" } });
+    work.scheduler.add(task("size", { ...RED, size: 64 }));
     assert.deepEqual((await work.until("made", "good")).files[0]!.bytes, whole);
-    assert.match((await work.until("failed", "size")).error.message, /size 33/);
-    const { error } = await work.until("failed", "format");
-    assert.equal(error.code, "request");
+    replaced.restore();
+    const { error } = await work.until("failed", "size");
+    assert.deepEqual(error, { code: "failed", message: "It takes too much memory." });
   });
 
   await t.step(
@@ -336,12 +367,12 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
       const { add } = Batch.prototype;
       const { mock: replaced } = mock.method(Batch.prototype, "add", function (
         this: Batch,
-        pictures: Parameters<typeof add>[0],
+        images: Parameters<typeof add>[0],
       ) {
-        if (pictures.some(({ seed }) => seed === 99n)) {
+        if (images.some(({ seed }) => seed === 99n)) {
           return Promise.reject(new MdmError("The GPU cannot hold it."));
         }
-        return add.call(this, pictures);
+        return add.call(this, images);
       });
       work.scheduler.add(task("good", RED));
       await atStep(work, "good", 1, () => work.scheduler.add(task("large", { ...RED, seed: 99n })));
@@ -354,7 +385,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
   );
 
   await t.step("a picture that cannot be encoded fails alone", async () => {
-    const events: (PictureEvent | StepEvent)[] = [];
+    const events: (ImageEvent | StepEvent)[] = [];
     const failed = Promise.withResolvers<void>();
     const model = Promise.reject(new MdmError("The weights cannot be read."));
     model.catch(() => {});
@@ -380,7 +411,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
 
   await t.step("a state of another size, run or model is none: the picture begins", async () => {
     await using work = fresh(1);
-    const state = (step: number, ...sizes: readonly number[]): Checkpoint => {
+    const state = (step: number, ...sizes: readonly number[]): SamplerState => {
       const latents = sizes.map((size) => new Float32Array(size));
       return { step, weights: IDENTITY.weights, latents, estimates: latents };
     };
@@ -406,7 +437,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     for (const id of ["a", "b"]) work.scheduler.add(task(id, { ...RED, steps: 6 }));
     const ends = [await work.until("made", "a"), await work.until("made", "b")];
     const steps = work.events.flatMap((event) => event.kind === "step" ? [event] : []);
-    assert.deepEqual(steps.map(({ pictures }) => pictures), Array(5).fill(2));
+    assert.deepEqual(steps.map(({ images }) => images), Array(5).fill(2));
     const measured = steps.reduce((sum, { ms }) => sum + ms, 0);
     for (const { timings: { gpuMs } } of ends) assert.ok(gpuMs >= measured / 2 - 1e-6);
     work.scheduler.add(task("short", { ...RED, steps: 1 }));
@@ -450,11 +481,10 @@ Deno.test("of a video previews come from the smallest resolution on, eight at mo
     await using pipeline = await Pipeline.load(folder);
     await using work = new Work(pipeline, 2);
     const steps = 17;
-    const request = { ...RED, steps };
-    work.scheduler.add({
-      ...task("video", request),
-      output: { levels: true, preview: true, fps: 12 },
-    });
+    const { folder: model } = pipeline;
+    const encoding = encodingOf({ fps: 12 }, model.config);
+    const output = { levels: true, preview: true, encoding };
+    work.scheduler.add(task("video", { ...RED, steps }, { ...described(model), output }));
     const { files } = await work.until("made", "video");
     assert.deepEqual(
       files.map(({ width, frames, type }) => [width, frames, type]),
@@ -485,9 +515,10 @@ Deno.test("a model of classes makes a class, and refuses what is none alone", as
     await using pipeline = await Pipeline.load(folder);
     assert.equal(pipeline.folder.classes, true);
     await using work = new Work(pipeline, 2);
-    work.scheduler.add(task("word", RED));
-    work.scheduler.add(task("guided", { ...RED, prompt: "3", guidance: 4 }));
-    work.scheduler.add(task("class", { ...RED, prompt: "3" }));
+    const model = described(pipeline.folder);
+    work.scheduler.add(task("word", RED, model));
+    work.scheduler.add(task("guided", { ...RED, prompt: "3", guidance: 4 }, model));
+    work.scheduler.add(task("class", { ...RED, prompt: "3" }, model));
     await work.until("made", "class");
     const word = await work.until("failed", "word");
     assert.match(word.error.message, /give a class from 0 to \d+ instead of "a red circle"/);

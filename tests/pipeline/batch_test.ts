@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MdmError } from "../../src/errors.ts";
-import type { Batch, Sampled } from "../../src/pipeline/batch.ts";
+import type { Batch, SampledImage } from "../../src/pipeline/batch.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { batchKind, type GenerateRequest } from "../../src/pipeline/request.ts";
 
@@ -10,14 +10,14 @@ const MODEL = "weights/shapes32";
 async function prepared(
   pipeline: Pipeline,
   request: Partial<GenerateRequest> = {},
-): Promise<{ picture: Sampled; batch: Batch }> {
+): Promise<{ picture: SampledImage; batch: Batch }> {
   const resolved = pipeline.resolve({ prompt: "a star", steps: 3, seed: 7, ...request });
   const [picture] = await pipeline.prepare(resolved, resolved.jobs);
   return { picture: picture!, batch: pipeline.batch(batchKind(resolved, pipeline.folder)) };
 }
 
 /** Takes steps until a picture is done; gives its levels. */
-async function finish(batch: Batch, picture: Sampled): Promise<Uint8Array[]> {
+async function finish(batch: Batch, picture: SampledImage): Promise<Uint8Array[]> {
   while (!batch.step().includes(picture)) { /* One more. */ }
   const levels = await batch.read(picture);
   batch.remove(picture);
@@ -29,7 +29,7 @@ Deno.test("pictures come and go between steps, and none sees the others", async 
   const { picture, batch } = await prepared(pipeline);
   await batch.add([picture]);
   const whole = await finish(batch, picture);
-  assert.deepEqual(batch.pictures, []);
+  assert.deepEqual(batch.images, []);
 
   await t.step(
     "one that comes later, with a longer text and run, is as if it were alone",
@@ -42,10 +42,10 @@ Deno.test("pictures come and go between steps, and none sees the others", async 
       await batch.add([other]);
       assert.deepEqual(batch.step(), []);
       await batch.add([picture]);
-      assert.deepEqual(batch.pictures, [other, picture]);
+      assert.deepEqual(batch.images, [other, picture]);
       assert.deepEqual([batch.stepsOf(other), batch.stepsOf(picture)], [1, 0]);
       assert.deepEqual(await finish(batch, picture), whole);
-      assert.deepEqual(batch.pictures, [other]);
+      assert.deepEqual(batch.images, [other]);
       batch.remove(other);
     },
   );
@@ -101,7 +101,7 @@ Deno.test("pictures come and go between steps, and none sees the others", async 
     for (const one of many.slice(1)) batch.remove(one);
     await batch.add([]);
     assert.ok(batch.bytes < most / 2, `${batch.bytes} of ${most}`);
-    assert.deepEqual(batch.pictures, many.slice(0, 1));
+    assert.deepEqual(batch.images, many.slice(0, 1));
     batch.remove(many[0]!);
   });
 
@@ -128,7 +128,7 @@ Deno.test("pictures come and go between steps, and none sees the others", async 
     gpu.buffer = buffer;
     GPUBuffer.prototype.destroy = destroy;
     assert.deepEqual(made.filter((one) => !destroyed.includes(one)), []);
-    assert.deepEqual(batch.pictures, []);
+    assert.deepEqual(batch.images, []);
     assert.equal(batch.bytes, 0);
     await batch.add([picture]);
     assert.deepEqual(await finish(batch, picture), whole);

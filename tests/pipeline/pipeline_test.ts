@@ -1,19 +1,15 @@
 import assert from "node:assert/strict";
-import {
-  type GeneratedPicture,
-  type GenerateEvent,
-  Pipeline,
-} from "../../src/pipeline/pipeline.ts";
+import { type GeneratedImage, type GenerateEvent, Pipeline } from "../../src/pipeline/pipeline.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { type GenerateRequest, resolveRequest } from "../../src/pipeline/request.ts";
 
 const MODEL = "weights/shapes32";
 const PROMPT = "a red circle on a blue background";
 
-async function pictures(pipeline: Pipeline, request: GenerateRequest): Promise<GeneratedPicture[]> {
-  const made: GeneratedPicture[] = [];
+async function pictures(pipeline: Pipeline, request: GenerateRequest): Promise<GeneratedImage[]> {
+  const made: GeneratedImage[] = [];
   for await (const event of pipeline.generate({ steps: 3, ...request })) {
-    if (event.kind === "picture") made.push(event.picture);
+    if (event.kind === "image") made.push(event.image);
   }
   return made;
 }
@@ -116,7 +112,7 @@ Deno.test("events come in order: cut prompts, every step, then pictures", async 
   }
   assert.deepEqual(
     events.map((e) => e.kind === "progress" ? `${e.step}/${e.steps}` : e.kind),
-    ["truncated", "1/4", "2/4", "picture", "3/4", "4/4", "picture"],
+    ["truncated", "1/4", "2/4", "image", "3/4", "4/4", "image"],
   );
   const [cut] = events;
   assert.ok(cut?.kind === "truncated");

@@ -6,7 +6,7 @@ import { DEFAULT_FPS, FASTEST } from "../../media/animation.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { makesVideos } from "../../model/frame_grids.ts";
 import { levelOf } from "../../pipeline/level_files.ts";
-import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
+import { type GeneratedImage, Pipeline } from "../../pipeline/pipeline.ts";
 import { type ModelIdentity, modelIdentity } from "../../pipeline/recipe.ts";
 import {
   DEFAULT_BATCH,
@@ -228,13 +228,12 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   });
   try {
     progress.update(0);
-    // The seed is settled now, also where it was drawn.
-    const settled = { ...request, seed: resolved.jobs[0]!.seed, signal };
-    for await (const event of pipeline.generate(settled)) {
+    const { textFeatures } = request;
+    for await (const event of pipeline.run(resolved, { textFeatures, signal })) {
       if (event.kind === "truncated") warn(truncationMessage(event.truncation));
       if (event.kind === "progress") progress.update(event.step);
-      if (event.kind !== "picture") continue;
-      written.push(await write(event.picture, resolved, output, await model, values.levels));
+      if (event.kind !== "image") continue;
+      written.push(await write(event.image, resolved, output, await model, values.levels));
       progress.clear();
       if (!values.json) written.at(-1)!.files.forEach(({ path }) => print(path));
     }
@@ -243,7 +242,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       ? new Interrupted(
         error.signal,
         `${written.length} of ${resolved.jobs.length} ${
-          output.medium === "picture" ? "pictures" : "videos"
+          output.medium === "image" ? "pictures" : "videos"
         } were written`,
       )
       : error;
@@ -330,7 +329,7 @@ async function chooseOutput(
 }
 
 async function write(
-  picture: GeneratedPicture,
+  picture: GeneratedImage,
   resolved: ResolvedRequest,
   output: Output,
   model: ModelIdentity,
@@ -348,7 +347,7 @@ async function write(
       path: paths[i]!,
       width,
       height,
-      ...medium !== "picture" && { frames: frames.length },
+      ...medium !== "image" && { frames: frames.length },
       ...rate,
     };
   });

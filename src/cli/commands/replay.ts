@@ -6,7 +6,7 @@ import { isPng } from "../../media/png_chunks.ts";
 import { readText } from "../../media/png_text.ts";
 import { frameGrids } from "../../model/frame_grids.ts";
 import { type Level, levelOf } from "../../pipeline/level_files.ts";
-import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
+import { type GeneratedImage, Pipeline, type RunOptions } from "../../pipeline/pipeline.ts";
 import {
   type ModelIdentity,
   modelIdentity,
@@ -15,7 +15,7 @@ import {
   RECIPE_KEYWORD,
   requestOf,
 } from "../../pipeline/recipe.ts";
-import type { GenerateRequest } from "../../pipeline/request.ts";
+import type { ResolvedRequest } from "../../pipeline/request.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
@@ -98,13 +98,13 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     );
   }
   const textFeatures = values["text-features"];
-  const request = { ...requestOf(recipe), ...textFeatures !== undefined && { textFeatures } };
   const model = { ...await modelIdentity(folder, textFeatures), model: recipe.model };
   checkModel(recipe, model, source, folder.path);
 
   const { steps } = recipe;
-  const picture = await make(pipeline, request, { steps, quiet: values.quiet, signal });
-  const resolved = pipeline.resolve(request);
+  const resolved = pipeline.resolve(requestOf(recipe));
+  const run = { textFeatures, signal };
+  const picture = await make(pipeline, resolved, run, { steps, quiet: values.quiet });
   const level = levelOf(picture, recipe.level, { resolved, model, medium: output.medium });
   const part = recipe.frame === undefined ? level : frameOf(picture, level, recipe);
   const name = `${basename(source, extname(source))}-replay`;
@@ -119,20 +119,21 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
 }
 
 /** A single frame of a video, as a picture. */
-function frameOf({ frames }: GeneratedPicture, whole: Level, { level, frame = 1 }: Recipe): Level {
+function frameOf({ frames }: GeneratedImage, whole: Level, { level, frame = 1 }: Recipe): Level {
   return { frames: [frames[level]![frame - 1]!], textOf: () => whole.textOf({ frame }) };
 }
 
 async function make(
   pipeline: Pipeline,
-  request: GenerateRequest,
-  { steps, quiet, signal }: { steps: number; quiet: boolean; signal: AbortSignal },
-): Promise<GeneratedPicture> {
+  resolved: ResolvedRequest,
+  options: RunOptions,
+  { steps, quiet }: { steps: number; quiet: boolean },
+): Promise<GeneratedImage> {
   const progress = new Progress({ label: "Sampling", total: steps, quiet });
   try {
-    for await (const event of pipeline.generate({ ...request, signal })) {
+    for await (const event of pipeline.run(resolved, options)) {
       if (event.kind === "progress") progress.update(event.step);
-      if (event.kind === "picture") return event.picture;
+      if (event.kind === "image") return event.image;
     }
   } finally {
     progress.end();

@@ -3,7 +3,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
 import { THRESHOLD_NAMES } from "../../diffusion/thresholds.ts";
-import { type JobRequest, PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
+import type { JobRequest } from "../../jobs/job.ts";
+import { IMAGE_FORMATS, VIDEO_FORMATS } from "../../media/output_format.ts";
 import type { Jobs } from "../../jobs/jobs.ts";
 import { DEFAULT_FPS, FASTEST } from "../../media/animation.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER, MOST_GUIDANCE, SEEDS } from "../../pipeline/request.ts";
@@ -63,7 +64,7 @@ export function optionFields({ model, limits, defaults }: Offer) {
     preview: z.boolean().describe(
       "Whether the inner resolutions are shown on the way: small pictures that sharpen as the steps go by.",
     ),
-    format: z.enum(videos ? VIDEO_FORMATS : PICTURE_FORMATS).describe(
+    format: z.enum(videos ? VIDEO_FORMATS : IMAGE_FORMATS).describe(
       videos
         ? "How videos are written. Without it: MP4."
         : "How pictures are written. Without it: PNG, " +

@@ -1,7 +1,7 @@
 /** The page at `/`, for people: its files, and what it has to know of the model. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { SAMPLERS } from "../../diffusion/samplers/mod.ts";
-import { PICTURE_FORMATS, VIDEO_FORMATS } from "../../jobs/job.ts";
+import { IMAGE_FORMATS, VIDEO_FORMATS } from "../../media/output_format.ts";
 import { takesJobs } from "../../jobs/jobs.ts";
 import { DEFAULT_GUIDANCE, DEFAULT_SAMPLER } from "../../pipeline/request.ts";
 import type { ProtocolFactory } from "../http/protocol.ts";
@@ -129,7 +129,7 @@ function modelJson({ model, limits, defaults }: Offer): z.infer<typeof ModelJson
       description,
       defaultSteps,
     })),
-    formats: [...makes === "videos" ? VIDEO_FORMATS : PICTURE_FORMATS],
+    formats: [...makes === "videos" ? VIDEO_FORMATS : IMAGE_FORMATS],
     defaults: {
       sampler: defaults.sampler ?? DEFAULT_SAMPLER,
       guidance: defaults.guidance ?? DEFAULT_GUIDANCE,

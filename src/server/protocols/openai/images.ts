@@ -1,13 +1,7 @@
 /** Pictures as OpenAI's API makes them: whoever asks waits for them. */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { SSEStreamingApi } from "hono/streaming";
-import {
-  isEnded,
-  type Job,
-  type JobFile,
-  type JobRequest,
-  PICTURE_FORMATS,
-} from "../../../jobs/job.ts";
+import { isEnded, type Job, type JobFile, type JobRequest } from "../../../jobs/job.ts";
 import type { Jobs } from "../../../jobs/jobs.ts";
 import type { JobEvent } from "../../../jobs/queue/queue.ts";
 import { fileAddress, fileBase64, inOrder } from "../file_address.ts";
@@ -15,6 +9,7 @@ import type { ProtocolOptions } from "../../http/protocol.ts";
 import { HttpError } from "../../http/http_error.ts";
 import { jobRequest, optionFields } from "../../input/options.ts";
 import { EVENT_STREAM, streamJob } from "../job_events.ts";
+import { IMAGE_FORMATS } from "../../../media/output_format.ts";
 import { failure, OpenAiError, openAiError } from "./error.ts";
 import { fields } from "../../input/fields.ts";
 import {
@@ -32,7 +27,7 @@ import { sizeFields, sizeOf } from "./size.ts";
 const ImagesJson = z.object({
   created: z.int(),
   background: z.literal("opaque"),
-  output_format: z.enum(PICTURE_FORMATS),
+  output_format: z.enum(IMAGE_FORMATS),
   size: z.string(),
   data: z.array(z.object({ b64_json: z.string().optional(), url: z.string().optional() })),
   warnings: Warnings,
@@ -116,7 +111,7 @@ function imagesBody({ jobs, strictSizes }: Pick<ProtocolOptions, "jobs" | "stric
         `Without it: an address where the model's name is one of dall-e, the picture itself where it is another of OpenAI, else both. ` +
           "An address needs no token, for an hour.",
       ),
-    output_format: z.enum(PICTURE_FORMATS, { error: `Give "png", "jpeg" or "webp".` }).optional(),
+    output_format: z.enum(IMAGE_FORMATS, { error: `Give "png", "jpeg" or "webp".` }).optional(),
     stream: z.boolean().optional(),
     partial_images: z.int().min(0).max(3).optional().describe(
       "Of each picture, how often its inner resolutions are shown on the way, with `stream`.",

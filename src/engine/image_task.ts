@@ -1,44 +1,37 @@
-/** What is asked of the engine, picture by picture, and what it tells: plain data that goes from thread to thread. */
-import type { SavedPicture } from "../pipeline/batch.ts";
-import type { GenerateRequest } from "../pipeline/request.ts";
-import type { JobError, OutputFormat } from "../jobs/job.ts";
+/** What is asked of an engine, image by image, and what it reports: plain data that goes from thread to thread. */
+import type { Encoding } from "../pipeline/level_files.ts";
+import type { ResolvedRequest } from "../pipeline/request.ts";
+import type { SamplerState } from "../pipeline/sampler_state.ts";
 
-/** The request for one picture. */
-export interface PictureRequest
-  extends Omit<GenerateRequest, "prompt" | "seed" | "count" | "textFeatures" | "batch" | "signal"> {
-  readonly prompt: string;
-  readonly seed: bigint;
-}
-
-/** How a picture is wanted. */
-export interface PictureOutput {
+/** How an image is wanted. */
+export interface ImageOutput {
   /** Whether its inner resolutions are wanted as well. */
   readonly levels: boolean;
   /** Whether its inner resolutions are shown on the way. */
   readonly preview: boolean;
-  readonly format?: OutputFormat;
-  readonly fps?: number;
+  readonly encoding: WholeEncoding;
 }
 
-/** A picture on its way, and of which model. */
-export interface Checkpoint extends SavedPicture {
-  /** The hash of the model's files: with others it would become another picture. */
-  readonly weights: string;
-}
+/** How a level becomes one file. */
+export type WholeEncoding = Exclude<Encoding, { readonly medium: "frames" }>;
 
-/** A picture to be made. */
-export interface PictureTask {
+/** An image to be made. */
+export interface ImageTask {
   readonly id: string;
-  readonly request: PictureRequest;
-  readonly output: PictureOutput;
+  /** The request of this image alone: an engine trusts that it was resolved for its model. */
+  readonly resolved: ResolvedRequest;
+  readonly output: ImageOutput;
   /** Higher ones come first, then older ones. */
   readonly priority: number;
   readonly createdAt: number;
   /** Where it goes on; absent: it begins. */
-  readonly saved?: Checkpoint;
+  readonly saved?: SamplerState;
 }
 
-/** A resolution of a picture or video as a file. */
+/** A task that has no id yet. */
+export type NewImageTask = Omit<ImageTask, "id">;
+
+/** A resolution of an image or video as a file. */
 export interface EncodedLevel {
   readonly level: number;
   readonly width: number;
@@ -51,19 +44,27 @@ export interface EncodedLevel {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Where a picture's time went, in milliseconds. */
-export interface PictureTimings {
-  /** Reading its prompts. */
+/** Where an image's time went, in milliseconds. */
+export interface ImageTimings {
+  /** Encoding its prompts. */
   readonly textMs: number;
   /** From its slot to its last step. */
   readonly stepsMs: number;
   readonly encodeMs: number;
-  /** Of each step its share: as many parts as pictures were in it. */
+  /** Of each step its share: as many parts as images were in it. */
   readonly gpuMs: number;
 }
 
-/** What happens to pictures. */
-export type PictureEvent =
+/** Why an image was not made. */
+export interface ImageError {
+  /** "request": what was asked for cannot be; "failed": all else. */
+  readonly code: "request" | "failed";
+  /** One sentence for the person who asked. */
+  readonly message: string;
+}
+
+/** What happens to images. */
+export type ImageEvent =
   /** Sentences that the person who asked should know; before it begins. */
   | { readonly kind: "warned"; readonly id: string; readonly warnings: readonly string[] }
   /** It has a slot; so many of its steps are done already. */
@@ -86,15 +87,15 @@ export type PictureEvent =
     readonly id: string;
     /** The outermost resolution first. */
     readonly files: readonly EncodedLevel[];
-    readonly timings: PictureTimings;
+    readonly timings: ImageTimings;
   }
-  | { readonly kind: "failed"; readonly id: string; readonly error: JobError }
+  | { readonly kind: "failed"; readonly id: string; readonly error: ImageError }
   /** It was stopped on the way; null: it has to begin again. */
-  | { readonly kind: "saved"; readonly id: string; readonly saved: Checkpoint | null };
+  | { readonly kind: "saved"; readonly id: string; readonly saved: SamplerState | null };
 
-/** A step was made of so many pictures at once. */
+/** A step was made of so many images at once. */
 export interface StepEvent {
   readonly kind: "step";
   readonly ms: number;
-  readonly pictures: number;
+  readonly images: number;
 }
