@@ -259,7 +259,7 @@ export class JobService implements Jobs {
       throw new UsageError(
         `The job asks for ${
           prompts.length * count
-        } pictures: ${pictures} are the most that this server makes of one job.`,
+        } images: ${pictures} are the most that this server makes of one job.`,
       );
     }
     const plan = planJob(asked, this.options.model);

@@ -112,7 +112,7 @@ Deno.test("a job over a limit is refused with the limit, and is not kept", async
     [
       "pictures",
       { prompts: ["a", "b"], count: 3 },
-      "The job asks for 6 pictures: 4 are the most that this server makes of one job.",
+      "The job asks for 6 images: 4 are the most that this server makes of one job.",
     ],
     [
       "steps",
