@@ -284,6 +284,27 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     ]);
   });
 
+  await t.step("one that is canceled while others run leaves the batch to them", async () => {
+    await using work = fresh(3);
+    const { step } = Batch.prototype;
+    const together: number[] = [];
+    const { mock: watched } = mock.method(
+      Batch.prototype,
+      "step",
+      function (this: Batch, ...how: Parameters<typeof step>) {
+        together.push(this.images.length);
+        return step.apply(this, how);
+      },
+    );
+    for (const id of ["gone", "stays"]) work.scheduler.add(task(id, { ...RED, steps: 5 }));
+    await atStep(work, "gone", 2, () => work.scheduler.cancel("gone"));
+    await work.until("made", "stays");
+    watched.restore();
+    assert.deepEqual(together, [2, 2, 1, 1, 1]);
+    assert.deepEqual(told(work, "made"), ["made stays"]);
+    assert.equal(work.events.filter((e) => "id" in e && e.id === "gone").map(stepOf).at(-1), 2);
+  });
+
   const cached: ImageRequest = { ...RED, steps: 1000, cache: { every: 2 } };
   await t.step("one with a cache runs alone, and can be canceled", async () => {
     await using work = fresh(4);
@@ -293,6 +314,19 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     await work.until("made", "next");
     assert.deepEqual(told(work, "began", "made"), ["began cached", "began next", "made next"]);
     assert.ok(Math.max(...work.events.map(stepOf)) <= 4);
+  });
+
+  await t.step("one with a cache has previews, and the bytes of one made alone", async () => {
+    await using work = fresh(4);
+    for (const cache of [{ every: 2 }, { error: 2 }]) {
+      const request = { ...RED, steps: 6, cache };
+      const id = JSON.stringify(cache);
+      const { output, ...rest } = task(id, request);
+      work.scheduler.add({ ...rest, output: { ...output, preview: true } });
+      const { files } = await work.until("made", id);
+      assert.deepEqual(files, await alone(pipeline, request));
+      await work.until("preview", id);
+    }
   });
 
   await t.step(

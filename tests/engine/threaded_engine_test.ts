@@ -270,3 +270,43 @@ Deno.test("an engine that breaks is replaced, and its pictures are begun again, 
   last.report({ kind: "made", id: last.tasks[0]!.id, ...made8 });
   assert.equal((await waiting).kind, "made");
 });
+
+Deno.test("a break counts against the images that had begun, not against those that had yet to begin again", async () => {
+  const { timers } = mock;
+  timers.enable({ apis: ["setTimeout"] });
+  using _ = { [Symbol.dispose]: () => timers.reset() };
+  const stage = new Stage();
+  await using made = new ThreadedEngine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+  const image = made.make(task());
+  const [{ id }] = stage.threads[0]!.tasks as [ImageTask];
+  for (const begins of [true, false, false]) {
+    const thread = stage.threads.at(-1)!;
+    thread.report(READY);
+    if (begins) thread.report({ kind: "began", id, step: 0, steps: 3 });
+    thread.report({ kind: "broken", message: "The GPU was lost." });
+    assert.equal(made.busy, 0);
+    timers.tick(1000);
+  }
+  const last = stage.threads.at(-1)!;
+  assert.deepEqual(last.tasks.map(({ id }) => id), [id]);
+  last.report(READY);
+  last.report({ kind: "saved", id, saved: null });
+  assert.equal((await image).kind, "saved");
+});
+
+Deno.test("an engine has slots while it is ready, and knows the median of its last 32 steps", async () => {
+  const stage = new Stage();
+  await using made = new ThreadedEngine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+  assert.deepEqual([made.slots, made.stepMs], [0, null]);
+  const [thread] = stage.threads;
+  thread!.report(READY);
+  assert.deepEqual([made.slots, made.stepMs], [2, null]);
+  const steps: number[] = [];
+  made.onEvent = (event) => event.kind === "step" && steps.push(event.ms);
+  for (const ms of [7, 1, 3]) thread!.report({ kind: "step", ms, images: 1 });
+  assert.deepEqual(steps, [7, 1, 3]);
+  assert.equal(made.stepMs, 3);
+  for (let i = 0; i < 31; i++) thread!.report({ kind: "step", ms: 100 + i, images: 2 });
+  // 3, 100, ... 130: the first two are forgotten.
+  assert.equal(made.stepMs, 114.5);
+});

@@ -407,7 +407,56 @@ Deno.test("a job that was stopped goes on where it was, with the pictures that i
   ]);
 });
 
-Deno.test("without a good checkpoint a picture begins again", async (t) => {
+Deno.test("what a job that goes on takes is known by the steps that it makes here", async () => {
+  await using place = await JobPlace.open();
+  place.engine.stepMs = 1000;
+  await place.add();
+  const name = "checkpoint-0.safetensors";
+  await place.queue.release((await place.queue.claim())!, [name]);
+  place.store.files.set(`job-0/${name}`, encodeSamplerState(SAVED));
+  const seen: JobProgress[] = [];
+  const unlisten = place.queue.listen(({ job }) => seen.push(job.progress));
+  const end = (await place.take()).run();
+  const [ask] = await place.engine.asked(1);
+  ask!.began(SAVED.step);
+  ask!.progress(SAVED.step + 1);
+  await tried(() => seen.filter(({ step }) => step === SAVED.step + 1).length, 1);
+  unlisten();
+  // One step was made here, in which kernels may have been compiled: what steps took of late says more.
+  const { etaMs } = seen.at(-1)!;
+  assert.equal(etaMs, (STEPS - SAVED.step - 1) * 1000);
+  ask!.end(made());
+  assert.equal(await end, "succeeded");
+});
+
+Deno.test("a job that is stopped is given back when its files are stored, however long that takes", async () => {
+  await using place = await JobPlace.open();
+  const { put } = place.store;
+  const stored = Promise.withResolvers<void>();
+  let puts = 0;
+  place.store.put = async (...file) => {
+    puts++;
+    await stored.promise;
+    await put.apply(place.store, file);
+  };
+  await place.add({ preview: true });
+  const end = (await place.take()).run();
+  const [ask] = await place.engine.asked(1);
+  ask!.preview(1, level([1], { level: 1, width: 16, height: 16 }));
+  await tried(() => puts, 1);
+  ask!.end({ kind: "saved", id: "", saved: null });
+  let isOver = false;
+  end.then(() => isOver = true);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(isOver, false);
+  assert.equal((await place.job()).state, "running");
+  stored.resolve();
+  assert.equal(await end, "released");
+  const { progress: { previews } } = await place.job();
+  assert.deepEqual(previews.map(({ name }) => name), ["preview-0-1-16x16.png"]);
+});
+
+Deno.test("without a good saved state an image begins again", async (t) => {
   const name = "checkpoint-0.safetensors";
   const resume = async (prepare: (place: JobPlace) => void, checkpoints = [name]) => {
     using quiet = hush();

@@ -6,12 +6,12 @@ import { batchKind, type GenerateRequest } from "../../src/pipeline/request.ts";
 
 const MODEL = "weights/shapes32";
 
-/** A picture of a request, and the batch that it can be in. */
+/** A small image of a request, and the batch that it can be in. */
 async function prepared(
   pipeline: Pipeline,
   request: Partial<GenerateRequest> = {},
 ): Promise<{ picture: SampledImage; batch: Batch }> {
-  const resolved = pipeline.resolve({ prompt: "a star", steps: 3, seed: 7, ...request });
+  const resolved = pipeline.resolve({ prompt: "a star", steps: 3, seed: 7, size: 16, ...request });
   const [picture] = await pipeline.prepare(resolved, resolved.jobs);
   return { picture: picture!, batch: pipeline.batch(batchKind(resolved, pipeline.folder)) };
 }
@@ -78,6 +78,23 @@ Deno.test("pictures come and go between steps, and none sees the others", async 
       assert.deepEqual(await finish(batch, again), whole);
       batch.remove(other);
     }
+  });
+
+  await t.step("one goes on in another slot when the batch changes its size", async () => {
+    const [first, second, third] = await Promise.all(
+      [8, 9, 10].map(async (seed) => (await prepared(pipeline, { seed, steps: 9 })).picture),
+    );
+    // From slot 2 of four to slot 1 of two, then to slot 1 of five.
+    await batch.add([first!, second!, picture, third!]);
+    batch.step();
+    batch.remove(second!);
+    batch.remove(third!);
+    await batch.add([]);
+    assert.deepEqual(batch.images, [first, picture]);
+    batch.step();
+    await batch.add([second!, third!, { ...second! }]);
+    assert.deepEqual(await finish(batch, picture), whole);
+    for (const one of batch.images) batch.remove(one);
   });
 
   await t.step("what it is going to be is nearer with each step", async () => {

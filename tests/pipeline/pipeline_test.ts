@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { type GeneratedImage, type GenerateEvent, Pipeline } from "../../src/pipeline/pipeline.ts";
+import {
+  type GeneratedImage,
+  type GenerateEvent,
+  Pipeline,
+  type Stage,
+} from "../../src/pipeline/pipeline.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { type GenerateRequest, resolveRequest } from "../../src/pipeline/request.ts";
 
@@ -138,6 +143,41 @@ Deno.test("an aborted run stops between two steps, and the pipeline goes on", as
   }, { name: "AbortError" });
   assert.equal(steps, 2);
   assert.equal((await pictures(pipeline, { prompt: PROMPT, seed: 1 })).length, 1);
+});
+
+Deno.test("one run at a time: another is refused until it is over", async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const request = { prompt: PROMPT, steps: 2, seed: 1 };
+  for await (const _ of pipeline.generate(request)) {
+    await assert.rejects(pipeline.generate(request).next(), {
+      name: "UsageError",
+      message:
+        "The pipeline is making other images: wait until they are done, or load another pipeline.",
+    });
+    break;
+  }
+  const [made] = await pictures(pipeline, request);
+  // What was resolved is made as what was asked for.
+  for await (const event of pipeline.run(pipeline.resolve(request))) {
+    if (event.kind === "image") assert.deepEqual(event.image, made);
+  }
+});
+
+Deno.test("where memory is low prompts are encoded once and all together", async () => {
+  const stages: Stage[] = [];
+  await using pipeline = await Pipeline.load(MODEL, {
+    lowMemory: true,
+    onStage: (stage) => stages.push(stage),
+  });
+  stages.length = 0;
+  const prompt = ["a ring", "a star"];
+  const made = await pictures(pipeline, { prompt, steps: 1, seed: 1, batch: 1 });
+  assert.deepEqual(made.map((image) => image.prompt), prompt);
+  assert.deepEqual(stages, [
+    "text",
+    ...["weights", "sampling", "reading"],
+    ...["weights", "sampling", "reading"],
+  ]);
 });
 
 Deno.test("another size is made where the model can", async () => {
