@@ -4,6 +4,7 @@ import type { ImageUpdate } from "../../src/engine/engine.ts";
 import type { EngineCommand, EngineReport } from "../../src/engine/engine_protocol.ts";
 import type { ImageTask } from "../../src/engine/image_task.ts";
 import { ThreadedEngine } from "../../src/engine/threaded_engine.ts";
+import { within } from "../within.ts";
 import { task } from "./task.ts";
 
 const MODEL = "weights/shapes32";
@@ -195,4 +196,35 @@ Deno.test("an engine has slots while it is ready, and knows the median of its la
   for (let i = 0; i < 31; i++) thread!.report({ kind: "step", ms: 100 + i, images: 2 });
   // 3, 100, ... 130: the first two are forgotten.
   assert.equal(made.stepMs, 114.5);
+});
+
+Deno.test("an image is shared by those who want the same of it, and not when it goes on", async () => {
+  const stage = new Stage();
+  await using made = new ThreadedEngine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+  const [thread] = stage.threads;
+  const saved = { step: 1, weights: "0", latents: [], estimates: [] };
+  const asked = [
+    ...[task(), task({}, { priority: 1, createdAt: 7 })],
+    ...[task({ format: "jpeg" }), task({ levels: true }), task({ preview: true })],
+    ...[task({ steps: 4 }), task({ seed: "8" }), task({ negative: "a ring" })],
+    ...[task({}, { saved }), task({}, { saved })],
+  ].map((one) => made.make(one));
+  assert.equal(thread!.tasks.length, asked.length - 1);
+  for (const { id } of thread!.tasks) thread!.report({ kind: "saved", id, saved: null });
+  await Promise.all(asked);
+});
+
+Deno.test("an engine that is stopped before it is ready gives back the states that it got", async () => {
+  const stage = new Stage();
+  await using made = new ThreadedEngine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
+  const saved = { step: 1, weights: "0", latents: [], estimates: [] };
+  const ends = [made.make(task()), made.make(task({}, { saved }))];
+  made.save();
+  const states = (await within(1, "the images to end", Promise.all(ends)))
+    .map((end) => end.kind === "saved" && end.saved);
+  assert.deepEqual(states, [null, saved]);
+  // One that is ready is asked for them.
+  stage.threads[0]!.report(READY);
+  made.save();
+  assert.deepEqual(stage.threads[0]!.commands.at(-1), { kind: "save" });
 });

@@ -5,6 +5,7 @@ import type { JobProgress } from "../../src/jobs/job.ts";
 import type { Moderator } from "../../src/jobs/moderation.ts";
 import { MdmError } from "../../src/errors.ts";
 import { Unavailable } from "../../src/jobs/unavailable.ts";
+import { within } from "../within.ts";
 import { JobPlace, level, made, queueWith, STEPS } from "./job_place.ts";
 
 const ALLOW = { before: () => allowed, after: () => allowed } satisfies Moderator;
@@ -427,6 +428,33 @@ Deno.test("what a job that goes on takes is known by the steps that it makes her
   assert.equal(etaMs, (STEPS - SAVED.step - 1) * 1000);
   ask!.end(made());
   assert.equal(await end, "succeeded");
+});
+
+Deno.test("a saved state of more steps than the image has is none", async () => {
+  await using place = await JobPlace.open();
+  await place.add();
+  const name = "checkpoint-0.safetensors";
+  await place.queue.release((await place.queue.claim())!, [name]);
+  const late = { ...SAVED, step: STEPS };
+  place.store.files.set(`job-0/${name}`, encodeSamplerState(late));
+  const seen = Promise.withResolvers<JobProgress>();
+  const unlisten = place.queue.listen(({ change, job }) =>
+    change === "progress" && seen.resolve(job.progress)
+  );
+  const end = (await place.take()).run();
+  const [ask] = await place.engine.asked(1);
+  assert.equal((await within(5, "a report", seen.promise)).step, 0);
+  unlisten();
+  ask!.end(made());
+  assert.equal(await end, "succeeded");
+});
+
+Deno.test("a job that begins when the process is about to end has no image begun", async () => {
+  await using place = await JobPlace.open();
+  await place.add();
+  const leaving = AbortSignal.abort();
+  assert.equal(await within(5, "its end", (await place.take({ leaving })).run()), "released");
+  assert.deepEqual(place.engine.asks, []);
 });
 
 Deno.test("a job that is stopped is given back when its files are stored, however long that takes", async () => {
