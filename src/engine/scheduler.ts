@@ -2,7 +2,7 @@ import { MdmError } from "../errors.ts";
 import { imageShapes } from "../diffusion/session_graphs.ts";
 import { elements } from "../graph/shape.ts";
 import type { Batch } from "../pipeline/batch.ts";
-import { denoise, type DenoisingStep, innerSchedule } from "../pipeline/denoise.ts";
+import { denoise, type DenoisingStep, cacheSchedule } from "../pipeline/denoise.ts";
 import type { GeneratedImage, Pipeline, PreparedImage } from "../pipeline/pipeline.ts";
 import { truncationMessage } from "../pipeline/prompts.ts";
 import type { ModelIdentity } from "../pipeline/recipe.ts";
@@ -132,7 +132,7 @@ export class StepScheduler {
     await this.#admit(batch);
     const [first] = this.#running;
     if (first === undefined) return;
-    const schedule = innerSchedule(first.resolved);
+    const schedule = cacheSchedule(first.resolved);
     for await (const step of denoise(batch, { schedule })) {
       this.#measure();
       this.#report(step);

@@ -19,7 +19,7 @@ export interface DenoisingStep {
 
 /** What {@link denoise} can be given. */
 export interface DenoisingOptions {
-  /** At which steps the inner UNets are run, if not at all of them: {@link innerSchedule}. */
+  /** At which steps the inner UNets are run, if not at all of them: {@link cacheSchedule}. */
   readonly schedule?: FeatureCacheSchedule | null;
   /** Stops between two steps. */
   readonly signal?: AbortSignal | undefined;
@@ -66,7 +66,7 @@ export async function* denoise(
 }
 
 /** The schedule of images that are denoised with a feature cache, together from their first step on; null: without one. */
-export function innerSchedule(
+export function cacheSchedule(
   { cache, plan }: Pick<ResolvedRequest, "cache" | "plan">,
 ): FeatureCacheSchedule | null {
   return cache === undefined ? null : new FeatureCacheSchedule(cache, plan.guidances);

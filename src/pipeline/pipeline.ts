@@ -10,7 +10,7 @@ import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
 import { Batch, type SampledImage } from "./batch.ts";
-import { denoise, innerSchedule } from "./denoise.ts";
+import { denoise, cacheSchedule } from "./denoise.ts";
 import { modelPolicy } from "./planning/compact.ts";
 import type { PlannedEncoder } from "./planning/estimate.ts";
 import { fitBatch } from "./planning/fit_batch.ts";
@@ -247,7 +247,7 @@ export class Pipeline implements AsyncDisposable {
           const batch = this.batch(batchKind(resolved, this.folder));
           await batch.add(images);
           this.options.onStage?.("sampling");
-          const taken = denoise(batch, { schedule: innerSchedule(resolved), signal });
+          const taken = denoise(batch, { schedule: cacheSchedule(resolved), signal });
           let step = done;
           for await (const { finished } of taken) {
             for (const [image, reading] of finished) levels.set(image, reading);
