@@ -2,7 +2,7 @@ import { MdmError } from "../errors.ts";
 import { imageShapes } from "../diffusion/session_graphs.ts";
 import { elements } from "../graph/shape.ts";
 import type { Batch } from "../pipeline/batch.ts";
-import { denoise, type DenoisingStep, cacheSchedule } from "../pipeline/denoise.ts";
+import { cacheSchedule, denoise, type DenoisingStep } from "../pipeline/denoise.ts";
 import type { GeneratedImage, Pipeline, PreparedImage } from "../pipeline/pipeline.ts";
 import { truncationMessage } from "../pipeline/prompts.ts";
 import type { ModelIdentity } from "../pipeline/recipe.ts";

@@ -19,7 +19,7 @@ export interface DenoisingStep {
 
 /** What {@link denoise} can be given. */
 export interface DenoisingOptions {
-  /** At which steps the inner UNets are run, if not at all of them: {@link cacheSchedule}. */
+  /** At which steps the inner UNets are run; absent or null: at all of them. */
   readonly schedule?: FeatureCacheSchedule | null;
   /** Stops between two steps. */
   readonly signal?: AbortSignal | undefined;
@@ -29,7 +29,7 @@ export interface DenoisingOptions {
 interface StepInFlight {
   /** Its place among the steps of the loop, from 0. */
   readonly index: number;
-  /** Ends when the GPU has done it; where the change of the inner UNets is measured, with that. */
+  /** Ends when the GPU has done it; where the relative change of features is measured, with that. */
   readonly done: Promise<number | void>;
 }
 

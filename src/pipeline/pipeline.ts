@@ -10,7 +10,7 @@ import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
 import { Batch, type SampledImage } from "./batch.ts";
-import { denoise, cacheSchedule } from "./denoise.ts";
+import { cacheSchedule, denoise } from "./denoise.ts";
 import { modelPolicy } from "./planning/compact.ts";
 import type { PlannedEncoder } from "./planning/estimate.ts";
 import { fitBatch } from "./planning/fit_batch.ts";

@@ -44,7 +44,7 @@ class PlayedThread {
 
 const READY = { kind: "ready", adapter: "played", slots: 2 } as const;
 
-Deno.test("who comes later hears what should be known of the picture as well", async () => {
+Deno.test("who comes later hears what should be known of the image as well", async () => {
   const stage = new Stage();
   await using made = new ThreadedEngine({ model: MODEL, pipeline: {}, slots: 2 }, stage.start);
   const [thread] = stage.threads;
@@ -128,7 +128,7 @@ Deno.test("what nobody waits for any more is canceled, and asked for anew it is 
   assert.equal((await again).kind, "made");
 });
 
-Deno.test("an engine that breaks is replaced, and its pictures are begun again, but not for ever", async () => {
+Deno.test("an engine that breaks is replaced, and its images are begun again, but not for ever", async () => {
   const timers = mock.timers;
   timers.enable({ apis: ["setTimeout"] });
   using _ = { [Symbol.dispose]: () => timers.reset() };

@@ -12,7 +12,7 @@ const ALLOW = { before: () => allowed, after: () => allowed } satisfies Moderato
 const allowed = Promise.resolve({ allow: true } as const);
 const never = new Promise<never>(() => {});
 
-/** A picture after one step. */
+/** An image after one step. */
 const SAVED = {
   step: 1,
   weights: "0a",
@@ -31,7 +31,7 @@ function hush(): Disposable & { readonly said: string } {
   };
 }
 
-Deno.test("pictures become files, named by their places and sizes, with seeds that follow each other", async () => {
+Deno.test("images become files, named by their places and sizes, with seeds that follow each other", async () => {
   await using place = await JobPlace.open();
   const seed = String((1n << 64n) - 1n);
   await place.add({ prompts: ["a star", "a ring"], seed, levels: true });
@@ -76,7 +76,7 @@ Deno.test("pictures become files, named by their places and sizes, with seeds th
   assert.deepEqual({ textMs, encodeMs, gpuSeconds }, { textMs: 2, encodeMs: 6, gpuSeconds: 0.008 });
 });
 
-Deno.test("what should be known of its pictures is noted, once each, and stays with the job", async () => {
+Deno.test("what should be known of its images is noted, once each, and stays with the job", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 2 });
   const lost = (await place.take()).run();
@@ -90,7 +90,7 @@ Deno.test("what should be known of its pictures is noted, once each, and stays w
   assert.deepEqual((await place.job()).warnings, ["Cut.", "Cut as well."]);
   place.engine.save();
   assert.equal(await lost, "released");
-  // Who goes on makes the second picture, whose prompt is cut otherwise.
+  // Who goes on makes the second image, whose prompt is cut otherwise.
   const end = (await place.take()).run();
   const again = (await place.engine.asked(3))[2]!;
   again.warned("Cut.", "Cut otherwise.");
@@ -99,7 +99,7 @@ Deno.test("what should be known of its pictures is noted, once each, and stays w
   assert.deepEqual((await place.job()).warnings, ["Cut.", "Cut as well.", "Cut otherwise."]);
 });
 
-Deno.test("a job that is refused before has no picture made", async () => {
+Deno.test("a job that is refused before has no image made", async () => {
   await using place = await JobPlace.open();
   await place.add();
   const before = () => Promise.resolve({ allow: false, reason: "Not here." } as const);
@@ -109,7 +109,7 @@ Deno.test("a job that is refused before has no picture made", async () => {
   assert.deepEqual(place.engine.asks, []);
 });
 
-Deno.test("of a picture that is refused after nothing is kept, nor of those beside it", async () => {
+Deno.test("of an image that is refused after nothing is kept, nor of those beside it", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 2, levels: true });
   const asked: number[][] = [];
@@ -164,7 +164,7 @@ Deno.test("a request that cannot be fails, and asks nobody", async () => {
   assert.match(error.message, /size 33/);
 });
 
-Deno.test("a picture that fails fails its job, and the others are stopped", async () => {
+Deno.test("an image that fails fails its job, and the others are stopped", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 3 });
   const end = (await place.take()).run();
@@ -370,7 +370,7 @@ Deno.test("previews are named by their steps, and the newest of each level is to
   ]);
 });
 
-Deno.test("a job that was stopped goes on where it was, with the pictures that it does not have", async () => {
+Deno.test("a job that was stopped goes on where it was, with the images that it does not have", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 3 });
   {
@@ -514,7 +514,7 @@ Deno.test("without a good saved state an image begins again", async (t) => {
     });
     assert.match(said, /does not answer/);
   });
-  await t.step("it is that of no picture", async () => {
+  await t.step("it is that of no image", async () => {
     const names = ["checkpoint-7.safetensors", "../0.png"];
     await resume(({ store }) => names.forEach((n) => store.files.set(`job-0/${n}`, whole)), names);
   });
@@ -620,7 +620,7 @@ Deno.test("a queue that is away is not waited for when the process ends", async 
   await assert.rejects(end, AWAY);
 });
 
-Deno.test("while the store is away a picture waits for it, which does not count as time that the job runs", async () => {
+Deno.test("while the store is away an image waits for it, which does not count as time that the job runs", async () => {
   using quiet = hush();
   await using place = await JobPlace.open();
   const { put } = place.store;

@@ -51,7 +51,7 @@ Deno.test("no more jobs are taken than there are slots for, and the next one whe
   });
 });
 
-Deno.test("a job has all slots of its pictures, and a picture that is made leaves its own to another job", async () => {
+Deno.test("a job has all slots of its images, and an image that is made leaves its own to another job", async () => {
   await running(async (place, runner) => {
     await place.add({ seed: "1", count: 2 });
     await place.add({ seed: "3" });
@@ -198,7 +198,7 @@ Deno.test("without grace what runs is given back, as far as it is", async () => 
   assert.deepEqual(place.names, ["job-0/0.png", "job-0/checkpoint-1.safetensors"]);
 });
 
-Deno.test("a job that has asked for no picture yet when all are stopped is given back as well", async () => {
+Deno.test("a job that has asked for no image yet when all are stopped is given back as well", async () => {
   await using place = await JobPlace.open();
   const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const before = async () => {

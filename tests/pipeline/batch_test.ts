@@ -16,7 +16,7 @@ async function prepared(
   return { picture: picture!, batch: pipeline.batch(batchKind(resolved, pipeline.folder)) };
 }
 
-/** Takes steps until a picture is done; gives its levels. */
+/** Takes steps until an image is done; gives its levels. */
 async function finish(batch: Batch, picture: SampledImage): Promise<Uint8Array[]> {
   while (!batch.step().includes(picture)) { /* One more. */ }
   const levels = await batch.read(picture);
@@ -24,7 +24,7 @@ async function finish(batch: Batch, picture: SampledImage): Promise<Uint8Array[]
   return levels.map(({ data }) => data);
 }
 
-Deno.test("pictures come and go between steps, and none sees the others", async (t) => {
+Deno.test("images come and go between steps, and none sees the others", async (t) => {
   await using pipeline = await Pipeline.load(MODEL);
   const { picture, batch } = await prepared(pipeline);
   await batch.add([picture]);
@@ -109,7 +109,7 @@ Deno.test("pictures come and go between steps, and none sees the others", async 
     assert.ok(far[0]! > far[1]! && far[1]! > far[2]!, String(far));
   });
 
-  await t.step("memory follows the number of pictures", async () => {
+  await t.step("memory follows the number of images", async () => {
     const many = await Promise.all(
       Array.from({ length: 8 }, async (_, i) => (await prepared(pipeline, { seed: i })).picture),
     );

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { InnerSchedule } from "../../src/diffusion/inner_cache.ts";
+import type { FeatureCacheSchedule } from "../../src/diffusion/feature_cache.ts";
 import type { Batch, SampledImage } from "../../src/pipeline/batch.ts";
 import { denoise, type DenoisingOptions } from "../../src/pipeline/denoise.ts";
 import { within } from "../within.ts";
@@ -37,7 +37,7 @@ class FakeBatch {
     return this.#submitted() as Promise<void>;
   }
 
-  readDrift(): Promise<number> {
+  readChange(): Promise<number> {
     this.log.push("measure");
     return this.#submitted() as Promise<number>;
   }
@@ -124,7 +124,7 @@ Deno.test("a schedule decides on the inner UNets by what was measured two steps 
   const schedule = {
     next: () => runs[decided++],
     measured: (step: number, change: number) => batch.log.push(`step ${step}: ${change}`),
-  } as unknown as InnerSchedule;
+  } as unknown as FeatureCacheSchedule;
   let step = 0;
   const loop = batch.denoise({ schedule });
   while (true) {

@@ -3,6 +3,7 @@ import { mock } from "node:test";
 import { Gpu } from "../../src/gpu/device.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
+import { modelPolicy } from "../../src/pipeline/planning/compact.ts";
 import { openText, truncationMessage } from "../../src/pipeline/prompts.ts";
 import { TextEncoder } from "../../src/text/text_encoder.ts";
 
@@ -25,8 +26,10 @@ Deno.test("what is said of a prompt that was cut names it, what it has and what 
 Deno.test("prompts are encoded once, and of 257 the one that was used least recently is forgotten", async () => {
   using opened = new DisposableStack();
   const source = opened.use(await ModelSource.open("weights/shapes32"));
-  const pipelines = opened.use(new Pipelines(opened.use(await Gpu.open())));
-  const text = opened.use(await openText(source, pipelines));
+  const gpu = opened.use(await Gpu.open());
+  const pipelines = opened.use(new Pipelines(gpu));
+  const policy = modelPolicy(gpu.info, source.network, {});
+  const text = opened.use(await openText(source, pipelines, policy));
   let encoded = 0;
   const { mock: played } = mock.method(
     TextEncoder.prototype,

@@ -44,7 +44,7 @@ Deno.test("a video has frames at each level, those of its mosaics", async () => 
   }
 });
 
-Deno.test("a picture is one frame at each level", async () => {
+Deno.test("an image is one frame at each level", async () => {
   const [picture] = await make("weights/shapes32");
   assert.deepEqual(picture!.frames, picture!.levels.map((level) => [level]));
 });
