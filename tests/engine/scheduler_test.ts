@@ -37,7 +37,7 @@ const POOL = ([
   { prompt: "a red circle", seed: 5n, steps: 2, sampler: "ddim", guidance: 1 },
   { prompt: "a green cross", negative: "a star", seed: 6n, steps: 3, guidance: 7.5 },
   { prompt: "a white square", seed: 7n, steps: 3, guidanceInterval: [0.3, 0.7] },
-  { prompt: "a ring", seed: 8n, steps: 1 },
+  { prompt: "a ring ".repeat(10), seed: 8n, steps: 1 },
   { prompt: "a red circle", seed: (1n << 64n) - 1n, steps: 17, guidance: 1 },
   { prompt: "a pink star", seed: 9n, steps: 2, threshold: "DYNAMIC" },
   { prompt: "a pink star", seed: 10n, steps: 3, cache: { every: 2 } },

@@ -50,6 +50,22 @@ Deno.test("images come and go between steps, and none sees the others", async (t
     },
   );
 
+  await t.step("one whose text is too long for the free slot gets a longer one", async () => {
+    // More than the 16 tokens that the others have room for.
+    const { picture: long } = await prepared(pipeline, { prompt: "a red circle ".repeat(7) });
+    assert.ok(long.texts[0]!.length > 16);
+    await batch.add([long]);
+    const alone = await finish(batch, long);
+    const { picture: other } = await prepared(pipeline, { seed: 8, steps: 9 });
+    const { picture: gone } = await prepared(pipeline, { seed: 9 });
+    await batch.add([other, gone]);
+    batch.step();
+    batch.remove(gone);
+    await batch.add([long]);
+    assert.deepEqual(await finish(batch, long), alone);
+    batch.remove(other);
+  });
+
   await t.step("one that is removed is not read, and its slot is another's", async () => {
     await batch.add([picture]);
     batch.step();
