@@ -1,5 +1,5 @@
 /**
- * mdm: text to pictures and videos with Matryoshka Diffusion Models (arXiv 2310.15111), on WebGPU.
+ * mdm: text to images and videos with Matryoshka Diffusion Models (arXiv 2310.15111), on WebGPU.
  *
  * ```ts
  * import { encodeImage, Pipeline } from "./mod.ts";
@@ -7,10 +7,10 @@
  * await using pipeline = await Pipeline.load("weights/shapes32");
  * for await (const event of pipeline.generate({ prompt: "a red circle", seed: 7, steps: 4 })) {
  *   if (event.kind === "progress") console.error(`step ${event.step} of ${event.steps}`);
- *   if (event.kind === "picture") {
+ *   if (event.kind === "image") {
  *     // Every resolution is there: levels[0] is the largest.
- *     const png = await encodeImage(event.picture.levels[0]!, "png");
- *     console.log(`${png.length} bytes, seed ${event.picture.seed}`);
+ *     const png = await encodeImage(event.image.levels[0]!, "png");
+ *     console.log(`${png.length} bytes, seed ${event.image.seed}`);
  *   }
  * }
  * ```
@@ -32,10 +32,11 @@ export { convert, type ConvertOptions } from "./src/pipeline/models/convert.ts";
 export { type Inspection, inspectModel } from "./src/pipeline/models/inspect.ts";
 export { type ModelOptions, ModelSource } from "./src/pipeline/models/model_source.ts";
 export {
-  type GeneratedPicture,
+  type GeneratedImage,
   type GenerateEvent,
   Pipeline,
   type PipelineOptions,
+  type RunOptions,
   type Stage,
 } from "./src/pipeline/pipeline.ts";
 export { readTuned } from "./src/pipeline/planning/tuned_file.ts";

@@ -80,9 +80,9 @@ console.log(typeof Pipeline.load, typeof encodeImage);
 if (Deno.args[0] === "make") {
   await using pipeline = await Pipeline.load("${SHAPES32}");
   for await (const event of pipeline.generate({ prompt: "a star", seed: 7, steps: 1 })) {
-    if (event.kind === "picture") {
+    if (event.kind === "image") {
       for (const format of ["png", "jpeg", "webp"] as const) {
-        const image = await encodeImage(event.picture.levels[0]!, format);
+        const image = await encodeImage(event.image.levels[0]!, format);
         console.log(format, image.length > 100);
       }
     }

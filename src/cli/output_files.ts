@@ -23,7 +23,7 @@ interface Place {
 }
 
 export interface PictureOutput extends Place {
-  readonly medium: "picture";
+  readonly medium: "image";
   readonly format: ImageFormat;
 }
 
@@ -59,11 +59,11 @@ export async function choosePictureOutput(
 ): Promise<PictureOutput> {
   if (isStdout(given)) {
     const place = stdoutFor("picture", count, ".png");
-    return { medium: "picture", format: "png", ...place };
+    return { medium: "image", format: "png", ...place };
   }
   if (given === undefined || await isFolder(given)) {
     const place = await placeIn(given, "pictures", ".png");
-    return { medium: "picture", format: "png", ...place };
+    return { medium: "image", format: "png", ...place };
   }
   if (/\.(mp4|gif|apng)$/i.test(given)) {
     throw new UsageError(
@@ -73,7 +73,7 @@ export async function choosePictureOutput(
   const format = formatOf(given);
   if (count > 1) throw tooMany(`${count} pictures`, given, extname(given));
   await checkWritable(given, { parents: true });
-  return { medium: "picture", format, kind: "file", path: given, extension: extname(given) };
+  return { medium: "image", format, kind: "file", path: given, extension: extname(given) };
 }
 
 /**

@@ -31,7 +31,7 @@ export function writtenPicture(
       path: paths[i]!,
       width,
       height,
-      ...output.medium !== "picture" && { frames: frames.length },
+      ...output.medium !== "image" && { frames: frames.length },
       ...rate,
     };
   });

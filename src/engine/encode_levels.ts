@@ -3,11 +3,11 @@ import { UsageError } from "../errors.ts";
 import { IMAGE_FORMATS, type OutputFormat, VIDEO_FORMATS } from "../media/output_format.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { makesVideos } from "../model/frame_grids.ts";
-import { encodeLevel, type Encoding, levelOf } from "../pipeline/level_files.ts";
-import type { GeneratedPicture } from "../pipeline/pipeline.ts";
+import { encodeLevel, levelOf } from "../pipeline/level_files.ts";
+import type { GeneratedImage } from "../pipeline/pipeline.ts";
 import type { ModelIdentity } from "../pipeline/png_parameters.ts";
 import type { ResolvedRequest } from "../pipeline/request.ts";
-import type { EncodedLevel, PictureOutput } from "./picture_task.ts";
+import type { EncodedLevel, WholeEncoding } from "./image_task.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
   ".png": "image/png",
@@ -17,18 +17,26 @@ const TYPES: Readonly<Record<string, string>> = {
   ".mp4": "video/mp4",
 };
 
+/** What a request says of the format of its results. */
+export interface FormatRequest {
+  /** The first that the model can have unless given. */
+  readonly format?: OutputFormat;
+  /** Of videos: frames a second. */
+  readonly fps?: number;
+}
+
 /**
  * How a model's results are encoded.
  *
  * @throws {UsageError} When the model makes nothing that the format can hold.
  */
-export function encodingOf({ format, fps }: PictureOutput, config: ModelConfig): Encoding {
+export function encodingOf({ format, fps }: FormatRequest, config: ModelConfig): WholeEncoding {
   if (!makesVideos(config)) {
     if (fps !== undefined) {
-      throw new UsageError("The model makes pictures, not videos: leave out the frames a second.");
+      throw new UsageError("The model makes images, not videos: leave out the frames a second.");
     }
-    const chosen = oneOf(format ?? "png", IMAGE_FORMATS, "pictures");
-    return { medium: "picture", format: chosen, extension: `.${chosen}` };
+    const chosen = oneOf(format ?? "png", IMAGE_FORMATS, "images");
+    return { medium: "image", format: chosen, extension: `.${chosen}` };
   }
   const rate = fps ?? DEFAULT_FPS;
   if (!Number.isInteger(rate) || rate < 1 || rate > FASTEST) {
@@ -40,22 +48,22 @@ export function encodingOf({ format, fps }: PictureOutput, config: ModelConfig):
   return { medium: "video", format: chosen, fps: rate, extension: `.${chosen}` };
 }
 
-/** The same for previews, which are small: PNG keeps every pixel. */
-export function previewEncoding(output: PictureOutput, config: ModelConfig): Encoding {
-  return encodingOf({ ...output, format: "png" }, config);
+/** How previews are encoded where results are encoded in this way: they are small, and PNG keeps every pixel. */
+export function previewEncoding(encoding: WholeEncoding): WholeEncoding {
+  return { ...encoding, format: "png", extension: ".png" };
 }
 
 /** Encodes levels of what was made, with their settings where the format holds text. */
 export async function encodeLevels(
-  picture: GeneratedPicture,
+  image: GeneratedImage,
   levels: readonly number[],
-  encoding: Encoding,
+  encoding: WholeEncoding,
   { resolved, model }: { readonly resolved: ResolvedRequest; readonly model: ModelIdentity },
 ): Promise<EncodedLevel[]> {
   const encoded: EncodedLevel[] = [];
   for (const level of levels) {
     const { medium } = encoding;
-    const file = levelOf(picture, level, { resolved, model, medium });
+    const file = levelOf(image, level, { resolved, model, medium });
     const { extension, content } = await encodeLevel(file, encoding);
     const { width, height } = file.frames[0]!;
     encoded.push({

@@ -1,5 +1,5 @@
 /**
- * The engine's thread: a pipeline and its scheduler, so that whoever speaks HTTP never waits for a GPU. It is started as a Web Worker,
+ * The engine's thread: a pipeline and its scheduler, so that the thread that answers HTTP never waits for a GPU. It is started as a Web Worker,
  * and nobody ends it but itself: a driver that is cut off in its work can take the process with it.
  */
 import { MdmError } from "../errors.ts";
@@ -14,7 +14,7 @@ const thread = globalThis as unknown as {
   close(): void;
 };
 
-/** What comes before the scheduler is there, and after. */
+/** Where commands go: into a list until the scheduler is there. */
 let obey: (command: EngineCommand) => void;
 const early: EngineCommand[] = [];
 let isClosed = false;
@@ -26,7 +26,7 @@ thread.onmessage = ({ data: command }) => {
   else obey(command);
 };
 
-/** Loads, makes a picture to have everything compiled, and works until it is closed. */
+/** Loads, makes an image to have everything compiled, and works until it is closed. */
 async function run({ model, pipeline: options, slots }: EngineOptions): Promise<void> {
   const report = (message: EngineReport) => thread.postMessage(message);
   try {
@@ -35,7 +35,7 @@ async function run({ model, pipeline: options, slots }: EngineOptions): Promise<
     await warmUp(pipeline);
     stages.end();
     const identity = modelIdentity(pipeline.folder);
-    identity.catch(() => {}); // Looked at when the first picture is there.
+    identity.catch(() => {}); // Looked at when the first image is there.
     const scheduler = new StepScheduler(pipeline, { slots, model: identity, emit: report });
     obey = (command) => carryOut(command, scheduler);
     report({ kind: "ready", adapter: pipeline.gpu.info.name, slots });

@@ -1,9 +1,9 @@
 import { MdmError } from "../errors.ts";
 import { imageShapes } from "../diffusion/session_graphs.ts";
 import { elements } from "../graph/shape.ts";
-import type { Batch, Sampled } from "../pipeline/batch.ts";
-import type { Encoding } from "../pipeline/level_files.ts";
-import { type GeneratedPicture, type Pipeline, STEPS_IN_FLIGHT } from "../pipeline/pipeline.ts";
+import type { Batch } from "../pipeline/batch.ts";
+import { cacheSchedule, denoise, type DenoisingStep } from "../pipeline/denoise.ts";
+import type { GeneratedImage, Pipeline, PreparedImage } from "../pipeline/pipeline.ts";
 import { truncationMessage } from "../pipeline/prompts.ts";
 import type { ModelIdentity } from "../pipeline/png_parameters.ts";
 import {
@@ -12,76 +12,68 @@ import {
   isSameKind,
   type ResolvedRequest,
 } from "../pipeline/request.ts";
-import { encodeLevels, encodingOf, previewEncoding } from "./encode_levels.ts";
-import { jobError } from "../jobs/job_error.ts";
-import type {
-  EncodedLevel,
-  PictureEvent,
-  PictureTask,
-  PictureTimings,
-  StepEvent,
-} from "./picture_task.ts";
+import { encodeLevels, previewEncoding } from "./encode_levels.ts";
+import { imageError } from "./image_error.ts";
+import type { EncodedLevel, ImageEvent, ImageTask, ImageTimings, StepEvent } from "./image_task.ts";
 
 /** What the scheduler is given. */
 export interface SchedulerOptions {
-  /** Pictures in one step at most. */
+  /** Images in one step at most. */
   readonly slots: number;
-  /** What stands in pictures' settings. */
+  /** What stands in images' settings. */
   readonly model: Promise<ModelIdentity>;
-  /** Is told what happens, in order. */
-  readonly emit: (event: PictureEvent | StepEvent) => void;
+  /** Is called with what happens, in order. */
+  readonly emit: (event: ImageEvent | StepEvent) => void;
 }
 
-/** A task with everything decided. */
-interface Planned {
-  readonly task: PictureTask;
+/** A task that waits. */
+interface Waiting {
+  readonly task: ImageTask;
+  /** Its request, fitted to the memory that may be used. */
   readonly resolved: ResolvedRequest;
-  readonly encoding: Encoding;
   readonly kind: BatchKind;
 }
 
-/** A picture in a slot. */
-interface Running extends Planned {
-  readonly sampled: Sampled;
+/** An image in the batch. */
+interface Running extends Waiting {
+  readonly image: PreparedImage;
   readonly beganAt: number;
   readonly textMs: number;
   gpuMs: number;
 }
 
-/** Previews of a picture, at most. */
+/** Previews of an image, at most. */
 const PREVIEWS = 8;
 
 /**
- * The step scheduler. Before every step free slots are filled from what waits, by priority and then by age; pictures at different steps,
- * of different samplers, prompts and guidance share it, and each comes out as if it had been alone. Pictures that cannot share a step
- * (another size, another threshold) wait until those before them are through.
+ * The step scheduler. Before every step free slots are filled from the tasks that wait, by priority and then by age; images at different
+ * steps, of different samplers, prompts and guidance share it, and each comes out as if it had been alone. Images that cannot share a
+ * step (another size, another threshold) wait until those before them are through; one with a feature cache is denoised alone, for what
+ * it uses again is of its own steps.
  */
 export class StepScheduler {
-  #waiting: Planned[] = [];
+  #waiting: Waiting[] = [];
   #running: Running[] = [];
   /** Canceled since the last step. */
   readonly #canceled = new Set<string>();
   /** Results and previews that are being read and encoded. */
   readonly #reading = new Set<Promise<void>>();
-  readonly #inFlight: Promise<void>[] = [];
   #batch: Batch | null = null;
-  /** Pictures of the batch's kind that fit on the GPU. */
+  /** Images of the batch's kind that may be in it. */
   #slots = 0;
-  /** Stops the picture that runs without a batch. */
-  #alone: AbortController | null = null;
   #stopping: "no" | "saving" | "closing" = "no";
   #wake = () => {};
-  /** When the last step was over, or new pictures were there. */
+  /** When the last step was over, or new images were there. */
   #lastStepAt = 0;
-  /** Whether nothing was between the last two steps: only then it is told how long one takes. */
+  /** Whether nothing was between the last two steps: only then is it known how long one takes. */
   #isSteady = false;
-  /** What failed beside the steps. */
+  /** What failed while results were read and encoded. */
   #broken: unknown;
 
   constructor(private readonly pipeline: Pipeline, private readonly options: SchedulerOptions) {}
 
-  /** Takes a task. One that cannot be is told of at once. */
-  add(task: PictureTask): void {
+  /** Takes a task. One that cannot be fails at once. */
+  add(task: ImageTask): void {
     try {
       this.#waiting.push(this.#plan(task));
     } catch (error) {
@@ -90,147 +82,109 @@ export class StepScheduler {
     this.#wake();
   }
 
-  /** Stops a task: nothing more is told of it but what is under way, and its slot is free at the next step. */
+  /** Stops a task: nothing more is reported of it but what is under way, and its slot is free at the next step. */
   cancel(id: string): void {
     this.#canceled.add(id);
-    if (this.#running.some(({ task }) => task.id === id)) this.#alone?.abort();
     this.#wake();
   }
 
-  /** Stops all tasks between two steps and gives their states: a "saved" of each. */
+  /** Stops all tasks between two steps and reports their states: a "saved" of each. */
   save(): void {
     this.#stopping = "saving";
-    this.#alone?.abort();
     this.#wake();
   }
 
-  /** Ends {@linkcode run}; what has not ended is not told of. */
+  /** Ends {@linkcode run}; what has not ended is not reported. */
   close(): void {
     this.#stopping = "closing";
-    this.#alone?.abort();
     this.#wake();
   }
 
   /**
    * Works until it is closed.
    *
-   * @throws What the GPU reports: the tasks that it had are not told of.
+   * @throws What the GPU reports: nothing more is reported of the tasks that it had.
    */
   async run(): Promise<void> {
     try {
       while (this.#stopping !== "closing") {
-        if (this.#broken !== undefined) throw this.#broken;
+        this.#check();
         this.#dropCanceled();
         if (this.#stopping === "saving") await this.#saveAll();
-        else if (this.#waiting.length + this.#running.length === 0) await this.#work();
-        else await this.#advance();
+        else if (this.#waiting.length === 0) await this.#change();
+        else await this.#denoise();
       }
     } finally {
-      await Promise.allSettled([...this.#inFlight, ...this.#reading]);
-      for (const { sampled } of this.#running) this.#batch?.remove(sampled);
+      await Promise.allSettled(this.#reading);
+      for (const { image } of this.#running) this.#batch?.remove(image);
     }
   }
 
   /** Waits until there is something to do. */
-  async #work(): Promise<void> {
+  async #change(): Promise<void> {
     await new Promise<void>((resolve) => this.#wake = resolve);
     this.#wake = () => {};
   }
 
-  async #advance(): Promise<void> {
-    const arriving = await this.#admit();
-    if (arriving.length > 0 && this.#alone !== null) return await this.#runAlone(arriving[0]!);
-    if (this.#batch === null || this.#running.length === 0) return;
-    if (!await this.#put(arriving)) return;
-    for (const { task, sampled } of arriving) {
-      const step = sampled.saved?.step ?? 0;
-      this.options.emit({ kind: "began", id: task.id, step, steps: sampled.plan.times.length });
-    }
-    const done = this.#batch.step();
-    const finished = this.pipeline.gpu.finish();
-    // It is looked at when it is waited for; until then it must not count as unhandled.
-    finished.catch(() => {});
-    this.#inFlight.push(finished);
-    this.#report(done);
-    const together = [...this.#running];
-    for (const sampled of done) this.#leave(sampled);
-    if (this.#inFlight.length >= STEPS_IN_FLIGHT) await this.#inFlight.shift();
-    this.#measure(together);
-  }
-
-  /**
-   * Puts pictures into the batch.
-   *
-   * @returns Whether all is well; where the GPU cannot hold those that arrive they fail, and the others begin again.
-   */
-  async #put(arriving: readonly Running[]): Promise<boolean> {
-    try {
-      await this.#batch!.add(arriving.map(({ sampled }) => sampled));
-      if (arriving.length > 0) this.#arrive();
-      return true;
-    } catch (error) {
-      this.pipeline.gpu.check();
-      if (!(error instanceof MdmError)) throw error;
-      for (const running of this.#running) {
-        this.#batch!.remove(running.sampled);
-        if (arriving.includes(running)) this.#fail(running.task.id, error);
-        else this.#waiting.push(running);
-      }
-      this.#running = [];
-      return false;
+  /** Denoises images of one kind, those that come meanwhile as well, until none is left or all are to stop. */
+  async #denoise(): Promise<void> {
+    const batch = this.#batch = this.#open(this.#next()!);
+    await this.#admit(batch);
+    const [first] = this.#running;
+    if (first === undefined) return;
+    const schedule = cacheSchedule(first.resolved);
+    for await (const step of denoise(batch, { schedule })) {
+      this.#measure();
+      this.#report(step);
+      this.#check();
+      this.#dropCanceled();
+      if (this.#stopping !== "no") return;
+      if (schedule === null) await this.#admit(batch);
     }
   }
 
-  /** Fills free slots: gives those that were not there before. */
-  async #admit(): Promise<Running[]> {
+  /** The batch for images of a task's kind. */
+  #open({ resolved, kind }: Waiting): Batch {
+    this.#slots = kind.inner === "always" ? this.pipeline.slots(resolved, this.options.slots) : 1;
+    return this.pipeline.batch(kind);
+  }
+
+  /** Fills free slots. */
+  async #admit(batch: Batch): Promise<void> {
     const arriving: Running[] = [];
-    while (true) {
+    while (this.#running.length < this.#slots) {
       const next = this.#next();
-      if (next === undefined || !this.#canJoin(next)) return arriving;
+      if (next === undefined || !isSameKind(next.kind, batch.kind)) break;
       this.#waiting = this.#waiting.filter((other) => other !== next);
-      if (this.#running.length === 0) this.#prepareFor(next);
-      const running = await this.#begin(next);
+      const running = await this.#prepare(next);
       if (running === null) continue;
       this.#running.push(running);
       arriving.push(running);
     }
+    // Some may have been canceled while prompts were encoded.
+    this.#dropCanceled();
+    await this.#put(arriving.filter((running) => this.#running.includes(running)), batch);
   }
 
-  #next(): Planned | undefined {
+  /** The task that is next. */
+  #next(): Waiting | undefined {
     return this.#waiting.toSorted((a, b) =>
       b.task.priority - a.task.priority || a.task.createdAt - b.task.createdAt
     )[0];
   }
 
-  #canJoin({ kind }: Planned): boolean {
-    if (this.#running.length === 0) return true;
-    return this.#alone === null && this.#running.length < this.#slots &&
-      isSameKind(kind, this.#batch!.kind);
-  }
-
-  /** Makes ready for pictures of a kind. */
-  #prepareFor({ task, kind }: Planned): void {
-    if (kind.inner !== "always") {
-      this.#alone = new AbortController();
-      return;
-    }
-    this.#alone = null;
-    this.#batch = this.pipeline.batch(kind);
-    const { slots } = this.options;
-    this.#slots = this.pipeline.resolve({ ...task.request, count: slots, batch: slots }).batch;
-  }
-
-  async #begin(planned: Planned): Promise<Running | null> {
-    const { task, resolved } = planned;
+  /** Encodes an image's prompts; null: it failed. */
+  async #prepare(waiting: Waiting): Promise<Running | null> {
+    const { task, resolved } = waiting;
     const beginning = performance.now();
     try {
-      const [sampled] = await this.pipeline.prepare(resolved, resolved.jobs);
-      const warnings = sampled!.truncations.map(truncationMessage);
+      const [image] = await this.pipeline.prepare(resolved, resolved.jobs);
+      const warnings = image!.truncations.map(truncationMessage);
       if (warnings.length > 0) this.options.emit({ kind: "warned", id: task.id, warnings });
       const now = performance.now();
       return {
-        ...planned,
-        sampled: await this.#canGoOn(planned) ? { ...sampled!, saved: task.saved! } : sampled!,
+        ...waiting,
+        image: await this.#canGoOn(waiting) ? { ...image!, saved: task.saved! } : image!,
         beganAt: now,
         textMs: now - beginning,
         gpuMs: 0,
@@ -242,88 +196,75 @@ export class StepScheduler {
     }
   }
 
-  /** A picture whose inner UNets are not run at every step: its schedule is its own. */
-  async #runAlone(running: Running): Promise<void> {
-    const { task: { id, request }, resolved } = running;
-    const { signal } = this.#alone!;
-    const steps = resolved.plan.times.length;
-    const began = performance.now();
-    this.#arrive();
+  /** Puts images into the batch. Where the GPU cannot hold those that arrive they fail, and the others begin again. */
+  async #put(arriving: readonly Running[], batch: Batch): Promise<void> {
     try {
-      // It may have been canceled while its prompt was read.
-      if (this.#canceled.has(id)) return;
-      this.options.emit({ kind: "began", id, step: 0, steps });
-      for await (const event of this.pipeline.generate({ ...request, batch: 1, signal })) {
-        if (event.kind === "progress") {
-          this.options.emit({ kind: "progress", id, step: event.step, steps });
-          this.#measure([running]);
-        }
-        if (event.kind !== "picture") continue;
-        running.gpuMs = performance.now() - began;
-        this.#follow(this.#deliver(running, Promise.resolve(event.picture)));
-      }
+      await batch.add(arriving.map(({ image }) => image));
     } catch (error) {
       this.pipeline.gpu.check();
-      if (!signal.aborted) this.#fail(id, error);
-      else if (this.#stopping === "saving") this.options.emit({ kind: "saved", id, saved: null });
-    } finally {
-      this.#alone = null;
+      if (!(error instanceof MdmError)) throw error;
+      for (const running of this.#running) {
+        batch.remove(running.image);
+        if (arriving.includes(running)) this.#fail(running.task.id, error);
+        else this.#waiting.push(running);
+      }
       this.#running = [];
+      return;
     }
+    for (const { task: { id }, image: { saved, plan } } of arriving) {
+      this.options.emit({ kind: "began", id, step: saved?.step ?? 0, steps: plan.times.length });
+    }
+    // What comes before an image's first step is no part of it.
+    if (arriving.length > 0) [this.#lastStepAt, this.#isSteady] = [performance.now(), false];
   }
 
-  #report(done: readonly Sampled[]): void {
-    for (const { task, sampled } of this.#running) {
-      const step = this.#batch!.stepsOf(sampled);
-      const steps = sampled.plan.times.length;
-      this.options.emit({ kind: "progress", id: task.id, step, steps });
-      const every = Math.ceil(steps / PREVIEWS);
-      if (task.output.preview && step % every === 0 && !done.includes(sampled)) {
-        this.#follow(this.#preview(sampled, step));
+  /** Reports a step, and sees to previews and results. */
+  #report({ steps, finished }: DenoisingStep): void {
+    for (const running of this.#running) {
+      const { task: { id, output }, image } = running;
+      const step = steps.get(image)!;
+      const all = image.plan.times.length;
+      this.options.emit({ kind: "progress", id, step, steps: all });
+      const levels = finished.get(image);
+      if (levels !== undefined) this.#follow(this.#deliver(running, levels));
+      else if (output.preview && step % Math.ceil(all / PREVIEWS) === 0) {
+        this.#follow(this.#preview(running, step));
       }
     }
+    this.#running = this.#running.filter(({ image }) => !finished.has(image));
   }
 
   /** Shows one of the inner resolutions, the smallest first. */
-  async #preview(sampled: Sampled, step: number): Promise<void> {
-    const { task: { id, output }, resolved } = this.#runningOf(sampled);
-    const inner = sampled.plan.levels.length - 1;
-    const share = step / sampled.plan.times.length;
+  async #preview({ task, resolved, image }: Running, step: number): Promise<void> {
+    const { id, output: { encoding } } = task;
+    const inner = image.plan.levels.length - 1;
+    const share = step / image.plan.times.length;
     const level = inner - Math.min(Math.floor(share * inner), Math.max(0, inner - 1));
-    const estimate = await this.#batch!.preview(sampled, level);
-    const encoding = previewEncoding(output, this.pipeline.folder.config);
+    const estimate = await this.#batch!.preview(image, level);
     const model = await this.options.model;
     const [job] = resolved.jobs;
     const frames = at(level, this.pipeline.frames(estimate, level));
-    const picture = { ...job!, levels: at(level, estimate), frames };
-    const [file] = await encodeLevels(picture, [level], encoding, { resolved, model });
+    const preview = { ...job!, levels: at(level, estimate), frames };
+    const how = { resolved, model };
+    const [file] = await encodeLevels(preview, [level], previewEncoding(encoding), how);
     this.options.emit({ kind: "preview", id, step, file: file! });
   }
 
-  /** Frees the slot of a picture that is done, and sees to its result. */
-  #leave(sampled: Sampled): void {
-    const running = this.#runningOf(sampled);
-    const levels = this.#batch!.read(sampled);
-    this.#batch!.remove(sampled);
-    this.#running = this.#running.filter((other) => other !== running);
-    const picture = levels.then((read) => this.pipeline.finished(running.resolved.jobs[0]!, read));
-    this.#follow(this.#deliver(running, picture));
-  }
-
-  async #deliver(running: Running, reading: Promise<GeneratedPicture>): Promise<void> {
-    const { task: { id, output }, resolved, encoding, beganAt, textMs } = running;
-    const picture = await reading;
+  /** Encodes an image that is done. */
+  async #deliver(running: Running, reading: Promise<GeneratedImage["levels"]>): Promise<void> {
+    const { task: { id, output }, resolved, beganAt, textMs } = running;
+    const image = this.pipeline.finished(resolved.jobs[0]!, await reading);
     const read = performance.now();
-    const levels = output.levels ? [...picture.levels.keys()] : [0];
+    const levels = output.levels ? [...image.levels.keys()] : [0];
     let files: EncodedLevel[];
     try {
       const model = await this.options.model;
-      files = await encodeLevels(picture, levels, encoding, { resolved, model });
+      files = await encodeLevels(image, levels, output.encoding, { resolved, model });
     } catch (error) {
       // It may be more than its format holds.
       return this.#fail(id, error);
     }
-    const timings: PictureTimings = {
+    const timings: ImageTimings = {
       textMs,
       stepsMs: read - beganAt,
       encodeMs: performance.now() - read,
@@ -332,7 +273,7 @@ export class StepScheduler {
     this.options.emit({ kind: "made", id, files, timings });
   }
 
-  /** Reads and encodes beside the steps; what the GPU reports there is thrown before the next one. */
+  /** Reads and encodes while steps go on; what the GPU reports there is thrown before the next one. */
   #follow(work: Promise<void>): void {
     const followed = work.catch((error) => {
       this.#broken ??= error;
@@ -341,40 +282,40 @@ export class StepScheduler {
     this.#reading.add(followed);
   }
 
-  /** What comes before a picture's first step is no part of it. */
-  #arrive(): void {
-    this.#lastStepAt = performance.now();
-    this.#isSteady = false;
+  #check(): void {
+    if (this.#broken !== undefined) throw this.#broken;
   }
 
-  /** Shares out how long a step of these took, and tells it. */
-  #measure(together: readonly Running[]): void {
+  /** Shares out how long the step of the images that are running took, and reports it. */
+  #measure(): void {
     const now = performance.now();
     const ms = now - this.#lastStepAt;
-    const pictures = together.length;
-    for (const running of together) running.gpuMs += ms / pictures;
-    if (this.#isSteady) this.options.emit({ kind: "step", ms, pictures });
+    const images = this.#running.length;
+    for (const running of this.#running) running.gpuMs += ms / images;
+    if (this.#isSteady) this.options.emit({ kind: "step", ms, images });
     this.#lastStepAt = now;
     this.#isSteady = true;
   }
 
   #dropCanceled(): void {
-    for (const { task, sampled } of this.#running) {
-      if (this.#canceled.has(task.id)) this.#batch?.remove(sampled);
+    for (const { task, image } of this.#running) {
+      if (this.#canceled.has(task.id)) this.#batch?.remove(image);
     }
-    const stays = ({ task }: Planned) => !this.#canceled.has(task.id);
+    const stays = ({ task }: Waiting) => !this.#canceled.has(task.id);
     this.#running = this.#running.filter(stays);
     this.#waiting = this.#waiting.filter(stays);
     this.#canceled.clear();
   }
 
   async #saveAll(): Promise<void> {
-    // Where it cannot be said what model they are of, pictures have to begin again.
+    // Where it cannot be said what model they are of, images have to begin again.
     const model = await this.options.model.catch(() => null);
-    await Promise.all(this.#running.map(async ({ task: { id }, sampled }) => {
-      const state = await this.#batch!.save(sampled);
-      this.#batch!.remove(sampled);
-      const saved = model && { ...state, weights: model.weights };
+    await Promise.all(this.#running.map(async ({ task: { id }, kind, image }) => {
+      const state = await this.#batch!.save(image);
+      this.#batch!.remove(image);
+      const saved = canBeSaved(kind) && model !== null
+        ? { ...state, weights: model.weights }
+        : null;
       this.options.emit({ kind: "saved", id, saved });
     }));
     this.#running = [];
@@ -386,36 +327,37 @@ export class StepScheduler {
     if (this.#stopping === "saving") this.#stopping = "no";
   }
 
-  /** @throws {MdmError} When the task cannot be. */
-  #plan(task: PictureTask): Planned {
-    const resolved = this.pipeline.resolve({ ...task.request, batch: 1 });
-    const encoding = encodingOf(task.output, this.pipeline.folder.config);
+  /** @throws {MdmError} When the task takes more memory than may be used. */
+  #plan(task: ImageTask): Waiting {
+    const resolved = this.pipeline.fit({ ...task.resolved, batch: 1 });
     const kind = batchKind(resolved, this.pipeline.folder);
-    if (kind.inner !== "always") return { task, resolved, encoding, kind };
-    // One kind for pictures with and without guidance and noise: neither changes the bits of a picture that has none.
+    if (kind.inner !== "always") return { task, resolved, kind };
+    // One kind for images with and without guidance and noise: neither changes the bits of an image that has none.
     const guided = this.pipeline.guides ? "sometimes" : "never";
-    return { task, resolved, encoding, kind: { ...kind, guided, noise: "seeded" } };
+    return { task, resolved, kind: { ...kind, guided, noise: "seeded" } };
   }
 
-  /** Whether a picture goes on from its state: without one, or with one of another model or size, it begins. */
-  async #canGoOn({ task: { saved }, resolved: { plan, size } }: Planned): Promise<boolean> {
-    if (saved === undefined || saved.weights !== (await this.options.model).weights) return false;
+  /** Whether an image goes on from its state: without one, or with one of another model or size, it begins. */
+  async #canGoOn({ task: { saved }, resolved: { plan, size }, kind }: Waiting): Promise<boolean> {
+    if (saved === undefined || !canBeSaved(kind)) return false;
+    if (saved.weights !== (await this.options.model).weights) return false;
     const { step, latents } = saved;
     const shapes = imageShapes(this.pipeline.folder.network, 1, size);
     return step < plan.times.length && latents.length === shapes.length &&
       shapes.every((shape, level) => elements(shape) === latents[level]!.length);
   }
 
-  #runningOf(sampled: Sampled): Running {
-    return this.#running.find((running) => running.sampled === sampled)!;
-  }
-
   #fail(id: string, error: unknown): void {
-    this.options.emit({ kind: "failed", id, error: jobError(error) });
+    this.options.emit({ kind: "failed", id, error: imageError(error) });
   }
 }
 
-/** A list of one, at its place. */
+/** Whether images of a kind can go on from a state: what a feature cache holds is not saved. */
+function canBeSaved(kind: BatchKind): boolean {
+  return kind.inner === "always";
+}
+
+/** A list with only one value, at its index. */
 function at<T>(index: number, value: T): T[] {
   const list: T[] = [];
   list[index] = value;

@@ -1,13 +1,13 @@
 /** What was measured of a job that runs. Times are milliseconds. */
 export interface JobPace {
-  /** When its first picture got a slot; null: none has one yet. */
+  /** When its first image got a slot; null: none has one yet. */
   readonly beganAt: number | null;
-  /** Steps of all its pictures that were made here, and those that are left. */
+  /** Steps of all its images that were made here, and those that are left. */
   readonly done: number;
   readonly left: number;
   /** When the first of them were made, and how many those were: they take longer, for kernels are compiled in them. Null: none was. */
   readonly first: { readonly at: number; readonly done: number } | null;
-  /** Pictures of it that are being made. */
+  /** Images of it that are being made. */
   readonly together: number;
   /** What a step took of late, of whichever job; null: none was made. */
   readonly stepMs: number | null;

@@ -1,52 +1,36 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { DescribedModel } from "../pipeline/models/built_in.ts";
 import {
-  CHECKPOINT_TYPE,
-  checkpointName,
-  decodeCheckpoint,
-  encodeCheckpoint,
-  pictureOf,
-} from "../engine/sampler_state.ts";
-import type { PictureEnd, PictureNews } from "../engine/engine.ts";
+  decodeSamplerState,
+  encodeSamplerState,
+  type SamplerState,
+} from "../pipeline/sampler_state.ts";
+import type { Engine, ImageUpdate } from "../engine/engine.ts";
+import type { EncodedLevel, ImageTimings, NewImageTask } from "../engine/image_task.ts";
+import { until } from "../until.ts";
 import type { Job, JobFile, JobOutcome, JobProgress, JobTimings } from "./job.ts";
 import { etaMs, type JobPace } from "./eta.ts";
 import { DEADLINE_PASSED, jobError, JobFailed } from "./job_error.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
 import type { Moderator } from "./moderation.ts";
-import type {
-  Checkpoint,
-  EncodedLevel,
-  PictureTask,
-  PictureTimings,
-} from "../engine/picture_task.ts";
-import { planJob, seedOf } from "./pictures.ts";
+import { planJob, seedOf } from "./plan_job.ts";
 import type { Heartbeat, JobQueue, Lease } from "./queue/queue.ts";
+import { imageOfState, STATE_TYPE, stateName } from "./state_names.ts";
 import type { ResultStore } from "./store/store.ts";
 import { tellUnlessAway, Unavailable } from "./unavailable.ts";
-import { until } from "../until.ts";
-
-/** What makes pictures: an `Engine`. */
-export interface PictureMaker {
-  /** Milliseconds that a step took of late; null: none was made. */
-  readonly stepMs: number | null;
-  make(
-    task: Omit<PictureTask, "id">,
-    options: { readonly signal: AbortSignal; readonly onNews: (news: PictureNews) => void },
-  ): Promise<PictureEnd>;
-}
 
 /** What running a job takes. */
 export interface JobRunOptions {
   readonly queue: JobQueue;
   readonly store: ResultStore;
-  readonly maker: PictureMaker;
+  readonly engine: Engine;
   readonly model: Pick<DescribedModel, "config" | "diffusion">;
   readonly moderator: Moderator;
   /** Milliseconds after which a job that the queue has not heard of counts as lost. */
   readonly leaseMs: number;
   /** Milliseconds that a job may run. */
   readonly runMs: number;
-  /** Aborted when the process is about to end: a store that is away is not waited for any more. */
+  /** Aborted when the process is about to end: no image is begun, and a store that is away is not waited for any more. */
   readonly leaving?: AbortSignal;
   /** Aborted when it ends: nor is a queue. */
   readonly gone?: AbortSignal;
@@ -55,41 +39,41 @@ export interface JobRunOptions {
 /** How a run came to its end; "lost": somebody else has the job by now. */
 export type RunEnd = JobOutcome["state"] | "released" | "lost";
 
-/** Milliseconds between two notes of how far a job is. */
-const NOTE_MS = 250;
+/** Milliseconds between two reports of how far a job is. */
+const REPORT_MS = 250;
 
 /** Milliseconds within which a job that is canceled should know it, however long its steps are. */
 const LISTEN_MS = 1000;
 
-/** How far one picture is. */
-interface PictureState {
+/** How far one image is. */
+interface ImageState {
   /** Steps done before it began here, and now. */
   first: number;
   step: number;
   beganAt: number | null;
-  timings: PictureTimings | null;
+  timings: ImageTimings | null;
 }
 
 /**
- * One job's run: has its pictures made, keeps their files, and tells the queue. Whatever happens to this process on the way, the queue
- * gives the job to somebody again, who makes what is missing.
+ * One job's run: has its images made, stores their files, and reports to the queue. Whatever happens to this process on the way, the
+ * queue gives the job to another worker, which makes what is missing.
  */
 export class JobRun {
   readonly #abort = new AbortController();
   readonly #files: JobFile[];
   readonly #previews = new Map<string, JobFile>();
   readonly #warnings: Set<string>;
-  #pictures: PictureState[] = [];
-  /** Of each picture. */
+  #images: ImageState[] = [];
+  /** Of each image. */
   #steps = 0;
   #firstSteps: JobPace["first"] = null;
-  #notedAt = 0;
-  #heardAt = Date.now();
-  /** Files that are kept, one after the other. */
-  #keeping: Promise<void> = Promise.resolve();
-  /** What the queue is told, one after the other: beside the files, for one that takes long must not cost the lease. */
-  #telling: Promise<void> = Promise.resolve();
-  #willTell = false;
+  #reportedAt = 0;
+  #answeredAt = Date.now();
+  /** Files that are stored, one after the other. */
+  #storing: Promise<void> = Promise.resolve();
+  /** Reports to the queue, one after the other. They do not wait for files: one that takes long must not cost the lease. */
+  #reporting: Promise<void> = Promise.resolve();
+  #willReport = false;
   /** How much of this waits for the store, since when, and how long it did before: that is no time that the job runs. */
   #waiting = 0;
   #waitingSince = 0;
@@ -104,22 +88,22 @@ export class JobRun {
     return this.lease.job;
   }
 
-  /** Pictures that are still to be made. */
+  /** Images that are still to be made. */
   get open(): number {
     const { prompts, count } = this.job.request;
-    const isPlanned = this.#pictures.length > 0;
+    const isPlanned = this.#images.length > 0;
     return isPlanned
-      ? this.#pictures.filter(({ timings }) => timings === null).length
+      ? this.#images.filter(({ timings }) => timings === null).length
       : prompts.length * count;
   }
 
-  /** Works until the job has ended, or is given back since the maker was told to stop. */
+  /** Works until the job has ended, or is given back since the engine was stopped. */
   async run(): Promise<RunEnd> {
     using _timers = this.#startTimers();
-    let checkpoints: string[] | null;
+    let states: string[] | null;
     try {
-      // It may be waiting for somebody who does not answer.
-      checkpoints = await until(this.#abort.signal, this.#makeAll());
+      // It may be waiting for something that does not answer.
+      states = await until(this.#abort.signal, this.#makeAll());
     } catch (error) {
       this.#abort.abort(error);
       if (error === LOST) return "lost";
@@ -127,52 +111,52 @@ export class JobRun {
       if (error === CANCELED) return await this.#finish({ state: "canceled", error: null });
       return await this.#finish({ state: "failed", error: jobError(error) });
     }
-    if (checkpoints !== null) return await this.#release(checkpoints);
+    if (states !== null) return await this.#release(states);
     return await this.#finish({ state: "succeeded", error: null });
   }
 
-  /** @returns Null when all pictures are made; else the names of the checkpoints of those that were stopped. */
+  /** @returns Null when all images are made; else the names of the saved states of those that were stopped. */
   async #makeAll(): Promise<string[] | null> {
     const { job } = this.lease;
     const { moderator, model } = this.options;
-    const { pictures, output, steps } = planJob(job.request, model);
+    const { images, output, steps } = planJob(job.request, model);
     this.#steps = steps;
     await this.#dropMissing();
     const made = new Set(this.#files.map(({ picture }) => picture));
-    this.#pictures = pictures.map((_, i) => {
+    this.#images = images.map((_, i) => {
       const first = made.has(i) ? steps : 0;
       return { first, step: first, beganAt: null, timings: made.has(i) ? NOTHING : null };
     });
     allow(await moderator.before(job));
-    const saved = await this.#readCheckpoints();
+    const saved = await this.#readStates();
     for (const [i, { step }] of saved) {
-      if (step < steps) Object.assign(this.#pictures[i]!, { first: step, step });
+      if (step < steps) Object.assign(this.#images[i]!, { first: step, step });
     }
     this.#abort.signal.throwIfAborted();
-    const ends = await Promise.all(pictures.map(async (request, i) => {
+    const ends = await Promise.all(images.map(async (resolved, i) => {
       if (made.has(i)) return null;
       const state = saved.get(i);
       return await this.#make(i, {
-        request,
+        resolved,
         output,
         priority: job.priority,
         createdAt: job.createdAt,
         ...state !== undefined && { saved: state },
       });
     }));
-    await this.#keeping;
+    await this.#storing;
     const stopped = ends.entries().filter(([, end]) => end !== null).toArray();
-    if (stopped.length > 0) return await this.#writeCheckpoints(stopped);
+    if (stopped.length > 0) return await this.#writeStates(stopped);
     // What was written first may have gone with its folder meanwhile.
     return await this.#dropMissing() ? await this.#makeAll() : null;
   }
 
-  /** Forgets pictures of which a file is not there any more, so that they are made again; gives whether there were any. */
+  /** Forgets images of which a file is not there any more, so that they are made again; gives whether there were any. */
   async #dropMissing(): Promise<boolean> {
     const missing = new Set<number>();
-    for (const { name, picture } of this.#files) {
+    for (const { name, picture: image } of this.#files) {
       const has = await this.#whenThere(() => this.options.store.has(this.job.id, name));
-      if (!has) missing.add(picture);
+      if (!has) missing.add(image);
     }
     const kept = this.#files.filter(({ picture }) => !missing.has(picture));
     this.#files.splice(0, Infinity, ...kept);
@@ -180,43 +164,42 @@ export class JobRun {
   }
 
   /** @returns Null when it is made, or where it was stopped. */
-  async #make(
-    i: number,
-    task: Omit<PictureTask, "id">,
-  ): Promise<{ saved: Checkpoint | null } | null> {
-    const end = await this.options.maker.make(task, {
+  async #make(i: number, task: NewImageTask): Promise<{ saved: SamplerState | null } | null> {
+    // What comes after all images were stopped would go on for ever.
+    if (this.options.leaving?.aborted) return { saved: task.saved ?? null };
+    const result = await this.options.engine.make(task, {
       signal: this.#abort.signal,
-      onNews: (news) => this.#hear(i, news),
+      onUpdate: (update) => this.#update(i, update),
     });
-    if (end.kind === "failed") throw new JobFailed(end.error);
-    if (end.kind === "saved") return { saved: end.saved };
-    const kept = await this.#afterOthers(() => this.#keep(i, end.files, end.timings));
-    return kept ? null : { saved: null };
+    if (result.kind === "failed") throw new JobFailed(result.error);
+    if (result.kind === "saved") return { saved: result.saved };
+    const { files, timings } = result;
+    return await this.#afterOthers(() => this.#store(i, files, timings)) ? null : { saved: null };
   }
 
-  #hear(i: number, news: PictureNews): void {
-    const picture = this.#pictures[i]!;
-    if (news.kind === "warned") {
-      for (const warning of news.warnings) this.#warnings.add(warning);
+  #update(i: number, update: ImageUpdate): void {
+    const image = this.#images[i]!;
+    if (update.kind === "warned") {
+      for (const warning of update.warnings) this.#warnings.add(warning);
       return;
     }
-    if (news.kind === "preview") {
-      return void this.#afterOthers(() => this.#keepPreview(i, news)).catch(() => {});
+    if (update.kind === "preview") {
+      return void this.#afterOthers(() => this.#storePreview(i, update)).catch(() => {});
     }
-    if (news.kind === "began" || picture.beganAt === null) {
-      picture.first = news.step;
-      picture.beganAt = Date.now();
+    if (update.kind === "began" || image.beganAt === null) {
+      image.first = update.step;
+      image.beganAt = Date.now();
     }
-    picture.step = news.step;
+    image.step = update.step;
     if (this.#stepsHere > 0) this.#firstSteps ??= { at: Date.now(), done: this.#stepsHere };
-    if (Date.now() - this.#notedAt >= NOTE_MS) this.#tellSoon();
+    if (Date.now() - this.#reportedAt >= REPORT_MS) this.#reportSoon();
   }
 
-  /** Keeps a picture's files, and tells of them once they are there; false where the process is about to end before they can be. */
-  async #keep(
+  /** Stores an image's files, and reports them once they are there; false where the process is about to end before they can be. */
+  async #store(
     i: number,
     levels: readonly EncodedLevel[],
-    timings: PictureTimings,
+    timings: ImageTimings,
   ): Promise<boolean> {
     const files = levels.map((level) => this.#fileOf(i, level, `${i}`, level.level > 0));
     allow(await this.options.moderator.after(this.job, files[0]!, levels[0]!.bytes));
@@ -230,38 +213,38 @@ export class JobRun {
     }
     this.#abort.signal.throwIfAborted();
     this.#files.push(...files);
-    const picture = this.#pictures[i]!;
-    picture.timings = timings;
-    picture.step = this.#steps;
-    await this.#tell();
+    const image = this.#images[i]!;
+    image.timings = timings;
+    image.step = this.#steps;
+    await this.#report();
     return true;
   }
 
-  async #keepPreview(
+  async #storePreview(
     i: number,
-    { step, file: level }: PictureNews & { kind: "preview" },
+    { step, file: level }: ImageUpdate & { kind: "preview" },
   ): Promise<void> {
     const file = this.#fileOf(i, level, `preview-${i}-${step}`, true);
     allow(await this.options.moderator.after(this.job, file, level.bytes));
     try {
       await this.#put(file, level);
     } catch (error) {
-      // Whoever looks at the picture on its way misses one look.
+      // Whoever watches the image on its way misses one preview.
       if (error instanceof Unavailable) return;
       throw error;
     }
     this.#previews.set(`${i} ${level.level}`, file);
-    await this.#tell();
+    await this.#report();
   }
 
-  #fileOf(picture: number, encoded: EncodedLevel, name: string, sized: boolean): JobFile {
+  #fileOf(image: number, encoded: EncodedLevel, name: string, sized: boolean): JobFile {
     const { level, type, width, height, frames, extension, bytes } = encoded;
     const size = sized ? `-${width}x${height}` : "";
     return {
       name: `${name}${size}${extension}`,
-      picture,
+      picture: image,
       level,
-      seed: seedOf(this.job.request, picture),
+      seed: seedOf(this.job.request, image),
       type,
       width,
       height,
@@ -317,17 +300,17 @@ export class JobRun {
     return gone === undefined ? call : until(gone, call, LEFT);
   }
 
-  /** A checkpoint that is not there, or no good, is none: the picture begins again, to the same result. */
-  async #readCheckpoints(): Promise<Map<number, Checkpoint>> {
-    const saved = new Map<number, Checkpoint>();
+  /** A saved state that is not there, or no good, is none: the image begins again, to the same result. */
+  async #readStates(): Promise<Map<number, SamplerState>> {
+    const saved = new Map<number, SamplerState>();
     for (const name of this.lease.checkpoints) {
-      const picture = pictureOf(name);
-      if (picture === null || picture >= this.#pictures.length) continue;
+      const image = imageOfState(name);
+      if (image === null || image >= this.#images.length) continue;
       try {
         const file = await this.options.store.get(this.job.id, name);
         if (file === null) continue;
         const bytes = new Uint8Array(await new Response(file.body).arrayBuffer());
-        saved.set(picture, decodeCheckpoint(bytes, name));
+        saved.set(image, decodeSamplerState(bytes, name));
       } catch (error) {
         tellUnlessAway(error);
       }
@@ -335,112 +318,112 @@ export class JobRun {
     return saved;
   }
 
-  async #writeCheckpoints(
-    stopped: readonly [number, { saved: Checkpoint | null } | null][],
+  /** @returns The names of those that were stored. */
+  async #writeStates(
+    stopped: readonly [number, { saved: SamplerState | null } | null][],
   ): Promise<string[]> {
     const names: string[] = [];
-    for (const [picture, end] of stopped) {
+    for (const [image, end] of stopped) {
       if (!end?.saved) continue;
-      const name = checkpointName(picture);
-      const content = encodeCheckpoint(end.saved);
+      const name = stateName(image);
+      const content = encodeSamplerState(end.saved);
       try {
-        const put = this.options.store.put(this.job.id, name, content, CHECKPOINT_TYPE);
+        const put = this.options.store.put(this.job.id, name, content, STATE_TYPE);
         await this.#unlessGone(put);
         names.push(name);
       } catch (error) {
-        // Without it the picture begins again.
+        // Without it the image begins again.
         if (error !== LEFT && !(error instanceof Unavailable)) throw error;
       }
     }
     return names;
   }
 
-  /** Keeps files after those before; none any more once the job is stopped. */
-  async #afterOthers<T>(keep: () => Promise<T>): Promise<T> {
-    const kept = this.#keeping.then(async () => {
+  /** Stores files after those before; none any more once the job is stopped. */
+  async #afterOthers<T>(store: () => Promise<T>): Promise<T> {
+    const stored = this.#storing.then(async () => {
       this.#abort.signal.throwIfAborted();
-      return await keep();
+      return await store();
     });
-    this.#keeping = kept.then(() => {}, (error) => this.#abort.abort(error));
-    return await kept;
+    this.#storing = stored.then(() => {}, (error) => this.#abort.abort(error));
+    return await stored;
   }
 
-  #tellSoon(): void {
-    // While the queue does not answer, what it has yet to be told must not grow.
-    if (!this.#willTell) this.#tell().catch(() => {});
+  #reportSoon(): void {
+    // While the queue does not answer, reports must not pile up.
+    if (!this.#willReport) this.#report().catch(() => {});
   }
 
-  /** Tells the queue how far the job is, after what it was told before; hears whether to go on. */
-  async #tell(): Promise<void> {
-    this.#willTell = true;
-    const told = this.#telling.then(async () => {
-      this.#willTell = false;
-      this.#notedAt = Date.now();
+  /** Reports to the queue how far the job is, after the reports before; the answer is whether to go on. */
+  async #report(): Promise<void> {
+    this.#willReport = true;
+    const reported = this.#reporting.then(async () => {
+      this.#willReport = false;
+      this.#reportedAt = Date.now();
       this.#abort.signal.throwIfAborted();
-      const heard = await this.#beat();
-      if (heard === "lost") throw LOST;
-      if (heard === "canceled") throw CANCELED;
+      const answer = await this.#heartbeat();
+      if (answer === "lost") throw LOST;
+      if (answer === "canceled") throw CANCELED;
     });
-    this.#telling = told.catch((error) => this.#abort.abort(error));
-    await told;
+    this.#reporting = reported.catch((error) => this.#abort.abort(error));
+    await reported;
   }
 
   /**
-   * A queue that is away is told later: it gives the job to nobody else meanwhile, or says so when it is back. Where something else is
-   * wrong with it, somebody else may have the job when the lease is over.
+   * A queue that is away gets the next report: it gives the job to nobody else meanwhile, or says so when it is back. Where something
+   * else is wrong with it, another worker may have the job when the lease is over.
    */
-  async #beat(): Promise<Heartbeat> {
+  async #heartbeat(): Promise<Heartbeat> {
     const seen = {
       progress: this.#progress,
       files: [...this.#files],
       warnings: [...this.#warnings],
     };
     try {
-      const heard = await this.options.queue.heartbeat(this.lease, seen);
-      this.#heardAt = Date.now();
-      return heard;
+      const answer = await this.options.queue.heartbeat(this.lease, seen);
+      this.#answeredAt = Date.now();
+      return answer;
     } catch (error) {
       if (error instanceof Unavailable) return "alive";
       console.error(error);
-      return Date.now() - this.#heardAt < this.options.leaseMs ? "alive" : "lost";
+      return Date.now() - this.#answeredAt < this.options.leaseMs ? "alive" : "lost";
     }
   }
 
   get #progress(): JobProgress {
-    const step = sum(this.#pictures.map((picture) => picture.step));
-    const steps = this.#steps * this.#pictures.length;
+    const step = sum(this.#images.map((image) => image.step));
+    const steps = this.#steps * this.#images.length;
     const pace: JobPace = {
       beganAt: this.#begunAt,
       done: this.#stepsHere,
       left: steps - step,
       first: this.#firstSteps,
-      together:
-        this.#pictures.filter(({ beganAt, timings }) => beganAt !== null && timings === null)
-          .length,
-      stepMs: this.options.maker.stepMs,
+      together: this.#images.filter(({ beganAt, timings }) => beganAt !== null && timings === null)
+        .length,
+      stepMs: this.options.engine.stepMs,
     };
     return { step, steps, etaMs: etaMs(pace, Date.now()), previews: [...this.#previews.values()] };
   }
 
-  /** Steps of all pictures that were made here. */
+  /** Steps of all images that were made here. */
   get #stepsHere(): number {
-    return sum(this.#pictures.map(({ first, step }) => step - first));
+    return sum(this.#images.map(({ first, step }) => step - first));
   }
 
-  /** When the first picture got a slot. */
+  /** When the first image got a slot. */
   get #begunAt(): number | null {
-    const times = this.#pictures.map(({ beganAt }) => beganAt).filter((time) => time !== null);
+    const times = this.#images.map(({ beganAt }) => beganAt).filter((time) => time !== null);
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  async #release(checkpoints: readonly string[]): Promise<RunEnd> {
+  async #release(states: readonly string[]): Promise<RunEnd> {
     const { queue } = this.options;
-    const isOurs = await this.#insist(() => queue.release(this.lease, checkpoints));
+    const isOurs = await this.#insist(() => queue.release(this.lease, states));
     return isOurs ? "released" : "lost";
   }
 
   async #finish({ state, error }: Pick<JobOutcome, "state" | "error">): Promise<RunEnd> {
-    await this.#telling;
+    await this.#reporting;
     const outcome = {
       state,
       error,
@@ -453,16 +436,16 @@ export class JobRun {
     return isOurs ? state : "lost";
   }
 
-  /** Tells the queue how the job ends: again where it cannot be reached, for what was made would be lost with the lease. */
-  async #insist<T>(tell: () => Promise<T>): Promise<T> {
+  /** Reports to the queue how the job ends: again where it cannot be reached, for what was made would be lost with the lease. */
+  async #insist<T>(report: () => Promise<T>): Promise<T> {
     const { gone, leaseMs } = this.options;
     while (true) {
       try {
-        return await tell();
+        return await report();
       } catch (error) {
         const isOver = error instanceof Unavailable
           ? gone?.aborted
-          : Date.now() - this.#heardAt >= leaseMs;
+          : Date.now() - this.#answeredAt >= leaseMs;
         if (isOver) throw error;
         tellUnlessAway(error);
         await pause(LISTEN_MS);
@@ -473,8 +456,8 @@ export class JobRun {
   get #timings(): JobTimings | null {
     const began = this.#begunAt;
     if (began === null) return null;
-    const parts = this.#pictures.flatMap(({ timings }) => timings ?? []);
-    const total = (part: keyof PictureTimings) => sum(parts.map((timings) => timings[part]));
+    const parts = this.#images.flatMap(({ timings }) => timings ?? []);
+    const total = (part: keyof ImageTimings) => sum(parts.map((timings) => timings[part]));
     return {
       queueMs: began - this.job.createdAt,
       textMs: total("textMs"),
@@ -488,7 +471,7 @@ export class JobRun {
   #startTimers(): Disposable {
     const timers = new DisposableStack();
     const { leaseMs, runMs } = this.options;
-    const beat = setInterval(() => this.#tellSoon(), Math.min(LISTEN_MS, leaseMs / 3));
+    const beat = setInterval(() => this.#reportSoon(), Math.min(LISTEN_MS, leaseMs / 3));
     timers.defer(() => clearInterval(beat));
     const stopAfter = (ms: number, stop: () => void) => {
       const timer = setTimeout(stop, Math.min(ms, LONGEST_TIMER));
@@ -502,7 +485,7 @@ export class JobRun {
           code: "timeout",
           message: `The job ran longer than ${
             Math.round(runMs / 1000)
-          } seconds: ask for fewer pictures or steps.`,
+          } seconds: ask for fewer images or steps.`,
         }),
       );
     };
@@ -519,7 +502,7 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((a, b) => a + b, 0);
 }
 
-const NOTHING: PictureTimings = { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 };
+const NOTHING: ImageTimings = { textMs: 0, stepsMs: 0, encodeMs: 0, gpuMs: 0 };
 
 /** Reasons for which a run is stopped from outside. */
 const LOST = new Error("Another worker has the job");

@@ -1,28 +1,19 @@
-import { JobRun, type JobRunOptions, type PictureMaker } from "./job_run.ts";
+import { JobRun, type JobRunOptions } from "./job_run.ts";
 import type { Outage } from "./outage.ts";
 import { tellUnlessAway } from "./unavailable.ts";
 
-/** A maker that can be told to stop. */
-export interface StoppableMaker extends PictureMaker {
-  /** Pictures that it makes at a time; 0: it is not ready. */
-  readonly slots: number;
-  /** Has all pictures end as "saved". */
-  save(): void;
-}
-
 export interface RunnerOptions extends Omit<JobRunOptions, "leaving" | "gone"> {
-  readonly maker: StoppableMaker;
   /** Of the queue and the store: no jobs are taken while one of them is away. */
   readonly outages: readonly Outage[];
 }
 
-/** Milliseconds after which the queue is asked again: it may not tell of jobs that others have added. */
+/** Milliseconds after which the queue is asked again: it may not report jobs that others have added. */
 const ASK_MS = 500;
 
 /** Milliseconds after an outage until jobs are taken: workers who have some, and could not say so, do first. */
 const SETTLE_MS = 3000;
 
-/** Milliseconds that are left at the end for what has not been kept or told yet. */
+/** Milliseconds that are left at the end for what has not been stored or reported yet. */
 const LEAVE_MS = 5000;
 
 /** Takes jobs from the queue whenever there is a slot for them, and runs each to its end. */
@@ -39,21 +30,9 @@ export class Runner {
 
   /** Begins at once. */
   constructor(private readonly options: RunnerOptions) {
-    const { queue, maker } = options;
-    const make: PictureMaker["make"] = async (task, ways) =>
-      // What comes after all pictures were stopped would go on for ever.
-      this.#leaving.signal.aborted
-        ? { kind: "saved", id: "", saved: task.saved ?? null }
-        : await maker.make(task, ways);
-    const own: PictureMaker = {
-      make,
-      get stepMs() {
-        return maker.stepMs;
-      },
-    };
-    const [leaving, gone] = [this.#leaving.signal, this.#gone.signal];
-    this.#runOptions = { ...options, maker: own, leaving, gone };
-    // A job that waits, or a picture that has left its slot.
+    const { queue } = options;
+    this.#runOptions = { ...options, leaving: this.#leaving.signal, gone: this.#gone.signal };
+    // A job that waits, or an image that has left its slot.
     this.#unlisten = queue.listen(({ change, job }) =>
       (job.state === "queued" || change === "file") && this.wake()
     );
@@ -77,7 +56,7 @@ export class Runner {
     await this.#loop;
     const leave = setTimeout(() => {
       this.#leaving.abort();
-      this.options.maker.save();
+      this.options.engine.save();
     }, graceMs);
     const go = setTimeout(() => this.#gone.abort(), graceMs + LEAVE_MS);
     await Promise.all(this.#runs.values());
@@ -95,12 +74,12 @@ export class Runner {
 
   /** @returns Whether there was a job and a slot for it. */
   async #takeJob(): Promise<boolean> {
-    const { queue, maker, outages } = this.options;
-    if (maker.slots === 0 || !outages.every((outage) => outage.isThere(SETTLE_MS))) return false;
+    const { queue, engine, outages } = this.options;
+    if (engine.slots === 0 || !outages.every((outage) => outage.isThere(SETTLE_MS))) return false;
     const runs = [...this.#runs.keys()];
     const alike = runs.map(({ job }) => job.request);
-    // Where all slots are in use, a job that is more urgent comes before pictures of others: as many as there are slots.
-    const above = priorities(runs)[maker.slots - 1];
+    // Where all slots are in use, a job that is more urgent comes before images of others: as many as there are slots.
+    const above = priorities(runs)[engine.slots - 1];
     const lease = await queue.claim(above === undefined ? { alike } : { alike, above }).catch(
       (error) => {
         tellUnlessAway(error);
@@ -117,7 +96,7 @@ export class Runner {
     try {
       await run.run();
     } catch (error) {
-      // The queue could not be told: when the lease is over, it gives the job to somebody again.
+      // The end could not be reported: when the lease is over, it gives the job to somebody again.
       tellUnlessAway(error);
     }
     this.#runs.delete(run);
@@ -131,7 +110,7 @@ export class Runner {
   }
 }
 
-/** Of each picture that is still to be made, the highest first. */
+/** Of each image that is still to be made, the highest first. */
 function priorities(runs: readonly JobRun[]): number[] {
   return runs.flatMap(({ open, job }) => Array<number>(open).fill(job.priority))
     .sort((a, b) => b - a);

@@ -17,7 +17,7 @@ import type {
   ModelVersion,
 } from "./jobs.ts";
 import { LONGEST_TIMER } from "./longest_timer.ts";
-import { planJob, type PlannedJob } from "./pictures.ts";
+import { planJob, type PlannedJob } from "./plan_job.ts";
 import { type Counts, type JobEvent, NotTaking, QueueFull } from "./queue/queue.ts";
 import { asSeconds } from "./queue/retry_after.ts";
 import type { WatchedQueue } from "./queue/watched_queue.ts";
@@ -232,10 +232,10 @@ export class JobService implements Jobs {
   }
 
   /** What the queue could only guess, by how long steps took here: as if the jobs that run were like this one. */
-  #better(full: QueueFull, { pictures, steps }: PlannedJob): QueueFull {
+  #better(full: QueueFull, { images, steps }: PlannedJob): QueueFull {
     const { stepMs, slots } = this.options.worker();
     if (stepMs === null) return full;
-    const rounds = Math.ceil(pictures.length / Math.max(1, slots.all));
+    const rounds = Math.ceil(images.length / Math.max(1, slots.all));
     return new QueueFull(full.limit, asSeconds(stepMs * steps * rounds));
   }
 
@@ -259,7 +259,7 @@ export class JobService implements Jobs {
       throw new UsageError(
         `The job asks for ${
           prompts.length * count
-        } pictures: ${pictures} are the most that this server makes of one job.`,
+        } images: ${pictures} are the most that this server makes of one job.`,
       );
     }
     const plan = planJob(asked, this.options.model);
@@ -276,9 +276,9 @@ export class JobService implements Jobs {
         } is the most that this server makes.`,
       );
     }
-    return isOver
-      ? { request: { ...asked, steps }, plan: { ...plan, steps } }
-      : { request: asked, plan };
+    if (!isOver) return { request: asked, plan };
+    const request = { ...asked, steps };
+    return { request, plan: planJob(request, this.options.model) };
   }
 }
 

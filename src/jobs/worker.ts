@@ -1,48 +1,27 @@
-import { median } from "../median.ts";
-import { Engine, type EngineNews } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/engine_protocol.ts";
+import { type EngineEvent, ThreadedEngine } from "../engine/threaded_engine.ts";
 import { Runner, type RunnerOptions } from "./runner.ts";
 import type { WorkerHealth } from "./service.ts";
 
-export interface WorkerOptions extends Omit<RunnerOptions, "maker"> {
+export interface WorkerOptions extends Omit<RunnerOptions, "engine"> {
   readonly engine: EngineOptions;
-  /** Is told of steps, and of the parts of the start. */
-  readonly onNews?: (news: EngineNews) => void;
-  /** Is told once that pictures can be made, and when they cannot any more. */
+  /** Is called with steps, and the parts of the start. */
+  readonly onEvent?: (event: EngineEvent) => void;
+  /** Is called once images can be made, and when they cannot any more. */
   readonly onState?: (health: WorkerHealth) => void;
 }
 
-/** Steps whose median is told. */
-const REMEMBERED = 32;
-
-/** Makes pictures for a queue: an engine, and who brings it jobs. */
+/** Makes images for a queue: an engine, and a runner that takes jobs for it. */
 export class Worker {
-  readonly #engine: Engine;
+  readonly #engine: ThreadedEngine;
   readonly #runner: Runner;
-  readonly #steps: number[] = [];
   #isDraining = false;
 
   /** Begins to load the model at once. */
   constructor(private readonly options: WorkerOptions) {
-    const engine = this.#engine = new Engine(options.engine);
-    engine.onNews = (news) => {
-      if (news.kind === "step") this.#remember(news.ms);
-      options.onNews?.(news);
-    };
-    const stepMs = () => this.#stepMs;
-    this.#runner = new Runner({
-      ...options,
-      maker: {
-        make: (task, ways) => engine.make(task, ways),
-        save: () => engine.save(),
-        get slots() {
-          return engine.state.kind === "ready" ? engine.state.slots : 0;
-        },
-        get stepMs() {
-          return stepMs();
-        },
-      },
-    });
+    const engine = this.#engine = new ThreadedEngine(options.engine);
+    engine.onEvent = (event) => options.onEvent?.(event);
+    this.#runner = new Runner({ ...options, engine });
     engine.onState = () => {
       this.#runner.wake();
       options.onState?.(this.health());
@@ -50,12 +29,12 @@ export class Worker {
   }
 
   health(): WorkerHealth {
-    const { state, busy } = this.#engine;
+    const { state, busy, stepMs } = this.#engine;
     return {
       worker: this.#isDraining || state.kind === "closed" ? "draining" : state.kind,
       reason: "reason" in state ? state.reason : null,
       slots: { all: this.options.engine.slots, busy },
-      stepMs: this.#stepMs,
+      stepMs,
     };
   }
 
@@ -64,14 +43,5 @@ export class Worker {
     this.#isDraining = true;
     await this.#runner.drain(graceMs);
     await this.#engine[Symbol.asyncDispose]();
-  }
-
-  get #stepMs(): number | null {
-    return this.#steps.length === 0 ? null : median(this.#steps);
-  }
-
-  #remember(ms: number): void {
-    this.#steps.push(ms);
-    if (this.#steps.length > REMEMBERED) this.#steps.shift();
   }
 }

@@ -11,42 +11,34 @@ import type { Network } from "../model/network.ts";
 import { writeMicros, writeText } from "../model/network_inputs.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { type BatchKind, batchShape } from "./request.ts";
+import type { SamplerState } from "./sampler_state.ts";
 
-/** A picture to be denoised. */
-export interface Sampled {
+/** An image to be denoised. */
+export interface SampledImage {
   readonly seed: bigint;
   readonly plan: SamplingPlan;
   /** What it shows, and where the batch is guided what stands for no text; empty where the model takes none. */
   readonly texts: readonly RowText[];
   /** Where it goes on; absent: it begins. */
-  readonly saved?: SavedPicture;
+  readonly saved?: Omit<SamplerState, "weights">;
 }
 
-/** A picture on its way: with this it can go on elsewhere, to the same result. */
-export interface SavedPicture {
-  /** Steps that are done. */
-  readonly step: number;
-  /** x_t and the last x0 of every level, the outermost first. */
-  readonly latents: readonly Float32Array[];
-  readonly estimates: readonly Float32Array[];
-}
-
-/** A picture in its slot. */
-interface Place {
-  readonly picture: Sampled;
+/** A slot of the session, in use. */
+interface Slot {
+  readonly image: SampledImage;
   step: number;
 }
 
-/** A slot without a picture is computed as well, to no purpose. */
+/** A slot without an image is computed as well, to no purpose. */
 const IDLE: SlotState = { tableRow: 0, draw: 1, seed: 0n, guidance: 1 };
 
 /**
- * Pictures that are denoised together, each at a step of its own run: they come and go between steps, and none sees the others.
- * Their session has as many slots as there are pictures, more or less: it is made anew where that pays, and they go on in it.
+ * Images that are denoised together, each at a step of its own run: they come and go between steps, and none sees the others.
+ * Their session has as many slots as there are images, more or less: it is made anew where that pays, and they go on in it.
  */
 export class Batch implements Disposable {
   #session: Session | null = null;
-  #places: (Place | null)[] = [];
+  #slots: (Slot | null)[] = [];
 
   constructor(
     private readonly network: Network,
@@ -54,12 +46,12 @@ export class Batch implements Disposable {
     readonly kind: BatchKind,
   ) {}
 
-  /** The pictures on their way. */
-  get pictures(): Sampled[] {
-    return this.#occupied.map(({ picture }) => picture);
+  /** The images on their way. */
+  get images(): SampledImage[] {
+    return this.#occupied.map(({ image }) => image);
   }
 
-  /** Bytes on the GPU beside the weights. */
+  /** Bytes on the GPU without the weights. */
   get bytes(): number {
     return this.#session?.bytes ?? 0;
   }
@@ -70,69 +62,72 @@ export class Batch implements Disposable {
   }
 
   /**
-   * Puts pictures beside those that are on their way; their first step is the next one. Without any it gives back what those that left
-   * have taken, where that pays.
+   * Adds images to those that are on their way; their first step is the next one. Without any it gives back what those that left have
+   * taken, where that pays.
    */
-  async add(pictures: readonly Sampled[]): Promise<void> {
-    const arriving = pictures.map((picture): Place => {
-      return { picture, step: picture.saved?.step ?? 0 };
-    });
+  async add(images: readonly SampledImage[]): Promise<void> {
+    const arriving = images.map((image): Slot => ({ image, step: image.saved?.step ?? 0 }));
     const all = [...this.#occupied, ...arriving];
     if (all.length === 0) return;
     const changed = this.#hasRoom(all) ? this.#fill(arriving) : await this.#move(all);
     if (changed.length === 0) return;
     const session = this.#session!;
-    for (const slot of changed) this.#write(slot);
+    for (const index of changed) this.#write(index);
     session.condition(changed);
-    for (const place of arriving) this.#restore(place);
-    if (arriving.every(({ picture }) => picture.saved !== undefined)) return;
-    const begun = (place: Place) => !arriving.includes(place) || place.picture.saved !== undefined;
-    session.writeSlots(this.#states((place) => begun(place) ? 1 : 0));
+    for (const slot of arriving) this.#restore(slot);
+    if (arriving.every(({ image }) => image.saved !== undefined)) return;
+    const begun = (slot: Slot) => !arriving.includes(slot) || slot.image.saved !== undefined;
+    session.writeSlots(this.#states((slot) => begun(slot) ? 1 : 0));
     session.start();
   }
 
-  /** Takes a picture out, if it is there: its slot is free. */
-  remove(picture: Sampled): void {
-    this.#places = this.#places.map((place) => place?.picture === picture ? null : place);
+  /** Takes an image out, if it is there: its slot is free. */
+  remove(image: SampledImage): void {
+    this.#slots = this.#slots.map((slot) => slot?.image === image ? null : slot);
   }
 
   /**
-   * Submits a step of all pictures.
+   * Submits a step of all images.
    *
    * @param inner As in {@linkcode Session.step}.
    * @returns Those whose last step it was: they have to be read before the next one, and are there until they are removed.
    */
-  step({ inner = true }: { readonly inner?: boolean } = {}): Sampled[] {
+  step({ inner = true }: { readonly inner?: boolean } = {}): SampledImage[] {
     const session = this.#session!;
     session.writeSlots(this.#states(({ step }) => step + 1));
     session.step({ inner });
-    for (const place of this.#occupied) place.step++;
-    return this.#occupied.filter(isDone).map(({ picture }) => picture);
+    for (const slot of this.#occupied) slot.step++;
+    return this.#occupied.filter(isDone).map(({ image }) => image);
   }
 
-  /** Steps of a picture that were submitted. */
-  stepsOf(picture: Sampled): number {
-    return this.#placeOf(picture).step;
+  /** Waits until the GPU has done all that was submitted. */
+  async finish(): Promise<void> {
+    await this.runnable.pipelines.gpu.finish();
   }
 
-  /** Every resolution of a picture as it is after the steps that were submitted. */
-  async read(picture: Sampled): Promise<Picture[]> {
-    return await this.#pictures(picture, SESSION_TENSORS.latent, picture.plan.levels.keys());
+  /** Steps of an image that were submitted. */
+  stepsOf(image: SampledImage): number {
+    return this.#slots[this.#indexOf(image)]!.step;
   }
 
-  /** What a picture is estimated to become (x0), of one level. */
-  async preview(picture: Sampled, level: number): Promise<Picture> {
-    const [preview] = await this.#pictures(picture, SESSION_TENSORS.x0, [level]);
+  /** Every resolution of an image as it is after the steps that were submitted. */
+  async read(image: SampledImage): Promise<Picture[]> {
+    return await this.#read(image, SESSION_TENSORS.latent, image.plan.levels.keys());
+  }
+
+  /** What an image is estimated to become (x0), of one level. */
+  async preview(image: SampledImage, level: number): Promise<Picture> {
+    const [preview] = await this.#read(image, SESSION_TENSORS.x0, [level]);
     return preview!;
   }
 
-  /** All that a picture needs to go on elsewhere. */
-  async save(picture: Sampled): Promise<SavedPicture> {
-    const { step } = this.#placeOf(picture);
-    const slot = this.#slotOf(picture);
+  /** All that an image needs to go on elsewhere. */
+  async save(image: SampledImage): Promise<Omit<SamplerState, "weights">> {
+    const step = this.stepsOf(image);
+    const index = this.#indexOf(image);
     const read = (name: (level: number) => string) =>
       Promise.all(
-        picture.plan.levels.map((_, level) => this.#session!.tensor(name(level)).read(slot, 1)),
+        image.plan.levels.map((_, level) => this.#session!.tensor(name(level)).read(index, 1)),
       );
     const [latents, estimates] = await Promise.all([
       read(SESSION_TENSORS.latent),
@@ -146,18 +141,15 @@ export class Batch implements Disposable {
     return await this.#session!.readChange();
   }
 
-  get #occupied(): Place[] {
-    return this.#places.filter((place) => place !== null);
+  get #occupied(): Slot[] {
+    return this.#slots.filter((slot) => slot !== null);
   }
 
-  #slotOf(picture: Sampled): number {
-    const slot = this.#places.findIndex((place) => place?.picture === picture);
-    if (slot < 0) throw new Error("The picture is not in the batch");
-    return slot;
-  }
-
-  #placeOf(picture: Sampled): Place {
-    return this.#places[this.#slotOf(picture)]!;
+  /** The number of an image's slot. */
+  #indexOf(image: SampledImage): number {
+    const index = this.#slots.findIndex((slot) => slot?.image === image);
+    if (index < 0) throw new Error("The image is not in the batch");
+    return index;
   }
 
   /** Rows of the tables that a slot has. */
@@ -166,8 +158,8 @@ export class Batch implements Disposable {
     return steps / slots;
   }
 
-  /** Whether the session can take these pictures, and not far more: each step computes all of its slots. */
-  #hasRoom(all: readonly Place[]): boolean {
+  /** Whether the session can take these images, and not far more: each step computes all of its slots. */
+  #hasRoom(all: readonly Slot[]): boolean {
     if (this.#session === null) return false;
     const { slots, tokens } = this.#session.shape;
     const isSparse = this.#occupied.length === 0
@@ -177,17 +169,17 @@ export class Batch implements Disposable {
       longestRun(all) <= this.#tableRows;
   }
 
-  /** Gives new pictures free slots. */
-  #fill(arriving: readonly Place[]): number[] {
-    return arriving.map((place) => {
-      const slot = this.#places.indexOf(null);
-      this.#places[slot] = place;
-      return slot;
+  /** Puts new images into free slots; gives their numbers. */
+  #fill(arriving: readonly Slot[]): number[] {
+    return arriving.map((slot) => {
+      const index = this.#slots.indexOf(null);
+      this.#slots[index] = slot;
+      return index;
     });
   }
 
-  /** Makes a session with a slot for each picture, and has those that are on their way go on in it. */
-  async #move(all: readonly Place[]): Promise<number[]> {
+  /** Makes a session with a slot for each image, and has those that are on their way go on in it. */
+  async #move(all: readonly Slot[]): Promise<number[]> {
     const { pipelines: { gpu } } = this.runnable;
     using kept = new DisposableStack();
     const tensors = this.#stateTensors();
@@ -197,7 +189,7 @@ export class Batch implements Disposable {
     gpu.copy(tensors.map(({ buffer: from, bytes }, i): BufferCopy => {
       return { from, fromOffset: 0, to: states[i]!, toOffset: 0, bytes };
     }));
-    const before = this.#places;
+    const before = this.#slots;
     this.#close();
     this.#session = await Session.make(
       this.network,
@@ -208,21 +200,21 @@ export class Batch implements Disposable {
       }),
       this.runnable,
     );
-    this.#places = [...all];
+    this.#slots = [...all];
     writeMicros(this.network, this.#session.tensors);
     const pieces = states.flatMap((from, i): BufferCopy[] => {
       const { buffer: to, rowBytes: bytes } = this.#stateTensors()[i]!;
-      return all.entries().filter(([, place]) => before.includes(place))
-        .map(([slot, place]) => {
-          const fromOffset = before.indexOf(place) * bytes;
-          return { from, fromOffset, to, toOffset: slot * bytes, bytes };
+      return all.entries().filter(([, slot]) => before.includes(slot))
+        .map(([index, slot]) => {
+          const fromOffset = before.indexOf(slot) * bytes;
+          return { from, fromOffset, to, toOffset: index * bytes, bytes };
         }).toArray();
     });
     gpu.copy(pieces);
     return [...all.keys()];
   }
 
-  /** What a picture's next step depends on, beside its table and texts. */
+  /** What an image's next step depends on, apart from its table and texts. */
   #stateTensors(): Tensor[] {
     const session = this.#session;
     if (session === null) return [];
@@ -232,54 +224,54 @@ export class Batch implements Disposable {
     ]).toArray();
   }
 
-  /** Writes the tables and texts of a slot's picture. */
-  #write(slot: number): void {
-    const { picture } = this.#places[slot]!;
+  /** Writes the tables and texts of a slot's image. */
+  #write(index: number): void {
+    const { image } = this.#slots[index]!;
     const { tensors, shape: { slots } } = this.#session!;
-    this.#session!.writeTables(picture.plan, slot * this.#tableRows);
-    for (const [i, text] of picture.texts.entries()) {
-      writeText(this.network, [text], tensors, slot + i * slots);
+    this.#session!.writeTables(image.plan, index * this.#tableRows);
+    for (const [i, text] of image.texts.entries()) {
+      writeText(this.network, [text], tensors, index + i * slots);
     }
   }
 
-  /** Puts a picture that was saved where it was. */
-  #restore(place: Place): void {
-    const { saved } = place.picture;
+  /** Puts an image that was saved where it was. */
+  #restore(slot: Slot): void {
+    const { saved } = slot.image;
     if (saved === undefined) return;
-    const slot = this.#places.indexOf(place);
+    const index = this.#slots.indexOf(slot);
     for (const level of saved.latents.keys()) {
-      this.#session!.tensor(SESSION_TENSORS.latent(level)).write(saved.latents[level]!, slot);
-      this.#session!.tensor(SESSION_TENSORS.x0(level)).write(saved.estimates[level]!, slot);
+      this.#session!.tensor(SESSION_TENSORS.latent(level)).write(saved.latents[level]!, index);
+      this.#session!.tensor(SESSION_TENSORS.x0(level)).write(saved.estimates[level]!, index);
     }
   }
 
-  /** @param draw How often noise was drawn for a picture before. */
-  #states(draw: (place: Place) => number): SlotState[] {
-    return this.#places.map((place, slot) => {
-      if (place === null || isDone(place)) return IDLE;
-      const { picture: { seed, plan }, step } = place;
+  /** @param draw How often noise was drawn for an image before. */
+  #states(draw: (slot: Slot) => number): SlotState[] {
+    return this.#slots.map((slot, index) => {
+      if (slot === null || isDone(slot)) return IDLE;
+      const { image: { seed, plan }, step } = slot;
       return {
-        tableRow: slot * this.#tableRows + step,
-        draw: draw(place),
+        tableRow: index * this.#tableRows + step,
+        draw: draw(slot),
         seed,
         guidance: plan.guidances[step]!,
       };
     });
   }
 
-  async #pictures(
-    picture: Sampled,
+  async #read(
+    image: SampledImage,
     name: (level: number) => string,
     levels: Iterable<number>,
   ): Promise<Picture[]> {
-    const slot = this.#slotOf(picture);
+    const index = this.#indexOf(image);
     // Waited for together: a wait takes 11 ms.
     return await Promise.all(
       [...levels].map(async (level) => {
         const tensor = this.#session!.tensor(name(level));
         const [, height = 1, width = 1, channels = 3] = tensor.shape;
-        const values = await tensor.read(slot, 1);
-        const { outputScale } = picture.plan.levels[level]!;
+        const values = await tensor.read(index, 1);
+        const { outputScale } = image.plan.levels[level]!;
         return toPicture(values.map((x) => x * outputScale), width, height, channels);
       }),
     );
@@ -288,7 +280,7 @@ export class Batch implements Disposable {
   #close(): void {
     this.#session?.[Symbol.dispose]();
     this.#session = null;
-    this.#places = [];
+    this.#slots = [];
   }
 
   [Symbol.dispose](): void {
@@ -296,14 +288,14 @@ export class Batch implements Disposable {
   }
 }
 
-function isDone({ picture, step }: Place): boolean {
-  return step >= picture.plan.times.length;
+function isDone({ image, step }: Slot): boolean {
+  return step >= image.plan.times.length;
 }
 
-function longestText(places: readonly Place[]): number {
-  return Math.max(1, ...places.flatMap(({ picture }) => picture.texts.map(({ length }) => length)));
+function longestText(slots: readonly Slot[]): number {
+  return Math.max(1, ...slots.flatMap(({ image }) => image.texts.map(({ length }) => length)));
 }
 
-function longestRun(places: readonly Place[]): number {
-  return Math.max(...places.map(({ picture }) => picture.plan.times.length));
+function longestRun(slots: readonly Slot[]): number {
+  return Math.max(...slots.map(({ image }) => image.plan.times.length));
 }

@@ -1,9 +1,9 @@
-/** What is written of a picture or video: a level as a file, or as a folder of frames. */
+/** What is written of an image or video: a level as a file, or as a folder of frames. */
 
 import { type AnimationFormat, encodeAnimation, frameNames } from "../media/animation.ts";
 import { encodeImage, type ImageFormat } from "../media/image.ts";
 import type { Picture } from "../media/picture.ts";
-import type { GeneratedPicture } from "./pipeline.ts";
+import type { GeneratedImage } from "./pipeline.ts";
 import {
   type ImagePart,
   type ModelIdentity,
@@ -12,9 +12,9 @@ import {
 } from "./png_parameters.ts";
 import type { ResolvedRequest } from "./request.ts";
 
-/** How levels are written: each as a picture, as a video, or as a folder of frames. */
+/** How levels are written: each as an image, as a video, or as a folder of frames. */
 export type Encoding =
-  | { readonly medium: "picture"; readonly format: ImageFormat; readonly extension: string }
+  | { readonly medium: "image"; readonly format: ImageFormat; readonly extension: string }
   | {
     readonly medium: "video";
     readonly format: AnimationFormat;
@@ -23,9 +23,9 @@ export type Encoding =
   }
   | { readonly medium: "frames" };
 
-/** One resolution of a picture or video, to be written. */
+/** One resolution of an image or video, to be written. */
 export interface Level {
-  /** One for a picture. */
+  /** One for an image. */
   readonly frames: readonly Picture[];
   /** The texts in the PNG of such a part of the level: {@linkcode encodeImage}. */
   textOf(part: Omit<ImagePart, "level">): Record<string, string>;
@@ -37,10 +37,10 @@ export type Files = ReadonlyMap<string, Uint8Array>;
 /**
  * A level of what was made, with its settings as text.
  *
- * @param medium Of a picture whose inner levels are videos they are written as they are.
+ * @param medium Of an image whose inner levels are videos they are written as they are.
  */
 export function levelOf(
-  picture: GeneratedPicture,
+  image: GeneratedImage,
   level: number,
   { resolved, model, medium }: {
     readonly resolved: ResolvedRequest;
@@ -49,10 +49,10 @@ export function levelOf(
   },
 ): Level {
   return {
-    frames: medium === "picture" ? [picture.levels[level]!] : picture.frames[level]!,
+    frames: medium === "image" ? [image.levels[level]!] : image.frames[level]!,
     textOf: (part) => ({
       [PARAMETERS_KEYWORD]: JSON.stringify(
-        pngParameters(resolved, picture, model, { level, ...part }),
+        pngParameters(resolved, image, model, { level, ...part }),
       ),
     }),
   };
@@ -63,13 +63,13 @@ export async function encodeLevel(
   { frames, textOf }: Level,
   output: Encoding,
 ): Promise<{ extension: string; content: Uint8Array | Files }> {
-  const [picture] = frames;
-  if (output.medium === "picture") {
+  const [image] = frames;
+  if (output.medium === "image") {
     const { extension, format } = output;
-    return { extension, content: await encodeImage(picture!, format, textOf({})) };
+    return { extension, content: await encodeImage(image!, format, textOf({})) };
   }
   if (frames.length === 1) {
-    return { extension: ".png", content: await encodeImage(picture!, "png", textOf({})) };
+    return { extension: ".png", content: await encodeImage(image!, "png", textOf({})) };
   }
   if (output.medium === "video") {
     const { extension, format, fps } = output;

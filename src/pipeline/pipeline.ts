@@ -1,4 +1,3 @@
-import { FeatureCacheSchedule } from "../diffusion/feature_cache.ts";
 import type { SamplingPlan } from "../diffusion/plan.ts";
 import { UsageError } from "../errors.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
@@ -11,7 +10,8 @@ import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
 import { checkPipelineOptions } from "./check_options.ts";
-import { Batch, type Sampled } from "./batch.ts";
+import { Batch, type SampledImage } from "./batch.ts";
+import { cacheSchedule, denoise } from "./denoise.ts";
 import { modelPolicy } from "./planning/compact.ts";
 import type { PlannedEncoder } from "./planning/estimate.ts";
 import { fitBatch } from "./planning/fit_batch.ts";
@@ -30,41 +30,41 @@ import {
 } from "./request.ts";
 
 /**
- * A picture or video that was made.
+ * An image or video that was made.
  *
  * @example
  * ```ts
- * function sizes({ levels }: GeneratedPicture): string[] {
+ * function sizes({ levels }: GeneratedImage): string[] {
  *   return levels.map(({ width, height }) => `${width}x${height}`);
  * }
  * ```
  */
-export interface GeneratedPicture extends PictureJob {
+export interface GeneratedImage extends PictureJob {
   /** Every resolution, the outermost first; those of a video as mosaics, as the model makes them. */
   readonly levels: readonly Picture[];
-  /** The frames of every resolution, in order; a picture is one. */
+  /** The frames of every resolution, in order; an image is one. */
   readonly frames: readonly (readonly Picture[])[];
 }
 
-/** What a picture shows and, with guidance, what stands for no prompt. */
-interface PictureTexts {
+/** What an image shows and, with guidance, what stands for no prompt. */
+interface ImageTexts {
   readonly texts: readonly RowText[];
   /** Prompts of which only a part is there. */
   readonly truncations: readonly Truncation[];
 }
 
-/** A picture whose prompts are encoded. */
-export interface PreparedPicture extends Sampled, PictureTexts {}
+/** An image whose prompts are encoded. */
+export interface PreparedImage extends SampledImage, ImageTexts {}
 
 /**
- * What happens while pictures are made, in order.
+ * What happens while images are made, in order.
  *
  * @example
  * ```ts
  * function report(event: GenerateEvent): void {
  *   if (event.kind === "truncated") console.error(`"${event.truncation.prompt}" was cut`);
  *   if (event.kind === "progress") console.error(`step ${event.step} of ${event.steps}`);
- *   if (event.kind === "picture") console.log(event.picture.seed);
+ *   if (event.kind === "image") console.log(event.image.seed);
  * }
  * ```
  */
@@ -73,8 +73,13 @@ export type GenerateEvent =
   | { readonly kind: "truncated"; readonly truncation: Truncation }
   /** So many steps of all are done. */
   | { readonly kind: "progress"; readonly step: number; readonly steps: number }
-  /** A picture is ready. */
-  | { readonly kind: "picture"; readonly picture: GeneratedPicture };
+  /** An image is ready. */
+  | { readonly kind: "image"; readonly image: GeneratedImage };
+
+/** What {@link Pipeline.run} takes of a request as it is. */
+export type RunOptions = {
+  readonly [name in "textFeatures" | "signal"]?: GenerateRequest[name] | undefined;
+};
 
 /**
  * What a pipeline turns to next: for reports of where the time goes.
@@ -98,23 +103,20 @@ export type Stage = "model" | "device" | "tokenizer" | "text" | "weights" | "sam
 export interface PipelineOptions extends GpuOptions, KernelOptions, ModelOptions {
   /** Whether the text encoder leaves the GPU once prompts are encoded; it is loaded again for new ones. */
   readonly lowMemory?: boolean;
-  /** Bytes on the GPU that may be used: batches are made smaller, and pictures that do not fit are refused. */
+  /** Bytes on the GPU that may be used: batches are made smaller, and images that do not fit are refused. */
   readonly memory?: number;
   /** Is called when a stage begins. */
   readonly onStage?: (stage: Stage) => void;
 }
 
-/** Steps that may be on the GPU before one is waited for: waiting takes long, and the GPU should never idle. */
-export const STEPS_IN_FLIGHT = 2;
-
 /**
- * A model, ready to make pictures.
+ * A model, ready to make images.
  *
  * @example
  * ```ts
  * await using pipeline = await Pipeline.load("weights/shapes32");
  * for await (const event of pipeline.generate({ prompt: "a red circle", seed: 7 })) {
- *   if (event.kind === "picture") console.log(event.picture.levels[0]!.width);
+ *   if (event.kind === "image") console.log(event.image.levels[0]!.width);
  * }
  * ```
  */
@@ -123,6 +125,7 @@ export class Pipeline implements AsyncDisposable {
   #weights: Weights;
   #batch: Batch | null = null;
   #disposed = false;
+  #isRunning = false;
 
   private constructor(
     readonly gpu: Gpu,
@@ -192,20 +195,28 @@ export class Pipeline implements AsyncDisposable {
    * memory that may be used, is made smaller.
    *
    * @throws {UsageError} When the request asks for what the model cannot do.
-   * @throws {MdmError} When one picture takes more memory than may be used.
+   * @throws {MdmError} When one image takes more memory than may be used.
    */
   resolve(request: GenerateRequest): ResolvedRequest {
     if (this.#disposed) {
       throw new UsageError("The pipeline was disposed of: load the model again.");
     }
-    const resolved = resolveRequest(request, this.folder.config, this.folder.diffusion);
+    return this.fit(resolveRequest(request, this.folder.config, this.folder.diffusion));
+  }
+
+  /**
+   * Makes the batch of a resolved request as small as the GPU and the memory that may be used demand.
+   *
+   * @throws {MdmError} When one image takes more memory than may be used.
+   */
+  fit(resolved: ResolvedRequest): ResolvedRequest {
     const { memory, lowMemory = false } = this.options;
     const isNew = this.#weights.bytes === 0;
     const { request: fitted, policy } = fitBatch(resolved, this.folder, this.encoder, {
       limits: this.gpu.limits,
       policy: this.#weights.policy,
       memory,
-      // Weights stay once they are there: then the text encoder comes beside them.
+      // Weights stay once they are there: then the text encoder comes in addition.
       lowMemory: lowMemory && isNew,
       isNew,
     });
@@ -221,91 +232,88 @@ export class Pipeline implements AsyncDisposable {
     this.#weights = new Weights(this.gpu, this.folder.file, policy);
   }
 
+  /** How many images of a resolved request's kind fit into one batch, at most so many. */
+  slots(resolved: ResolvedRequest, most: number): number {
+    const jobs = Array<PictureJob>(most).fill(resolved.jobs[0]!);
+    return this.fit({ ...resolved, jobs, batch: most }).batch;
+  }
+
   /**
-   * Makes pictures, all resolutions of each together.
+   * Makes images, all resolutions of each together.
    *
-   * The same request gives the same pictures on one GPU, bit for bit, whatever is made beside them.
+   * The same request gives the same images on one GPU, bit for bit, whatever is made together with them.
    *
-   * @throws {UsageError} When the request asks for what the model cannot do.
+   * @throws {UsageError} When the request asks for what the model cannot do, or other images are being made.
    * @throws The signal's reason, between two steps, when it is aborted.
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, void> {
-    const resolved = this.resolve(request);
-    const { jobs, batch: size, plan } = resolved;
-    const { textFeatures, signal } = request;
-    const steps = Math.ceil(jobs.length / size) * plan.times.length;
-    const features = textFeatures === undefined ? null : await readTextFeatures(
-      textFeatures,
-      [request.prompt].flat().length,
-      this.folder.config.conditioningFeatureDim,
-    );
-    const told = new Set<string>();
-    // All at once, so that the encoder is loaded once and never beside the weights.
-    if (this.options.lowMemory) await this.prepare(resolved, jobs, features);
-    for (let first = 0; first < jobs.length; first += size) {
-      const group = jobs.slice(first, first + size);
-      const done = first / size * plan.times.length;
-      signal?.throwIfAborted();
-      const pictures = await this.prepare(resolved, group, features);
-      for (const truncation of pictures.flatMap(({ truncations }) => truncations)) {
-        if (told.has(truncation.prompt)) continue;
-        told.add(truncation.prompt);
-        yield { kind: "truncated", truncation };
-      }
-      try {
-        for await (const step of this.#sample(resolved, pictures, signal)) {
-          yield { kind: "progress", step: done + step, steps };
+    yield* this.run(this.resolve(request), request);
+  }
+
+  /** Makes the images of a request that {@linkcode resolve} has resolved, as {@linkcode generate} does. */
+  async *run(
+    resolved: ResolvedRequest,
+    { textFeatures, signal }: RunOptions = {},
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    if (this.#isRunning) {
+      throw new UsageError(
+        "The pipeline is making other images: wait until they are done, or load another pipeline.",
+      );
+    }
+    this.#isRunning = true;
+    try {
+      const { jobs, batch: size, plan } = resolved;
+      const steps = Math.ceil(jobs.length / size) * plan.times.length;
+      const features = textFeatures === undefined ? null : await readTextFeatures(
+        textFeatures,
+        new Set(jobs.map(({ promptIndex }) => promptIndex)).size,
+        this.folder.config.conditioningFeatureDim,
+      );
+      // All at once, so that the encoder is loaded once and never while the weights are there.
+      const prepared = this.options.lowMemory ? await this.prepare(resolved, jobs, features) : null;
+      const truncated = new Set<string>();
+      for (let first = 0; first < jobs.length; first += size) {
+        const group = jobs.slice(first, first + size);
+        const done = first / size * plan.times.length;
+        signal?.throwIfAborted();
+        const images = prepared?.slice(first, first + size) ??
+          await this.prepare(resolved, group, features);
+        for (const truncation of images.flatMap(({ truncations }) => truncations)) {
+          if (truncated.has(truncation.prompt)) continue;
+          truncated.add(truncation.prompt);
+          yield { kind: "truncated", truncation };
+        }
+        const levels = new Map<SampledImage, Promise<Picture[]>>();
+        try {
+          this.options.onStage?.("weights");
+          const batch = this.batch(batchKind(resolved, this.folder));
+          await batch.add(images);
+          this.options.onStage?.("sampling");
+          const taken = denoise(batch, { schedule: cacheSchedule(resolved), signal });
+          let step = done;
+          for await (const { finished } of taken) {
+            for (const [image, reading] of finished) levels.set(image, reading);
+            yield { kind: "progress", step: ++step, steps };
+          }
+        } finally {
+          for (const image of images) this.#batch?.remove(image);
         }
         this.options.onStage?.("reading");
-        // Waited for together: a wait takes 11 ms.
-        const levels = await Promise.all(pictures.map((picture) => this.#batch!.read(picture)));
         for (const [i, job] of group.entries()) {
-          yield { kind: "picture", picture: this.finished(job, levels[i]!) };
+          yield { kind: "image", image: this.finished(job, await levels.get(images[i]!)!) };
         }
-      } finally {
-        for (const picture of pictures) this.#batch?.remove(picture);
-      }
-    }
-  }
-
-  /** Samples a group of pictures; yields the number of steps done. */
-  async *#sample(
-    resolved: ResolvedRequest,
-    pictures: readonly Sampled[],
-    signal?: AbortSignal,
-  ): AsyncGenerator<number> {
-    const { plan, cache } = resolved;
-    this.options.onStage?.("weights");
-    const batch = this.batch(batchKind(resolved, this.folder));
-    await batch.add(pictures);
-    this.options.onStage?.("sampling");
-    const inFlight: Promise<number | void>[] = [];
-    const schedule = new FeatureCacheSchedule(cache ?? { every: 1 }, plan.guidances);
-    const measures = batch.kind.inner === "measured";
-    try {
-      for (const step of plan.times.keys()) {
-        signal?.throwIfAborted();
-        const inner = schedule.next();
-        batch.step({ inner });
-        inFlight.push(inner && measures ? batch.readChange() : this.gpu.finish());
-        if (inFlight.length >= STEPS_IN_FLIGHT) {
-          const change = await inFlight.shift();
-          // Taken when it is waited for, not when it is there: decisions must not hang on how fast the GPU is.
-          if (change !== undefined) schedule.measured(step + 1 - STEPS_IN_FLIGHT, change);
-        }
-        yield step + 1;
       }
     } finally {
-      await Promise.all(inFlight);
+      this.#isRunning = false;
     }
   }
 
-  /** Pictures of a request, ready for a batch: their prompts are encoded. */
+  /** Images of a request, ready for a batch: their prompts are encoded. */
   async prepare(
     { plan }: Pick<ResolvedRequest, "plan">,
     jobs: readonly PictureJob[],
     features: TextFeatures | null = null,
-  ): Promise<PreparedPicture[]> {
+  ): Promise<PreparedImage[]> {
     this.options.onStage?.("text");
     const texts = await this.#texts(jobs, plan, features);
     return jobs.map(({ seed }, i) => ({ seed, plan, ...texts[i]! }));
@@ -321,22 +329,22 @@ export class Pipeline implements AsyncDisposable {
     return this.#batch;
   }
 
-  /** The pictures of every level, with their frames. */
-  finished(job: PictureJob, levels: readonly Picture[]): GeneratedPicture {
-    return { ...job, levels, frames: levels.map((picture, level) => this.frames(picture, level)) };
+  /** An image of which every level was read, with the frames of each. */
+  finished(job: PictureJob, levels: readonly Picture[]): GeneratedImage {
+    return { ...job, levels, frames: levels.map((mosaic, level) => this.frames(mosaic, level)) };
   }
 
-  /** The frames of one level's mosaic; a picture is one. */
-  frames(picture: Picture, level: number): Picture[] {
-    return framesOf(picture, frameGrids(this.folder.config)[level]!);
+  /** The frames of one level's mosaic; an image is one. */
+  frames(mosaic: Picture, level: number): Picture[] {
+    return framesOf(mosaic, frameGrids(this.folder.config)[level]!);
   }
 
-  /** The texts of each picture: what it shows and, with guidance, what stands for no prompt. */
+  /** The texts of each image: what it shows and, with guidance, what stands for no prompt. */
   async #texts(
     group: readonly PictureJob[],
     plan: SamplingPlan,
     features: TextFeatures | null,
-  ): Promise<PictureTexts[]> {
+  ): Promise<ImageTexts[]> {
     if (!this.folder.network.takesText) return group.map(() => ({ texts: [], truncations: [] }));
     const guided = guidedSteps(plan) !== "never";
     if (guided && !this.text.guides) {

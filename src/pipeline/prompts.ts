@@ -1,3 +1,4 @@
+import { LRUCache } from "../deps/lru_cache.ts";
 import { MdmError, UsageError } from "../errors.ts";
 import type { KernelPolicy } from "../gpu/kernel_policy.ts";
 import type { Pipelines } from "../gpu/recording.ts";
@@ -18,11 +19,11 @@ export interface Truncation {
   readonly limit: number;
   /** Letters that are read, where it was they that were too many. */
   readonly letters?: number;
-  /** Whether it is one of what pictures should not show. */
+  /** Whether it is one of what images should not show. */
   readonly negative?: true;
 }
 
-/** What is said when a prompt was cut. */
+/** The warning about a prompt that was cut. */
 export function truncationMessage(
   { prompt, tokens, limit, letters, negative }: Truncation,
 ): string {
@@ -43,8 +44,8 @@ export interface PromptText extends RowText {
 /** Prompts that are encoded before they are waited for: their features are in memory twice until then. */
 const TOGETHER = 16;
 
-/** Prompts whose features are kept beyond those that are asked for: a worker sees ever new ones. */
-const KEPT = 256;
+/** Prompts whose features are cached: a worker sees ever new ones. */
+const CACHED = 256;
 
 /** What gives a model its text. */
 export interface TextSource extends Disposable {
@@ -68,10 +69,10 @@ export async function openText(
   return await Prompts.open(source.text, source.config, pipelines, policy);
 }
 
-/** Features of prompts, kept: a prompt is encoded once however many pictures it gets. */
+/** Prompts and their features, in a cache: a prompt is encoded once however many images it gets. */
 class Prompts implements TextSource {
   readonly guides = true;
-  readonly #features = new Map<string, PromptText>();
+  readonly #cache = new LRUCache<string, PromptText>({ max: CACHED });
   #encoder: TextEncoder | null;
 
   private constructor(
@@ -111,24 +112,24 @@ class Prompts implements TextSource {
   }
 
   async rows(prompts: ReadonlySet<string>): Promise<ReadonlyMap<string, PromptText>> {
-    const missing = [...prompts.difference(this.#features)];
+    const rows = new Map<string, PromptText>();
+    for (const prompt of prompts) {
+      const row = this.#cache.get(prompt);
+      if (row !== undefined) rows.set(prompt, row);
+    }
+    const missing = [...prompts.difference(rows)];
     for (let first = 0; first < missing.length; first += TOGETHER) {
-      await this.#encode(missing.slice(first, first + TOGETHER));
-    }
-    const rows = new Map([...prompts].map((prompt) => [prompt, this.#features.get(prompt)!]));
-    // Those that were asked for last are forgotten last.
-    for (const [prompt, row] of rows) {
-      this.#features.delete(prompt);
-      this.#features.set(prompt, row);
-    }
-    for (const prompt of this.#features.keys()) {
-      if (this.#features.size <= KEPT) break;
-      this.#features.delete(prompt);
+      const group = missing.slice(first, first + TOGETHER);
+      const encoded = await this.#encode(group);
+      for (const [i, prompt] of group.entries()) {
+        rows.set(prompt, encoded[i]!);
+        this.#cache.set(prompt, encoded[i]!);
+      }
     }
     return rows;
   }
 
-  async #encode(prompts: readonly string[]): Promise<void> {
+  async #encode(prompts: readonly string[]): Promise<PromptText[]> {
     const tokens = prompts.map((prompt) => this.#tokens(prompt));
     this.#encoder ??= await TextEncoder.open(
       this.folders.encoder,
@@ -136,11 +137,10 @@ class Prompts implements TextSource {
       this.policy,
     );
     const encoded = await this.#encoder.encode(tokens.map(({ ids }) => ids));
-    for (const [i, features] of encoded.entries()) {
+    return encoded.map((features, i) => {
       const { ids: { length }, truncation } = tokens[i]!;
-      const mask = new Float32Array(length).fill(1);
-      this.#features.set(prompts[i]!, { features, length, mask, truncation });
-    }
+      return { features, length, mask: new Float32Array(length).fill(1), truncation };
+    });
   }
 
   #tokens(prompt: string): { readonly ids: number[]; readonly truncation: Truncation | null } {
@@ -190,7 +190,7 @@ class Classes implements TextSource {
     const index = Number(prompt);
     if (prompt.trim() === "" || !Number.isInteger(index) || index < 0 || index >= this.count) {
       throw new UsageError(
-        `The model makes pictures of classes: give a class from 0 to ${
+        `The model makes images of classes: give a class from 0 to ${
           this.count - 1
         } instead of "${prompt}".`,
       );
@@ -205,7 +205,7 @@ class Classes implements TextSource {
   [Symbol.dispose](): void {}
 }
 
-/** The text of a model whose encoder is not there: an error once it is needed. */
+/** The text of a model that has no text encoder: an error once it is needed. */
 class MissingText implements TextSource {
   readonly guides = true;
   readonly bytes = 0;
@@ -224,7 +224,7 @@ class MissingText implements TextSource {
   [Symbol.dispose](): void {}
 }
 
-/** A text with padding up to a length, as it stands beside a longer one in a batch of the reference. */
+/** A text with padding up to a length, as the reference has it where another one in the batch is longer. */
 export function padded(row: RowText, length: number): RowText {
   if (row.length === length || row.mask === null) return row;
   const mask = new Float32Array(length);

@@ -6,7 +6,7 @@ import type { RequestDefaults } from "../jobs/job.ts";
 import type { Jobs, Limits } from "../jobs/jobs.ts";
 import { modelCard } from "../jobs/model_card.ts";
 import { VersionReader } from "../jobs/model_version.ts";
-import { planJob } from "../jobs/pictures.ts";
+import { planJob } from "../jobs/plan_job.ts";
 import { openModerator } from "../jobs/moderation.ts";
 import { openQueue } from "../jobs/queue/open_queue.ts";
 import { openStore } from "../jobs/store/open_store.ts";
@@ -156,9 +156,9 @@ export class Server {
       outages: [queue.outage, store.outage],
       leaseMs,
       runMs: limits.runMs,
-      onNews: (news) => {
-        if (news.kind === "step") metrics.step(news.ms, news.pictures);
-        else metrics.coldStart(news.stage, news.ms);
+      onEvent: (event) => {
+        if (event.kind === "step") metrics.step(event.ms, event.images);
+        else metrics.coldStart(event.stage, event.ms);
       },
       ...events.onState && { onState: events.onState },
     });

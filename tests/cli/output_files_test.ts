@@ -32,7 +32,7 @@ Deno.test("an output is a folder that exists, is to be made, or is none named", 
       const place = { kind: "folder", path } as const;
       assert.deepEqual(
         await choosePictureOutput(path, 2),
-        { ...place, medium: "picture", format: "png", extension: ".png" },
+        { ...place, medium: "image", format: "png", extension: ".png" },
       );
       assert.deepEqual(
         await chooseVideoOutput(path, 2, { fps: 8, standard: "mp4" }),
@@ -53,7 +53,7 @@ Deno.test("an output is a file, in the format of its name", () =>
     const [picture, video, frames] = [`${folder}/a.jpeg`, `${folder}/a.PNG`, `${folder}/a.b`];
     assert.deepEqual(
       await choosePictureOutput(picture, 1),
-      { ...file(picture), medium: "picture", format: "jpeg", extension: ".jpeg" },
+      { ...file(picture), medium: "image", format: "jpeg", extension: ".jpeg" },
     );
     assert.deepEqual(
       await chooseVideoOutput(video, 1, { fps: 8, standard: "mp4" }),
@@ -80,7 +80,7 @@ Deno.test({
 Deno.test("writeLevels: a picture and its levels get one free name together", () =>
   inFolder(async (folder) => {
     const output = {
-      medium: "picture",
+      medium: "image",
       kind: "folder",
       path: `${folder}/new`,
       extension: ".png",

@@ -5,14 +5,13 @@ import type { OutputFormat } from "../../src/media/output_format.ts";
 import { readText } from "../../src/media/png_text.ts";
 import { framesOf } from "../../src/media/mosaic.ts";
 import { frameGrids } from "../../src/model/frame_grids.ts";
-import type { GeneratedPicture } from "../../src/pipeline/pipeline.ts";
+import type { GeneratedImage } from "../../src/pipeline/pipeline.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { resolveRequest } from "../../src/pipeline/request.ts";
 import { plain } from "../media/frames.ts";
 import { makeVideoModel } from "../video_model.ts";
 import { MODEL } from "../jobs/job_place.ts";
 
-const OUTPUT = { levels: true, preview: false };
 const IDENTITY = { model: "played", weights: "0" };
 
 /** What a model of videos says of itself. */
@@ -37,9 +36,9 @@ async function encoded(
   const resolved = resolveRequest({ prompt: "a star", seed: 7, steps: 2 }, config, diffusion);
   const levels = sides.map((side) => plain(side, side, [255, 0, 0]));
   const frames = levels.map((level, i) => framesOf(level, frameGrids(config)[i]!));
-  const picture: GeneratedPicture = { ...resolved.jobs[0]!, levels, frames };
-  const encoding = encodingOf({ ...OUTPUT, ...output }, config);
-  return await encodeLevels(picture, [...levels.keys()], encoding, { resolved, model: IDENTITY });
+  const image: GeneratedImage = { ...resolved.jobs[0]!, levels, frames };
+  const encoding = encodingOf(output, config);
+  return await encodeLevels(image, [...levels.keys()], encoding, { resolved, model: IDENTITY });
 }
 
 const MAGIC: Readonly<Record<string, RegExp>> = {
@@ -50,7 +49,7 @@ const MAGIC: Readonly<Record<string, RegExp>> = {
   "video/mp4": /^....ftyp/s,
 };
 
-Deno.test("pictures are encoded in each of their formats, and PNGs say how they were made", async (t) => {
+Deno.test("images are encoded in each of their formats, and PNGs say how they were made", async (t) => {
   for (const format of [undefined, "png", "jpeg", "webp"] as const) {
     await t.step(format ?? "none given", async () => {
       const files = await encoded(MODEL, [32, 16], format === undefined ? {} : { format });
@@ -72,7 +71,7 @@ Deno.test("pictures are encoded in each of their formats, and PNGs say how they 
   }
 });
 
-Deno.test("videos are encoded in each of their formats, and a level of one frame as a picture", async (t) => {
+Deno.test("videos are encoded in each of their formats, and a level of one frame as an image", async (t) => {
   const types = { mp4: "video/mp4", gif: "image/gif", webp: "image/webp", png: "image/png" };
   for (const format of [undefined, "mp4", "gif", "webp", "png"] as const) {
     await t.step(format ?? "none given", async () => {
@@ -95,11 +94,11 @@ Deno.test("videos are encoded in each of their formats, and a level of one frame
 
 Deno.test("previews are PNGs, whatever the results are", () => {
   assert.deepEqual(
-    previewEncoding({ ...OUTPUT, format: "jpeg" }, MODEL.config),
-    { medium: "picture", format: "png", extension: ".png" },
+    previewEncoding(encodingOf({ format: "jpeg" }, MODEL.config)),
+    { medium: "image", format: "png", extension: ".png" },
   );
   assert.deepEqual(
-    previewEncoding({ ...OUTPUT, format: "mp4", fps: 12 }, VIDEOS.config),
+    previewEncoding(encodingOf({ format: "mp4", fps: 12 }, VIDEOS.config)),
     { medium: "video", format: "png", fps: 12, extension: ".png" },
   );
 });
@@ -107,20 +106,20 @@ Deno.test("previews are PNGs, whatever the results are", () => {
 Deno.test("a format that a model's results do not have is refused with those that they have", () => {
   const refused = (output: { format?: OutputFormat; fps?: number }, config = MODEL.config) => {
     let message = "";
-    assert.throws(() => encodingOf({ ...OUTPUT, ...output }, config), (error) => {
+    assert.throws(() => encodingOf(output, config), (error) => {
       assert.ok(error instanceof UsageError);
       message = error.message;
       return true;
     });
     return message;
   };
-  const pictures = "The model makes pictures: give one of the formats png, jpeg, webp.";
+  const formats = "The model makes images: give one of the formats png, jpeg, webp.";
   for (const format of ["mp4", "gif", "bmp" as "png"] as const) {
-    assert.equal(refused({ format }), pictures);
+    assert.equal(refused({ format }), formats);
   }
   assert.equal(
     refused({ fps: 8 }),
-    "The model makes pictures, not videos: leave out the frames a second.",
+    "The model makes images, not videos: leave out the frames a second.",
   );
   assert.equal(
     refused({ format: "jpeg" }, VIDEOS.config),

@@ -3,24 +3,33 @@ import { mock } from "node:test";
 import { MdmError } from "../../src/errors.ts";
 import { encodeLevels, encodingOf } from "../../src/engine/encode_levels.ts";
 import type {
-  Checkpoint,
   EncodedLevel,
-  PictureEvent,
-  PictureRequest,
-  PictureTask,
+  ImageEvent,
+  ImageTask,
   StepEvent,
-} from "../../src/engine/picture_task.ts";
+} from "../../src/engine/image_task.ts";
 import { StepScheduler } from "../../src/engine/scheduler.ts";
 import { Batch } from "../../src/pipeline/batch.ts";
+import type { DescribedModel } from "../../src/pipeline/models/built_in.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
+import {
+  type GenerateRequest,
+  type ResolvedRequest,
+  resolveRequest,
+} from "../../src/pipeline/request.ts";
+import type { SamplerState } from "../../src/pipeline/sampler_state.ts";
+import { MODEL as DESCRIBED } from "../jobs/job_place.ts";
 import { makeVideoModel } from "../video_model.ts";
+import { within } from "../within.ts";
 
 const MODEL = "weights/shapes32";
 const IDENTITY = { model: "shapes32", weights: "0" };
-const OUTPUT = { levels: true, preview: false };
 
-/** Pictures that differ in all that may differ within one step, and two that cannot share one with the others. */
-const POOL: readonly PictureRequest[] = [
+/** The request of one image. */
+type ImageRequest = GenerateRequest & { readonly prompt: string; readonly seed: bigint };
+
+/** Small images that differ in all that may differ within one step, and two that cannot share one with the others. */
+const POOL = ([
   { prompt: "a red circle", seed: 1n, steps: 3 },
   { prompt: "a small blue star in the top left on a yellow background", seed: 2n, steps: 2 },
   { prompt: "", seed: 3n, steps: 4, sampler: "ddim", eta: 0.7 },
@@ -28,35 +37,35 @@ const POOL: readonly PictureRequest[] = [
   { prompt: "a red circle", seed: 5n, steps: 2, sampler: "ddim", guidance: 1 },
   { prompt: "a green cross", negative: "a star", seed: 6n, steps: 3, guidance: 7.5 },
   { prompt: "a white square", seed: 7n, steps: 3, guidanceInterval: [0.3, 0.7] },
-  { prompt: "a ring", seed: 8n, steps: 1 },
+  { prompt: "a ring ".repeat(10), seed: 8n, steps: 1 },
   { prompt: "a red circle", seed: (1n << 64n) - 1n, steps: 17, guidance: 1 },
   { prompt: "a pink star", seed: 9n, steps: 2, threshold: "DYNAMIC" },
   { prompt: "a pink star", seed: 10n, steps: 3, cache: { every: 2 } },
-];
+] satisfies ImageRequest[]).map((request): ImageRequest => ({ ...request, size: 16 }));
 
-/** A picture that is made alone, by the command's own way, as files. */
-async function alone(pipeline: Pipeline, request: PictureRequest): Promise<EncodedLevel[]> {
+/** An image that is made alone, by the command's own way, as files. */
+async function alone(pipeline: Pipeline, request: ImageRequest): Promise<EncodedLevel[]> {
   const resolved = pipeline.resolve(request);
-  const encoding = encodingOf(OUTPUT, pipeline.folder.config);
-  for await (const event of pipeline.generate(request)) {
-    if (event.kind !== "picture") continue;
-    const levels = [...event.picture.levels.keys()];
-    return await encodeLevels(event.picture, levels, encoding, { resolved, model: IDENTITY });
+  const encoding = encodingOf({}, pipeline.folder.config);
+  for await (const event of pipeline.run(resolved)) {
+    if (event.kind !== "image") continue;
+    const levels = [...event.image.levels.keys()];
+    return await encodeLevels(event.image, levels, encoding, { resolved, model: IDENTITY });
   }
-  throw new Error("No picture was made");
+  throw new Error("No image was made");
 }
 
-/** A scheduler at work, and what it has told. */
+/** A scheduler at work, and what it has reported. */
 class Work implements AsyncDisposable {
-  readonly events: (PictureEvent | StepEvent)[] = [];
+  readonly events: (ImageEvent | StepEvent)[] = [];
   readonly scheduler: StepScheduler;
   /** Is called with every event. */
-  onEvent: (event: PictureEvent | StepEvent) => void = () => {};
+  onEvent: (event: ImageEvent | StepEvent) => void = () => {};
   /** Ends when the scheduler does. */
   readonly running: Promise<void>;
 
   constructor(pipeline: Pipeline, slots: number) {
-    const emit = (event: PictureEvent | StepEvent) => {
+    const emit = (event: ImageEvent | StepEvent) => {
       this.events.push(event);
       this.onEvent(event);
     };
@@ -69,15 +78,15 @@ class Work implements AsyncDisposable {
   }
 
   /** Waits for the first event of a kind, of one task. */
-  async until<K extends PictureEvent["kind"]>(
+  async until<K extends ImageEvent["kind"]>(
     kind: K,
     id: string,
-  ): Promise<PictureEvent & { kind: K }> {
-    const passes = (event: PictureEvent | StepEvent): event is PictureEvent & { kind: K } =>
+  ): Promise<ImageEvent & { kind: K }> {
+    const passes = (event: ImageEvent | StepEvent): event is ImageEvent & { kind: K } =>
       event.kind === kind && "id" in event && event.id === id;
     const there = this.events.find(passes);
     if (there !== undefined) return there;
-    const { promise, resolve } = Promise.withResolvers<PictureEvent & { kind: K }>();
+    const { promise, resolve } = Promise.withResolvers<ImageEvent & { kind: K }>();
     this.onEvent = (event) => passes(event) && resolve(event);
     return await Promise.race([promise, this.running.then(() => promise)]);
   }
@@ -98,13 +107,27 @@ function dice(seed: number): (n: number) => number {
   };
 }
 
-function task(id: string, request: PictureRequest, more: Partial<PictureTask> = {}): PictureTask {
-  return { id, request, output: OUTPUT, priority: 0, createdAt: 0, ...more };
+function task(
+  id: string,
+  request: ImageRequest,
+  { config, diffusion, ...more }:
+    & Partial<ImageTask>
+    & Partial<Pick<DescribedModel, "config" | "diffusion">> = {},
+): ImageTask {
+  const [model, steps] = [config ?? DESCRIBED.config, diffusion ?? DESCRIBED.diffusion];
+  const output = { levels: true, preview: false, encoding: encodingOf({}, model) };
+  const resolved = resolveRequest(request, model, steps);
+  return { id, resolved, output, priority: 0, createdAt: 0, ...more };
+}
+
+/** What of a model tasks are resolved with. */
+function described({ config, diffusion }: Pick<DescribedModel, "config" | "diffusion">) {
+  return { config, diffusion };
 }
 
 /**
- * One random mix: a few pictures that come at random steps, with random priorities; some are canceled, and at some step all may be
- * saved and go on with another scheduler. All that are not canceled have to be as when they are made alone.
+ * One random mix: a few images that come at random steps, with random priorities; some are canceled on the way, and at some step all may
+ * be saved and go on with another scheduler. All that are not canceled have to be as when they are made alone.
  */
 async function mix(
   pipeline: Pipeline,
@@ -112,20 +135,25 @@ async function mix(
   seed: number,
 ): Promise<void> {
   const roll = dice(seed);
-  const tasks = Array.from({ length: 2 + roll(4) }, (_, i) => {
+  const tasks = Array.from({ length: 3 + roll(4) }, (_, i) => {
     const which = roll(POOL.length);
-    const priority = roll(3);
-    return { which, at: roll(6), ...task(`${i}`, POOL[which]!, { priority, createdAt: i }) };
+    const [at, priority] = [roll(6), roll(3)];
+    const cancelAt = roll(5) === 0 ? at + roll(6) : Infinity;
+    return {
+      ...{ which, at, cancelAt },
+      ...task(`${i}`, POOL[which]!, { priority, createdAt: i }),
+    };
   }).sort((a, b) => a.at - b.at);
-  const canceled = new Set(tasks.filter(() => roll(6) === 0).map(({ id }) => id));
-  const saveAt = roll(3) === 0 ? roll(8) : Infinity;
+  const saveAt = roll(3) === 0 ? 1 + roll(8) : Infinity;
   const slots = 1 + roll(4);
 
   const ended = new Map<string, readonly EncodedLevel[]>();
-  const saved = new Map<string, Checkpoint | null>();
-  const isOpen = ({ id }: PictureTask) => !ended.has(id) && !canceled.has(id);
+  const canceled = new Set<string>();
+  const saved = new Map<string, SamplerState | null>();
+  const isOpen = ({ id }: ImageTask) => !ended.has(id) && !canceled.has(id);
   let steps = 0;
-  const watch = (work: Work, onEvent: (event: PictureEvent | StepEvent) => void) => {
+  /** Ends when all images have, or are saved. */
+  const watch = (work: Work, onEvent: (event: ImageEvent | StepEvent) => void = () => {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     work.onEvent = (event) => {
       if (event.kind === "made") ended.set(event.id, event.files);
@@ -143,9 +171,15 @@ async function mix(
     const come = () => {
       const isIdle = () => tasks.every((one) => coming.includes(one) || !isOpen(one));
       while (coming.length > 0 && (coming[0]!.at <= steps || isIdle())) {
-        const next = coming.shift()!;
-        work.scheduler.add(next);
-        if (canceled.has(next.id)) work.scheduler.cancel(next.id);
+        work.scheduler.add(coming.shift()!);
+        leave();
+      }
+    };
+    const leave = () => {
+      for (const one of tasks) {
+        if (one.cancelAt > steps || coming.includes(one) || !isOpen(one)) continue;
+        work.scheduler.cancel(one.id);
+        canceled.add(one.id);
       }
     };
     const done = watch(work, ({ kind }) => {
@@ -153,49 +187,53 @@ async function mix(
         for (const one of coming.splice(0)) work.scheduler.add(one);
         work.scheduler.save();
       }
+      if (steps >= saveAt) return;
+      leave();
       come();
     });
     come();
-    if (tasks.some(isOpen)) await done;
+    if (tasks.some(isOpen)) await within(120, `mix ${seed}`, done);
   }
   if (saved.size > 0) {
     await using work = new Work(pipeline, slots);
-    const left = tasks.filter((one) => isOpen(one) && saved.has(one.id));
     const states = new Map(saved);
     saved.clear();
-    const done = watch(work, () => {});
-    for (const one of left) {
+    const done = watch(work);
+    for (const one of tasks.filter(isOpen)) {
       const state = states.get(one.id);
       work.scheduler.add(state ? { ...one, saved: state } : one);
     }
-    if (left.length > 0) await done;
+    if (tasks.some(isOpen)) await within(120, `mix ${seed}`, done);
   }
-  for (const one of tasks.filter(({ id }) => !canceled.has(id))) {
-    assert.deepEqual(ended.get(one.id), expected[one.which], `mix ${seed}, task ${one.id}`);
+  for (const { id, which } of tasks) {
+    if (canceled.has(id)) continue;
+    assert.deepEqual(ended.get(id), expected[which], `mix ${seed}, task ${id}`);
   }
 }
 
-Deno.test("a picture in any of 200 random mixes has the bytes of one that is made alone", async () => {
+const MIXES = 20;
+
+Deno.test(`an image in any of ${MIXES} random mixes has the bytes of one that is made alone`, async () => {
   await using pipeline = await Pipeline.load(MODEL);
   const expected: EncodedLevel[][] = [];
   for (const request of POOL) expected.push(await alone(pipeline, request));
-  for (let seed = 0; seed < 200; seed++) await mix(pipeline, expected, seed);
+  for (let seed = 0; seed < MIXES; seed++) await mix(pipeline, expected, seed);
 });
 
-const RED: PictureRequest = { prompt: "a red circle", seed: 1n, steps: 3, guidance: 1 };
+const RED: ImageRequest = { prompt: "a red circle", seed: 1n, steps: 3, guidance: 1 };
 
-/** What happened to pictures: "began a". */
-function told(work: Work, ...kinds: readonly PictureEvent["kind"][]): string[] {
+/** What happened to images: "began a". */
+function told(work: Work, ...kinds: readonly ImageEvent["kind"][]): string[] {
   return work.events.flatMap((event) =>
     "id" in event && kinds.includes(event.kind) ? [`${event.kind} ${event.id}`] : []
   );
 }
 
-function stepOf(event: PictureEvent | StepEvent): number {
+function stepOf(event: ImageEvent | StepEvent): number {
   return event.kind === "progress" ? event.step : 0;
 }
 
-/** Calls back once a picture has done so many steps. */
+/** Calls back once an image has done so many steps. */
 async function atStep(work: Work, id: string, step: number, act: () => void): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   work.onEvent = (event) => {
@@ -206,10 +244,31 @@ async function atStep(work: Work, id: string, step: number, act: () => void): Pr
   await promise;
 }
 
-Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a picture is its own", async (t) => {
+Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an image is its own", async (t) => {
   await using pipeline = await Pipeline.load(MODEL);
   const fresh = (slots: number) => new Work(pipeline, slots);
   const whole = (await alone(pipeline, RED))[0]!.bytes;
+
+  await t.step("one that is canceled while others run leaves the batch to them", async () => {
+    await using work = fresh(3);
+    const { step } = Batch.prototype;
+    const together: number[] = [];
+    const { mock: watched } = mock.method(
+      Batch.prototype,
+      "step",
+      function (this: Batch, ...how: Parameters<typeof step>) {
+        together.push(this.images.length);
+        return step.apply(this, how);
+      },
+    );
+    for (const id of ["gone", "stays"]) work.scheduler.add(task(id, { ...RED, steps: 5 }));
+    await atStep(work, "gone", 2, () => work.scheduler.cancel("gone"));
+    await work.until("made", "stays");
+    watched.restore();
+    assert.deepEqual(together, [2, 2, 1, 1, 1]);
+    assert.deepEqual(told(work, "made"), ["made stays"]);
+    assert.equal(work.events.filter((e) => "id" in e && e.id === "gone").map(stepOf).at(-1), 2);
+  });
 
   await t.step("the more urgent first, then the older", async () => {
     await using work = fresh(1);
@@ -246,7 +305,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
 
   await t.step("one that is canceled leaves its slot at the next step", async () => {
     await using work = fresh(1);
-    work.scheduler.add(task("long", { ...RED, steps: 1000 }));
+    work.scheduler.add(task("long", { ...RED, steps: 60 }));
     work.scheduler.add(task("next", RED, { createdAt: 1 }));
     work.scheduler.add(task("never", RED, { createdAt: 2 }));
     await atStep(work, "long", 5, () => {
@@ -262,7 +321,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     ]);
   });
 
-  const cached: PictureRequest = { ...RED, steps: 1000, cache: { every: 2 } };
+  const cached: ImageRequest = { ...RED, steps: 60, cache: { every: 2 } };
   await t.step("one with a cache runs alone, and can be canceled", async () => {
     await using work = fresh(4);
     work.scheduler.add(task("cached", cached));
@@ -271,6 +330,19 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     await work.until("made", "next");
     assert.deepEqual(told(work, "began", "made"), ["began cached", "began next", "made next"]);
     assert.ok(Math.max(...work.events.map(stepOf)) <= 4);
+  });
+
+  await t.step("one with a cache has previews, and the bytes of one made alone", async () => {
+    await using work = fresh(4);
+    for (const cache of [{ every: 2 }, { error: 2 }]) {
+      const request = { ...RED, steps: 6, cache };
+      const id = JSON.stringify(cache);
+      const { output, ...rest } = task(id, request);
+      work.scheduler.add({ ...rest, output: { ...output, preview: true } });
+      const { files } = await work.until("made", id);
+      assert.deepEqual(files, await alone(pipeline, request));
+      await work.until("preview", id);
+    }
   });
 
   await t.step(
@@ -307,8 +379,13 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
 
   await t.step("one with a cache that cannot be held fails alone", async () => {
     await using work = fresh(4);
-    const { mock: replaced } = mock.method(pipeline, "generate", () => {
-      throw new MdmError("The GPU cannot hold it.");
+    const { add } = Batch.prototype;
+    const { mock: replaced } = mock.method(Batch.prototype, "add", function (
+      this: Batch,
+      images: Parameters<typeof add>[0],
+    ) {
+      if (this.kind.inner !== "always") throw new MdmError("The GPU cannot hold it.");
+      return add.call(this, images);
     });
     work.scheduler.add(task("cached", cached));
     work.scheduler.add(task("next", RED, { createdAt: 1 }));
@@ -318,15 +395,19 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     assert.deepEqual(error, { code: "failed", message: "The GPU cannot hold it." });
   });
 
-  await t.step("a request that cannot be fails alone", async () => {
+  await t.step("one that takes too much memory fails alone", async () => {
     await using work = fresh(2);
+    const { fit } = pipeline;
+    const { mock: replaced } = mock.method(pipeline, "fit", (resolved: ResolvedRequest) => {
+      if (resolved.size === 64) throw new MdmError("It takes too much memory.");
+      return fit.call(pipeline, resolved);
+    });
     work.scheduler.add(task("good", RED));
-    work.scheduler.add(task("size", { ...RED, size: 33 }));
-    work.scheduler.add({ ...task("format", RED), output: { ...OUTPUT, format: "mp4" } });
+    work.scheduler.add(task("size", { ...RED, size: 64 }));
     assert.deepEqual((await work.until("made", "good")).files[0]!.bytes, whole);
-    assert.match((await work.until("failed", "size")).error.message, /size 33/);
-    const { error } = await work.until("failed", "format");
-    assert.equal(error.code, "request");
+    replaced.restore();
+    const { error } = await work.until("failed", "size");
+    assert.deepEqual(error, { code: "failed", message: "It takes too much memory." });
   });
 
   await t.step(
@@ -336,12 +417,12 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
       const { add } = Batch.prototype;
       const { mock: replaced } = mock.method(Batch.prototype, "add", function (
         this: Batch,
-        pictures: Parameters<typeof add>[0],
+        images: Parameters<typeof add>[0],
       ) {
-        if (pictures.some(({ seed }) => seed === 99n)) {
+        if (images.some(({ seed }) => seed === 99n)) {
           return Promise.reject(new MdmError("The GPU cannot hold it."));
         }
-        return add.call(this, pictures);
+        return add.call(this, images);
       });
       work.scheduler.add(task("good", RED));
       await atStep(work, "good", 1, () => work.scheduler.add(task("large", { ...RED, seed: 99n })));
@@ -353,8 +434,8 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     },
   );
 
-  await t.step("a picture that cannot be encoded fails alone", async () => {
-    const events: (PictureEvent | StepEvent)[] = [];
+  await t.step("an image that cannot be encoded fails alone", async () => {
+    const events: (ImageEvent | StepEvent)[] = [];
     const failed = Promise.withResolvers<void>();
     const model = Promise.reject(new MdmError("The weights cannot be read."));
     model.catch(() => {});
@@ -378,9 +459,9 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     }
   });
 
-  await t.step("a state of another size, run or model is none: the picture begins", async () => {
+  await t.step("a state of another size, run or model is none: the image begins", async () => {
     await using work = fresh(1);
-    const state = (step: number, ...sizes: readonly number[]): Checkpoint => {
+    const state = (step: number, ...sizes: readonly number[]): SamplerState => {
       const latents = sizes.map((size) => new Float32Array(size));
       return { step, weights: IDENTITY.weights, latents, estimates: latents };
     };
@@ -406,7 +487,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
     for (const id of ["a", "b"]) work.scheduler.add(task(id, { ...RED, steps: 6 }));
     const ends = [await work.until("made", "a"), await work.until("made", "b")];
     const steps = work.events.flatMap((event) => event.kind === "step" ? [event] : []);
-    assert.deepEqual(steps.map(({ pictures }) => pictures), Array(5).fill(2));
+    assert.deepEqual(steps.map(({ images }) => images), Array(5).fill(2));
     const measured = steps.reduce((sum, { ms }) => sum + ms, 0);
     for (const { timings: { gpuMs } } of ends) assert.ok(gpuMs >= measured / 2 - 1e-6);
     work.scheduler.add(task("short", { ...RED, steps: 1 }));
@@ -414,7 +495,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of a pic
   });
 
   await t.step(
-    "that a prompt was cut is told of every picture, also where it is known",
+    "that a prompt was cut is reported of every image, also where it is known",
     async () => {
       await using work = fresh(1);
       const long = "a red circle ".repeat(100);
@@ -450,11 +531,10 @@ Deno.test("of a video previews come from the smallest resolution on, eight at mo
     await using pipeline = await Pipeline.load(folder);
     await using work = new Work(pipeline, 2);
     const steps = 17;
-    const request = { ...RED, steps };
-    work.scheduler.add({
-      ...task("video", request),
-      output: { levels: true, preview: true, fps: 12 },
-    });
+    const { folder: model } = pipeline;
+    const encoding = encodingOf({ fps: 12 }, model.config);
+    const output = { levels: true, preview: true, encoding };
+    work.scheduler.add(task("video", { ...RED, steps }, { ...described(model), output }));
     const { files } = await work.until("made", "video");
     assert.deepEqual(
       files.map(({ width, frames, type }) => [width, frames, type]),
@@ -485,9 +565,10 @@ Deno.test("a model of classes makes a class, and refuses what is none alone", as
     await using pipeline = await Pipeline.load(folder);
     assert.equal(pipeline.folder.classes, true);
     await using work = new Work(pipeline, 2);
-    work.scheduler.add(task("word", RED));
-    work.scheduler.add(task("guided", { ...RED, prompt: "3", guidance: 4 }));
-    work.scheduler.add(task("class", { ...RED, prompt: "3" }));
+    const model = described(pipeline.folder);
+    work.scheduler.add(task("word", RED, model));
+    work.scheduler.add(task("guided", { ...RED, prompt: "3", guidance: 4 }, model));
+    work.scheduler.add(task("class", { ...RED, prompt: "3" }, model));
     await work.until("made", "class");
     const word = await work.until("failed", "word");
     assert.match(word.error.message, /give a class from 0 to \d+ instead of "a red circle"/);

@@ -3,7 +3,7 @@ import { etaMs, type JobPace } from "../../src/jobs/eta.ts";
 
 const NOW = 100_000;
 
-/** One picture that got its slot ten seconds ago, with none of its 20 steps made, but for what is given. */
+/** One image that got its slot ten seconds ago, with none of its 20 steps made, but for what is given. */
 function etaOf(different: Partial<JobPace>): number | null {
   const pace = {
     ...{ beganAt: NOW - 10_000, done: 0, left: 20, first: null, together: 1, stepMs: null },

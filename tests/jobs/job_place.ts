@@ -1,11 +1,11 @@
-/** A queue in a file, a store in memory and a maker that is played: for tests of what brings them together. */
-import type { PictureEnd, PictureNews } from "../../src/engine/engine.ts";
+/** A queue in a file, a store in memory and an engine that is played: for tests of what brings them together. */
+import type { Engine, ImageResult, ImageUpdate, MakeOptions } from "../../src/engine/engine.ts";
 import type { JobRequest } from "../../src/jobs/job.ts";
 import { JobRun, type JobRunOptions } from "../../src/jobs/job_run.ts";
 import { openModerator } from "../../src/jobs/moderation.ts";
-import type { EncodedLevel, PictureTask } from "../../src/engine/picture_task.ts";
+import type { EncodedLevel, NewImageTask } from "../../src/engine/image_task.ts";
 import type { JobQueue, NewJob } from "../../src/jobs/queue/queue.ts";
-import type { RunnerOptions, StoppableMaker } from "../../src/jobs/runner.ts";
+import type { RunnerOptions } from "../../src/jobs/runner.ts";
 import { SqliteQueue } from "../../src/jobs/queue/sqlite/sqlite_queue.ts";
 import type { ResultStore, StoredFile } from "../../src/jobs/store/store.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
@@ -32,7 +32,7 @@ export function requestOf(different: Partial<JobRequest> = {}): JobRequest {
   };
 }
 
-/** Bytes of a level, which are not really a picture. */
+/** Bytes of a level, which are not really an image. */
 export function level(
   bytes: readonly number[],
   different: Partial<EncodedLevel> = {},
@@ -42,66 +42,66 @@ export function level(
   return { level: 0, ...size, ...file, ...different };
 }
 
-/** A picture that was made, of one resolution unless given. */
-export function made(...files: readonly EncodedLevel[]): PictureEnd {
+/** An image that was made, of one resolution unless given. */
+export function made(...files: readonly EncodedLevel[]): ImageResult {
   const timings = { textMs: 1, stepsMs: 2, encodeMs: 3, gpuMs: 4 };
   return { kind: "made", id: "", files: files.length === 0 ? [level([1])] : files, timings };
 }
 
-/** A picture that was asked for. */
+/** An image that was asked for. */
 export class Ask {
-  readonly #end = Promise.withResolvers<PictureEnd>();
+  readonly #end = Promise.withResolvers<ImageResult>();
 
   constructor(
-    readonly task: Omit<PictureTask, "id">,
+    readonly task: NewImageTask,
     readonly signal: AbortSignal,
-    private readonly onNews: (news: PictureNews) => void,
+    private readonly onUpdate: (news: ImageUpdate) => void,
   ) {
     signal.addEventListener("abort", () => this.#end.reject(signal.reason));
   }
 
-  get ended(): Promise<PictureEnd> {
+  get ended(): Promise<ImageResult> {
     return this.#end.promise;
   }
 
   get seed(): bigint {
-    return this.task.request.seed;
+    return this.task.resolved.jobs[0]!.seed;
   }
 
   began(step = 0): void {
-    this.onNews({ kind: "began", id: "", step, steps: STEPS });
+    this.onUpdate({ kind: "began", id: "", step, steps: STEPS });
   }
 
   warned(...warnings: string[]): void {
-    this.onNews({ kind: "warned", id: "", warnings });
+    this.onUpdate({ kind: "warned", id: "", warnings });
   }
 
   progress(step: number): void {
-    this.onNews({ kind: "progress", id: "", step, steps: STEPS });
+    this.onUpdate({ kind: "progress", id: "", step, steps: STEPS });
   }
 
   preview(step: number, file: EncodedLevel): void {
-    this.onNews({ kind: "preview", id: "", step, file });
+    this.onUpdate({ kind: "preview", id: "", step, file });
   }
 
-  end(end: PictureEnd): void {
+  end(end: ImageResult): void {
     this.#end.resolve(end);
   }
 }
 
 /** Makes what tests say. */
-export class PlayedMaker implements StoppableMaker {
+export class PlayedEngine implements Engine {
   readonly asks: Ask[] = [];
   slots = 2;
   stepMs: number | null = null;
   #changed = Promise.withResolvers<void>();
 
   async make(
-    task: Omit<PictureTask, "id">,
-    { signal, onNews }: Parameters<StoppableMaker["make"]>[1],
-  ): Promise<PictureEnd> {
-    signal.throwIfAborted();
-    const ask = new Ask(task, signal, onNews);
+    task: NewImageTask,
+    { signal, onUpdate }: MakeOptions = {},
+  ): Promise<ImageResult> {
+    signal!.throwIfAborted();
+    const ask = new Ask(task, signal!, onUpdate!);
     this.asks.push(ask);
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
@@ -113,7 +113,7 @@ export class PlayedMaker implements StoppableMaker {
     for (const ask of this.asks) ask.end({ kind: "saved", id: "", saved: ask.task.saved ?? null });
   }
 
-  /** Waits until so many pictures were asked for. */
+  /** Waits until so many images were asked for. */
   async asked(count: number): Promise<Ask[]> {
     while (this.asks.length < count) await this.#changed.promise;
     return this.asks;
@@ -162,7 +162,7 @@ const LEASE_MS = 30_000;
 
 /** A place for jobs, in a folder that is removed after. */
 export class JobPlace implements AsyncDisposable {
-  readonly maker = new PlayedMaker();
+  readonly engine = new PlayedEngine();
   readonly store = new MemoryStore();
   /** Milliseconds that have passed for the queue beside those that really have. */
   passed = 0;
@@ -184,11 +184,11 @@ export class JobPlace implements AsyncDisposable {
   }
 
   /** What a run of a job takes: a beat each 20 ms. */
-  options(different: Partial<RunnerOptions> = {}): RunnerOptions & { maker: PlayedMaker } {
-    const { queue, store, maker } = this;
+  options(different: Partial<RunnerOptions> = {}): RunnerOptions & { engine: PlayedEngine } {
+    const { queue, store, engine } = this;
     const times = { leaseMs: 60, runMs: LEASE_MS };
     const parts = { queue, store, model: MODEL, moderator: openModerator(undefined), outages: [] };
-    return { ...parts, ...times, ...different, maker };
+    return { ...parts, ...times, ...different, engine };
   }
 
   /** Queues a job; gives its id. */
@@ -200,7 +200,7 @@ export class JobPlace implements AsyncDisposable {
   }
 
   /** Takes the next job, ready to run. */
-  async take(different: Omit<Partial<JobRunOptions>, "maker"> = {}): Promise<JobRun> {
+  async take(different: Omit<Partial<JobRunOptions>, "engine"> = {}): Promise<JobRun> {
     const lease = await this.queue.claim();
     if (lease === null) throw new Error("No job waits");
     return new JobRun(lease, this.options(different));

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
-import { encodeCheckpoint } from "../../src/engine/sampler_state.ts";
+import { encodeSamplerState } from "../../src/pipeline/sampler_state.ts";
 import type { JobProgress } from "../../src/jobs/job.ts";
 import type { Moderator } from "../../src/jobs/moderation.ts";
 import { MdmError } from "../../src/errors.ts";
 import { Unavailable } from "../../src/jobs/unavailable.ts";
+import { within } from "../within.ts";
 import { JobPlace, level, made, queueWith, STEPS } from "./job_place.ts";
 
 const ALLOW = { before: () => allowed, after: () => allowed } satisfies Moderator;
 const allowed = Promise.resolve({ allow: true } as const);
 const never = new Promise<never>(() => {});
 
-/** A picture after one step. */
+/** An image after one step. */
 const SAVED = {
   step: 1,
   weights: "0a",
@@ -30,18 +31,23 @@ function hush(): Disposable & { readonly said: string } {
   };
 }
 
-Deno.test("pictures become files, named by their places and sizes, with seeds that follow each other", async () => {
+Deno.test("images become files, named by their places and sizes, with seeds that follow each other", async () => {
   await using place = await JobPlace.open();
   const seed = String((1n << 64n) - 1n);
   await place.add({ prompts: ["a star", "a ring"], seed, levels: true });
   const run = await place.take();
   const end = run.run();
-  const asks = await place.maker.asked(2);
+  const asks = await place.engine.asked(2);
   assert.deepEqual(
-    asks.map(({ task: { request, output } }) => ({ request, output })),
+    asks.map(({ task: { resolved: { jobs, steps }, output } }) => ({ jobs, steps, output })),
     [["a star", (1n << 64n) - 1n], ["a ring", 0n]].map(([prompt, seed]) => ({
-      request: { prompt, seed, steps: STEPS },
-      output: { levels: true, preview: false },
+      jobs: [{ index: 0, promptIndex: 0, prompt, negative: "", seed }],
+      steps: STEPS,
+      output: {
+        levels: true,
+        preview: false,
+        encoding: { medium: "image", format: "png", extension: ".png" },
+      },
     })),
   );
   assert.equal(run.open, 2);
@@ -70,11 +76,11 @@ Deno.test("pictures become files, named by their places and sizes, with seeds th
   assert.deepEqual({ textMs, encodeMs, gpuSeconds }, { textMs: 2, encodeMs: 6, gpuSeconds: 0.008 });
 });
 
-Deno.test("what should be known of its pictures is noted, once each, and stays with the job", async () => {
+Deno.test("what should be known of its images is noted, once each, and stays with the job", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 2 });
   const lost = (await place.take()).run();
-  const [first, second] = await place.maker.asked(2);
+  const [first, second] = await place.engine.asked(2);
   for (const ask of [first!, second!]) ask.warned("Cut.", `Cut as well.`);
   first!.began();
   first!.end(made());
@@ -82,28 +88,28 @@ Deno.test("what should be known of its pictures is noted, once each, and stays w
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.deepEqual((await place.job()).warnings, ["Cut.", "Cut as well."]);
-  place.maker.save();
+  place.engine.save();
   assert.equal(await lost, "released");
-  // Who goes on makes the second picture, whose prompt is cut otherwise.
+  // Who goes on makes the second image, whose prompt is cut otherwise.
   const end = (await place.take()).run();
-  const again = (await place.maker.asked(3))[2]!;
+  const again = (await place.engine.asked(3))[2]!;
   again.warned("Cut.", "Cut otherwise.");
   again.end(made());
   assert.equal(await end, "succeeded");
   assert.deepEqual((await place.job()).warnings, ["Cut.", "Cut as well.", "Cut otherwise."]);
 });
 
-Deno.test("a job that is refused before has no picture made", async () => {
+Deno.test("a job that is refused before has no image made", async () => {
   await using place = await JobPlace.open();
   await place.add();
   const before = () => Promise.resolve({ allow: false, reason: "Not here." } as const);
   const run = await place.take({ moderator: { ...ALLOW, before } });
   assert.equal(await run.run(), "failed");
   assert.deepEqual((await place.job()).error, { code: "refused", message: "Not here." });
-  assert.deepEqual(place.maker.asks, []);
+  assert.deepEqual(place.engine.asks, []);
 });
 
-Deno.test("of a picture that is refused after nothing is kept, nor of those beside it", async () => {
+Deno.test("of an image that is refused after nothing is kept, nor of those beside it", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 2, levels: true });
   const asked: number[][] = [];
@@ -112,7 +118,7 @@ Deno.test("of a picture that is refused after nothing is kept, nor of those besi
     return Promise.resolve({ allow: false, reason: "Not this." });
   };
   const end = (await place.take({ moderator: { ...ALLOW, after } })).run();
-  const [first, second] = await place.maker.asked(2);
+  const [first, second] = await place.engine.asked(2);
   first!.end(made(level([5]), level([6], { level: 1 })));
   assert.equal(await end, "failed");
   assert.deepEqual(asked, [[0, 5]]);
@@ -131,7 +137,7 @@ Deno.test("a preview that is refused is not shown, and ends its job", async () =
   const after: Moderator["after"] = (_, { name }) =>
     Promise.resolve({ allow: false, reason: `Not ${name}.` });
   const end = (await place.take({ moderator: { ...ALLOW, after } })).run();
-  const [ask] = await place.maker.asked(1);
+  const [ask] = await place.engine.asked(1);
   ask!.preview(1, level([1], { level: 1, width: 16, height: 16 }));
   assert.equal(await end, "failed");
   assert.equal(ask!.signal.aborted, true);
@@ -158,11 +164,11 @@ Deno.test("a request that cannot be fails, and asks nobody", async () => {
   assert.match(error.message, /size 33/);
 });
 
-Deno.test("a picture that fails fails its job, and the others are stopped", async () => {
+Deno.test("an image that fails fails its job, and the others are stopped", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 3 });
   const end = (await place.take()).run();
-  const [first, second, third] = await place.maker.asked(3);
+  const [first, second, third] = await place.engine.asked(3);
   first!.end(made());
   const error = { code: "failed", message: "Too large." } as const;
   second!.end({ kind: "failed", id: "", error });
@@ -175,7 +181,7 @@ Deno.test("a job that is canceled is stopped, however long its steps are", async
   await using place = await JobPlace.open();
   await place.add({ count: 2 });
   const end = (await place.take()).run();
-  const asks = await place.maker.asked(2);
+  const asks = await place.engine.asked(2);
   asks[0]!.began();
   await place.queue.cancel("job-0");
   assert.equal(await end, "canceled");
@@ -190,13 +196,13 @@ Deno.test("a job can be canceled while moderation or the store does not answer",
     const end = (await place.take({ moderator: { ...ALLOW, before: () => never } })).run();
     await place.queue.cancel("job-0");
     assert.equal(await end, "canceled");
-    assert.deepEqual(place.maker.asks, []);
+    assert.deepEqual(place.engine.asks, []);
   });
   await t.step("after", async () => {
     await using place = await JobPlace.open();
     await place.add();
     const end = (await place.take({ moderator: { ...ALLOW, after: () => never } })).run();
-    (await place.maker.asked(1))[0]!.end(made());
+    (await place.engine.asked(1))[0]!.end(made());
     await place.queue.cancel("job-0");
     assert.equal(await end, "canceled");
     assert.deepEqual((await place.job()).files, []);
@@ -206,7 +212,7 @@ Deno.test("a job can be canceled while moderation or the store does not answer",
     place.store.put = () => never;
     await place.add();
     const end = (await place.take()).run();
-    (await place.maker.asked(1))[0]!.end(made());
+    (await place.engine.asked(1))[0]!.end(made());
     await place.queue.cancel("job-0");
     assert.equal(await end, "canceled");
   });
@@ -225,7 +231,7 @@ Deno.test("files that take long to be judged and kept do not cost the lease", as
   });
   const moderator = { ...ALLOW, after: () => judged.promise };
   const end = (await place.take({ queue, moderator })).run();
-  (await place.maker.asked(1))[0]!.end(made());
+  (await place.engine.asked(1))[0]!.end(made());
   assert.equal(await end, "succeeded");
 });
 
@@ -239,7 +245,7 @@ Deno.test("when another worker has the job, nothing more is written or told", as
     return judged.promise;
   };
   const end = (await place.take({ moderator: { ...ALLOW, after } })).run();
-  const [first, second] = await place.maker.asked(2);
+  const [first, second] = await place.engine.asked(2);
   first!.began();
   first!.end(made());
   await judging.promise;
@@ -263,12 +269,12 @@ Deno.test("a job that runs too long fails as timed out, one after its deadline a
     await using place = await JobPlace.open();
     await place.add();
     const end = (await place.take({ runMs: 40 })).run();
-    const [ask] = await place.maker.asked(1);
+    const [ask] = await place.engine.asked(1);
     assert.equal(await end, "failed");
     assert.equal(ask!.signal.aborted, true);
     assert.deepEqual((await place.job()).error, {
       code: "timeout",
-      message: "The job ran longer than 0 seconds: ask for fewer pictures or steps.",
+      message: "The job ran longer than 0 seconds: ask for fewer images or steps.",
     });
   });
   await t.step("its deadline", async () => {
@@ -284,7 +290,7 @@ Deno.test("a job that runs too long fails as timed out, one after its deadline a
     await using place = await JobPlace.open();
     await place.add({}, { deadline: Date.now() + 1e12 });
     const end = (await place.take({ runMs: 1e12 })).run();
-    (await place.maker.asked(1))[0]!.end(made());
+    (await place.engine.asked(1))[0]!.end(made());
     assert.equal(await end, "succeeded");
   });
 });
@@ -302,7 +308,7 @@ Deno.test("progress only grows, and how long it takes is told from the first ste
     return promise.finally(unlisten);
   };
   const end = (await place.take()).run();
-  const [first, second] = await place.maker.asked(2);
+  const [first, second] = await place.engine.asked(2);
   first!.began();
   await told(0);
   for (let step = 1; step <= STEPS; step++) {
@@ -326,10 +332,10 @@ Deno.test("progress only grows, and how long it takes is told from the first ste
 
 Deno.test("how long a job takes is known from its begin, where steps were measured before", async () => {
   await using place = await JobPlace.open();
-  place.maker.stepMs = 1000;
+  place.engine.stepMs = 1000;
   await place.add({ count: 2 });
   const end = (await place.take()).run();
-  const asks = await place.maker.asked(2);
+  const asks = await place.engine.asked(2);
   const told = Promise.withResolvers<JobProgress>();
   const unlisten = place.queue.listen(({ job }) => told.resolve(job.progress));
   for (const ask of asks) ask.began();
@@ -343,7 +349,7 @@ Deno.test("previews are named by their steps, and the newest of each level is to
   await using place = await JobPlace.open();
   await place.add({ preview: true });
   const end = (await place.take()).run();
-  const [ask] = await place.maker.asked(1);
+  const [ask] = await place.engine.asked(1);
   ask!.began();
   const inner = level([1], { level: 1, width: 16, height: 16 });
   for (const step of [1, 2]) ask!.preview(step, inner);
@@ -364,12 +370,12 @@ Deno.test("previews are named by their steps, and the newest of each level is to
   ]);
 });
 
-Deno.test("a job that was stopped goes on where it was, with the pictures that it does not have", async () => {
+Deno.test("a job that was stopped goes on where it was, with the images that it does not have", async () => {
   await using place = await JobPlace.open();
   await place.add({ count: 3 });
   {
     const end = (await place.take()).run();
-    const [first, second, third] = await place.maker.asked(3);
+    const [first, second, third] = await place.engine.asked(3);
     first!.end(made());
     second!.end({ kind: "saved", id: "", saved: SAVED });
     third!.end({ kind: "saved", id: "", saved: null });
@@ -378,10 +384,10 @@ Deno.test("a job that was stopped goes on where it was, with the pictures that i
   assert.deepEqual(place.names, ["job-0/0.png", "job-0/checkpoint-1.safetensors"]);
   const { state, files } = await place.job();
   assert.deepEqual([state, files.map(({ name }) => name)], ["queued", ["0.png"]]);
-  place.maker.asks.length = 0;
+  place.engine.asks.length = 0;
   const run = await place.take();
   const end = run.run();
-  const asks = await place.maker.asked(2);
+  const asks = await place.engine.asked(2);
   assert.deepEqual(asks.map(({ seed, task }) => [seed, task.saved]), [[8n, SAVED], [
     9n,
     undefined,
@@ -402,7 +408,83 @@ Deno.test("a job that was stopped goes on where it was, with the pictures that i
   ]);
 });
 
-Deno.test("without a good checkpoint a picture begins again", async (t) => {
+Deno.test("what a job that goes on takes is known by the steps that it makes here", async () => {
+  await using place = await JobPlace.open();
+  place.engine.stepMs = 1000;
+  await place.add();
+  const name = "checkpoint-0.safetensors";
+  await place.queue.release((await place.queue.claim())!, [name]);
+  place.store.files.set(`job-0/${name}`, encodeSamplerState(SAVED));
+  const seen: JobProgress[] = [];
+  const unlisten = place.queue.listen(({ job }) => seen.push(job.progress));
+  const end = (await place.take()).run();
+  const [ask] = await place.engine.asked(1);
+  ask!.began(SAVED.step);
+  ask!.progress(SAVED.step + 1);
+  await tried(() => seen.filter(({ step }) => step === SAVED.step + 1).length, 1);
+  unlisten();
+  // One step was made here, in which kernels may have been compiled: what steps took of late says more.
+  const { etaMs } = seen.at(-1)!;
+  assert.equal(etaMs, (STEPS - SAVED.step - 1) * 1000);
+  ask!.end(made());
+  assert.equal(await end, "succeeded");
+});
+
+Deno.test("a saved state of more steps than the image has is none", async () => {
+  await using place = await JobPlace.open();
+  await place.add();
+  const name = "checkpoint-0.safetensors";
+  await place.queue.release((await place.queue.claim())!, [name]);
+  const late = { ...SAVED, step: STEPS };
+  place.store.files.set(`job-0/${name}`, encodeSamplerState(late));
+  const seen = Promise.withResolvers<JobProgress>();
+  const unlisten = place.queue.listen(({ change, job }) =>
+    change === "progress" && seen.resolve(job.progress)
+  );
+  const end = (await place.take()).run();
+  const [ask] = await place.engine.asked(1);
+  assert.equal((await within(5, "a report", seen.promise)).step, 0);
+  unlisten();
+  ask!.end(made());
+  assert.equal(await end, "succeeded");
+});
+
+Deno.test("a job that begins when the process is about to end has no image begun", async () => {
+  await using place = await JobPlace.open();
+  await place.add();
+  const leaving = AbortSignal.abort();
+  assert.equal(await within(5, "its end", (await place.take({ leaving })).run()), "released");
+  assert.deepEqual(place.engine.asks, []);
+});
+
+Deno.test("a job that is stopped is given back when its files are stored, however long that takes", async () => {
+  await using place = await JobPlace.open();
+  const { put } = place.store;
+  const stored = Promise.withResolvers<void>();
+  let puts = 0;
+  place.store.put = async (...file) => {
+    puts++;
+    await stored.promise;
+    await put.apply(place.store, file);
+  };
+  await place.add({ preview: true });
+  const end = (await place.take()).run();
+  const [ask] = await place.engine.asked(1);
+  ask!.preview(1, level([1], { level: 1, width: 16, height: 16 }));
+  await tried(() => puts, 1);
+  ask!.end({ kind: "saved", id: "", saved: null });
+  let isOver = false;
+  end.then(() => isOver = true);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(isOver, false);
+  assert.equal((await place.job()).state, "running");
+  stored.resolve();
+  assert.equal(await end, "released");
+  const { progress: { previews } } = await place.job();
+  assert.deepEqual(previews.map(({ name }) => name), ["preview-0-1-16x16.png"]);
+});
+
+Deno.test("without a good saved state an image begins again", async (t) => {
   const name = "checkpoint-0.safetensors";
   const resume = async (prepare: (place: JobPlace) => void, checkpoints = [name]) => {
     using quiet = hush();
@@ -412,13 +494,13 @@ Deno.test("without a good checkpoint a picture begins again", async (t) => {
     await place.queue.release(lease!, checkpoints);
     prepare(place);
     const end = (await place.take()).run();
-    const [ask] = await place.maker.asked(1);
+    const [ask] = await place.engine.asked(1);
     assert.equal(ask!.task.saved, undefined);
     ask!.end(made());
     assert.equal(await end, "succeeded");
     return quiet.said;
   };
-  const whole = encodeCheckpoint(SAVED);
+  const whole = encodeSamplerState(SAVED);
   await t.step("it is not there", async () => {
     await resume(() => {});
   });
@@ -432,7 +514,7 @@ Deno.test("without a good checkpoint a picture begins again", async (t) => {
     });
     assert.match(said, /does not answer/);
   });
-  await t.step("it is that of no picture", async () => {
+  await t.step("it is that of no image", async () => {
     const names = ["checkpoint-7.safetensors", "../0.png"];
     await resume(({ store }) => names.forEach((n) => store.files.set(`job-0/${n}`, whole)), names);
   });
@@ -454,7 +536,7 @@ Deno.test("a queue that cannot be reached for a while is told later", async () =
         : place.queue.finish(...about),
   });
   const end = (await place.take({ queue, leaseMs: 3000 })).run();
-  const [ask] = await place.maker.asked(1);
+  const [ask] = await place.engine.asked(1);
   ask!.began();
   ask!.end(made());
   assert.equal(await end, "succeeded");
@@ -471,7 +553,7 @@ Deno.test("who has not heard of the queue for as long as the lease lasts has los
   const heartbeat = () => Promise.reject(new MdmError("It does not answer."));
   const queue = queueWith(place.queue, { heartbeat, finish });
   const end = (await place.take({ queue })).run();
-  const [ask] = await place.maker.asked(1);
+  const [ask] = await place.engine.asked(1);
   assert.equal(await end, "lost");
   assert.equal(ask!.signal.aborted, true);
   assert.equal((await place.job()).state, "running");
@@ -482,7 +564,7 @@ Deno.test("a store that fails fails the job, with what it says", async () => {
   place.store.put = () => Promise.reject(new MdmError("The disk is full."));
   await place.add();
   const end = (await place.take()).run();
-  (await place.maker.asked(1))[0]!.end(made());
+  (await place.engine.asked(1))[0]!.end(made());
   assert.equal(await end, "failed");
   assert.deepEqual((await place.job()).error, { code: "failed", message: "The disk is full." });
 });
@@ -513,7 +595,7 @@ Deno.test("while the queue is away a job goes on, past its lease, and is ended w
     },
   });
   const end = (await place.take({ queue, leaseMs: 30 })).run();
-  const [ask] = await place.maker.asked(1);
+  const [ask] = await place.engine.asked(1);
   ask!.began();
   await tried(() => beats, 5);
   ask!.end(made());
@@ -534,11 +616,11 @@ Deno.test("a queue that is away is not waited for when the process ends", async 
   };
   const queue = queueWith(place.queue, { finish });
   const end = (await place.take({ queue, gone: gone.signal })).run();
-  (await place.maker.asked(1))[0]!.end(made());
+  (await place.engine.asked(1))[0]!.end(made());
   await assert.rejects(end, AWAY);
 });
 
-Deno.test("while the store is away a picture waits for it, which does not count as time that the job runs", async () => {
+Deno.test("while the store is away an image waits for it, which does not count as time that the job runs", async () => {
   using quiet = hush();
   await using place = await JobPlace.open();
   const { put } = place.store;
@@ -547,7 +629,7 @@ Deno.test("while the store is away a picture waits for it, which does not count 
   await place.add({ levels: true });
   const end = (await place.take({ runMs: 500 })).run();
   const inner = level([2], { level: 1, width: 16, height: 16 });
-  (await place.maker.asked(1))[0]!.end(made(level([1]), inner));
+  (await place.engine.asked(1))[0]!.end(made(level([1]), inner));
   // Two waits of a second.
   assert.equal(await end, "succeeded");
   assert.deepEqual(place.names, ["job-0/0.png", "job-0/0-16x16.png"]);
@@ -564,7 +646,7 @@ Deno.test("a job that waits for the store can be canceled", async () => {
   };
   await place.add();
   const end = (await place.take()).run();
-  (await place.maker.asked(1))[0]!.end(made());
+  (await place.engine.asked(1))[0]!.end(made());
   await tried(() => puts, 1);
   await place.queue.cancel("job-0");
   assert.equal(await end, "canceled");
@@ -577,7 +659,7 @@ Deno.test("a preview that finds no store is not shown, and costs nothing else", 
     name.startsWith("preview") ? Promise.reject(AWAY) : put.call(place.store, job, name, ...file);
   await place.add({ preview: true });
   const end = (await place.take()).run();
-  const [ask] = await place.maker.asked(1);
+  const [ask] = await place.engine.asked(1);
   ask!.preview(1, level([1], { level: 1, width: 16, height: 16 }));
   ask!.end(made());
   assert.equal(await end, "succeeded");
@@ -591,7 +673,7 @@ Deno.test("what cannot be kept before the process ends is given back, with what 
     await place.add({ count: 3 });
     const [leaving, gone] = [new AbortController(), new AbortController()];
     const end = (await place.take({ leaving: leaving.signal, gone: gone.signal })).run();
-    const [first, second, third] = await place.maker.asked(3);
+    const [first, second, third] = await place.engine.asked(3);
     first!.end(made());
     while (place.names.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     prepare(place, gone);
@@ -621,13 +703,13 @@ Deno.test("a job has not succeeded before all of its files are there: what is mi
   await using place = await JobPlace.open();
   await place.add({ count: 2 });
   const end = (await place.take()).run();
-  const [first, second] = await place.maker.asked(2);
+  const [first, second] = await place.engine.asked(2);
   first!.end(made(level([1])));
   while (place.names.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   // As if the folder had been removed by hand, and made anew for what comes after.
   place.store.files.clear();
   second!.end(made(level([2])));
-  const [, , again] = await place.maker.asked(3);
+  const [, , again] = await place.engine.asked(3);
   assert.equal(again!.seed, first!.seed);
   again!.end(made(level([1])));
   assert.equal(await end, "succeeded");

@@ -42,37 +42,37 @@ const seeds = (asks: readonly Ask[]) => asks.map(({ seed }) => Number(seed));
 Deno.test("no more jobs are taken than there are slots for, and the next one when one is free", async () => {
   await running(async (place, runner) => {
     for (const seed of ["1", "2", "3"]) await place.add({ seed });
-    const asks = await place.maker.asked(2);
+    const asks = await place.engine.asked(2);
     await settled(place, runner);
     assert.deepEqual(seeds(asks), [1, 2]);
     assert.equal((await place.job("job-2")).state, "queued");
     asks[1]!.end(made());
-    assert.deepEqual(seeds(await place.maker.asked(3)), [1, 2, 3]);
+    assert.deepEqual(seeds(await place.engine.asked(3)), [1, 2, 3]);
   });
 });
 
-Deno.test("a job has all slots of its pictures, and a picture that is made leaves its own to another job", async () => {
+Deno.test("a job has all slots of its images, and an image that is made leaves its own to another job", async () => {
   await running(async (place, runner) => {
     await place.add({ seed: "1", count: 2 });
     await place.add({ seed: "3" });
-    const asks = await place.maker.asked(2);
+    const asks = await place.engine.asked(2);
     await settled(place, runner);
     assert.deepEqual(seeds(asks), [1, 2]);
     asks[0]!.end(made());
-    assert.deepEqual(seeds(await place.maker.asked(3)), [1, 2, 3]);
+    assert.deepEqual(seeds(await place.engine.asked(3)), [1, 2, 3]);
   });
 });
 
 Deno.test("what is more urgent comes beside what runs, but no more of it than there are slots", async () => {
   await running(async (place, runner) => {
     for (const seed of ["1", "2", "3"]) await place.add({ seed });
-    await place.maker.asked(2);
+    await place.engine.asked(2);
     for (const seed of ["11", "12", "13"]) await place.add({ seed }, { priority: 5 });
-    const asks = await place.maker.asked(4);
+    const asks = await place.engine.asked(4);
     await settled(place, runner);
     assert.deepEqual(seeds(asks), [1, 2, 11, 12]);
     await place.add({ seed: "21" }, { priority: 9 });
-    await place.maker.asked(5);
+    await place.engine.asked(5);
     await settled(place, runner);
     assert.deepEqual(seeds(asks), [1, 2, 11, 12, 21]);
   });
@@ -80,16 +80,16 @@ Deno.test("what is more urgent comes beside what runs, but no more of it than th
 
 Deno.test("jobs that ask for what is being made come at once, though no slot is free", async () => {
   await running(async (place) => {
-    place.maker.slots = 1;
+    place.engine.slots = 1;
     for (const seed of ["1", "2", "1"]) await place.add({ seed });
-    const asks = await place.maker.asked(2);
+    const asks = await place.engine.asked(2);
     assert.deepEqual(seeds(asks), [1, 1]);
   });
 });
 
-Deno.test("a maker that is not ready gets no jobs until it is", async () => {
+Deno.test("an engine that is not ready gets no jobs until it is", async () => {
   await using place = await JobPlace.open();
-  place.maker.slots = 0;
+  place.engine.slots = 0;
   let claims = 0;
   const queue = queueWith(place.queue, {
     claim: (wanted) => {
@@ -102,9 +102,9 @@ Deno.test("a maker that is not ready gets no jobs until it is", async () => {
   runner.wake();
   await new Promise((resolve) => setTimeout(resolve));
   assert.equal(claims, 0);
-  place.maker.slots = 1;
+  place.engine.slots = 1;
   runner.wake();
-  await place.maker.asked(1);
+  await place.engine.asked(1);
   await runner.drain(0);
 });
 
@@ -119,7 +119,7 @@ Deno.test("a queue that cannot be reached is asked again", async () => {
           runner.wake();
           await new Promise((resolve) => setTimeout(resolve));
         }
-        await place.maker.asked(1);
+        await place.engine.asked(1);
       },
       ({ queue }) => ({
         queue: queueWith(queue, {
@@ -139,12 +139,12 @@ Deno.test("a run that cannot tell the queue leaves its slot to the next job", as
   try {
     await running(
       async (place) => {
-        place.maker.slots = 1;
+        place.engine.slots = 1;
         await place.add({ seed: "1" });
         await place.add({ seed: "2" });
-        const [first] = await place.maker.asked(1);
+        const [first] = await place.engine.asked(1);
         first!.end(made());
-        assert.deepEqual(seeds(await place.maker.asked(2)), [1, 2]);
+        assert.deepEqual(seeds(await place.engine.asked(2)), [1, 2]);
       },
       ({ queue }) => ({
         leaseMs: 0,
@@ -161,11 +161,11 @@ Deno.test("a run that cannot tell the queue leaves its slot to the next job", as
 
 Deno.test("with grace enough what runs is finished, and nothing else is begun", async () => {
   await using place = await JobPlace.open();
-  place.maker.slots = 1;
+  place.engine.slots = 1;
   const runner = new Runner(place.options());
   await place.add({ seed: "1" });
   await place.add({ seed: "2" });
-  const [ask] = await place.maker.asked(1);
+  const [ask] = await place.engine.asked(1);
   const drained = runner.drain(60_000);
   ask!.end(made());
   await drained;
@@ -178,7 +178,7 @@ Deno.test("without grace what runs is given back, as far as it is", async () => 
   await using place = await JobPlace.open();
   const runner = new Runner(place.options());
   await place.add({ count: 2 });
-  const [first, second] = await place.maker.asked(2);
+  const [first, second] = await place.engine.asked(2);
   const kept = Promise.withResolvers<void>();
   const unlisten = place.queue.listen(({ change }) => change === "file" && kept.resolve());
   first!.end(made());
@@ -190,7 +190,7 @@ Deno.test("without grace what runs is given back, as far as it is", async () => 
     latents: [Float32Array.of(1)],
     estimates: [Float32Array.of(2)],
   };
-  place.maker.save = () => second!.end({ kind: "saved", id: "", saved });
+  place.engine.save = () => second!.end({ kind: "saved", id: "", saved });
   await runner.drain(0);
   const { state, attempts, files } = await place.job();
   assert.deepEqual({ state, attempts }, { state: "queued", attempts: 0 });
@@ -198,7 +198,7 @@ Deno.test("without grace what runs is given back, as far as it is", async () => 
   assert.deepEqual(place.names, ["job-0/0.png", "job-0/checkpoint-1.safetensors"]);
 });
 
-Deno.test("a job that has asked for no picture yet when all are stopped is given back as well", async () => {
+Deno.test("a job that has asked for no image yet when all are stopped is given back as well", async () => {
   await using place = await JobPlace.open();
   const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const before = async () => {
@@ -210,21 +210,21 @@ Deno.test("a job that has asked for no picture yet when all are stopped is given
   const runner = new Runner(place.options({ moderator: { before, after } }));
   await place.add();
   await asked.promise;
-  place.maker.save = answer.resolve;
+  place.engine.save = answer.resolve;
   await runner.drain(0);
-  assert.deepEqual(place.maker.asks, []);
+  assert.deepEqual(place.engine.asks, []);
   const job = await place.job();
   assert.deepEqual([job.state, isEnded(job)], ["queued", false]);
 });
 
 Deno.test("a job that is canceled frees its slot", async () => {
   await running(async (place) => {
-    place.maker.slots = 1;
+    place.engine.slots = 1;
     await place.add({ seed: "1" });
     await place.add({ seed: "2" });
-    await place.maker.asked(1);
+    await place.engine.asked(1);
     await place.queue.cancel("job-0");
-    assert.deepEqual(seeds(await place.maker.asked(2)), [1, 2]);
+    assert.deepEqual(seeds(await place.engine.asked(2)), [1, 2]);
   });
 });
 
@@ -247,7 +247,7 @@ Deno.test("no jobs are taken while something is away, nor before those who had s
       runner.wake();
       await new Promise((resolve) => setTimeout(resolve));
       assert.equal(claims, 0);
-      await place.maker.asked(1);
+      await place.engine.asked(1);
       assert.ok(outage.isThere(2000));
     },
     ({ queue }) => ({
@@ -271,7 +271,7 @@ Deno.test("what waits for a store that is away does not keep the process from en
   };
   const runner = new Runner(place.options());
   await place.add();
-  (await place.maker.asked(1))[0]!.end(made());
+  (await place.engine.asked(1))[0]!.end(made());
   await waiting.promise;
   await runner.drain(0);
   const { state, attempts, files } = await place.job();

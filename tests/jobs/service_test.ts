@@ -112,7 +112,7 @@ Deno.test("a job over a limit is refused with the limit, and is not kept", async
     [
       "pictures",
       { prompts: ["a", "b"], count: 3 },
-      "The job asks for 6 pictures: 4 are the most that this server makes of one job.",
+      "The job asks for 6 images: 4 are the most that this server makes of one job.",
     ],
     [
       "steps",
@@ -134,7 +134,7 @@ Deno.test("a job over a limit is refused with the limit, and is not kept", async
     [{ size: 33 }, /cannot make pictures of size 33/],
     [{ seed: "18446744073709551616" }, /from 0 to 2\^64 - 1/],
     [{ format: "mp4" }, /one of the formats png, jpeg, webp/],
-    [{ fps: 8 }, /pictures, not videos/],
+    [{ fps: 8 }, /images, not videos/],
     [{ steps: 0 }, /steps 0/],
   ];
   for (const [request, message] of cannot) {

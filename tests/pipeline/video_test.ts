@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import type { Picture } from "../../src/media/picture.ts";
-import { type GeneratedPicture, Pipeline } from "../../src/pipeline/pipeline.ts";
+import { type GeneratedImage, Pipeline } from "../../src/pipeline/pipeline.ts";
 import { makeVideoModel } from "../video_model.ts";
 
-async function make(model: string): Promise<GeneratedPicture[]> {
+async function make(model: string): Promise<GeneratedImage[]> {
   await using pipeline = await Pipeline.load(model);
-  const made: GeneratedPicture[] = [];
+  const made: GeneratedImage[] = [];
   for await (const event of pipeline.generate({ prompt: "a", count: 2, seed: 1, steps: 2 })) {
-    if (event.kind === "picture") made.push(event.picture);
+    if (event.kind === "image") made.push(event.image);
   }
   return made;
 }
@@ -44,7 +44,7 @@ Deno.test("a video has frames at each level, those of its mosaics", async () => 
   }
 });
 
-Deno.test("a picture is one frame at each level", async () => {
+Deno.test("an image is one frame at each level", async () => {
   const [picture] = await make("weights/shapes32");
   assert.deepEqual(picture!.frames, picture!.levels.map((level) => [level]));
 });

@@ -190,7 +190,7 @@ async function makePictures(
       await pipeline.gpu.finish();
       clock.begin("steps");
     }
-    if (event.kind === "picture") await encodeImage(event.picture.levels[0]!, "png");
+    if (event.kind === "image") await encodeImage(event.image.levels[0]!, "png");
   }
 }
 

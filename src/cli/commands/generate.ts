@@ -3,7 +3,7 @@ import { DEFAULT_FPS } from "../../media/animation.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { makesVideos } from "../../model/frame_grids.ts";
 import { levelOf } from "../../pipeline/level_files.ts";
-import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
+import { type GeneratedImage, Pipeline } from "../../pipeline/pipeline.ts";
 import { type ModelIdentity, modelIdentity } from "../../pipeline/png_parameters.ts";
 import { type GivenParameters, pick, SAMPLING, SUBJECT } from "../../pipeline/parameters.ts";
 import type { GenerateRequest, ResolvedRequest } from "../../pipeline/request.ts";
@@ -134,14 +134,13 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   });
   try {
     progress.update(0);
-    // The seed is settled now, also where it was drawn.
-    const settled = { ...request, seed: resolved.jobs[0]!.seed, signal };
-    for await (const event of pipeline.generate(settled)) {
+    const { textFeatures } = request;
+    for await (const event of pipeline.run(resolved, { textFeatures, signal })) {
       if (event.kind === "truncated") warn(truncationMessage(event.truncation));
       if (event.kind === "progress") progress.update(event.step);
-      if (event.kind !== "picture") continue;
+      if (event.kind !== "image") continue;
       written.push(
-        await write(event.picture, resolved, output, await model, parameters.levels ?? false),
+        await write(event.image, resolved, output, await model, parameters.levels ?? false),
       );
       progress.clear();
       // What went to the standard output is all that is there.
@@ -153,7 +152,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
       ? new Interrupted(
         error.signal,
         `${written.length} of ${resolved.jobs.length} ${
-          output.medium === "picture" ? "pictures" : "videos"
+          output.medium === "image" ? "pictures" : "videos"
         } were written`,
       )
       : error;
@@ -228,7 +227,7 @@ async function placeFor(
 }
 
 async function write(
-  picture: GeneratedPicture,
+  picture: GeneratedImage,
   resolved: ResolvedRequest,
   output: Output,
   model: ModelIdentity,

@@ -2,7 +2,7 @@ import { basename, extname } from "node:path";
 import { MdmError, UsageError } from "../../errors.ts";
 import { frameGrids } from "../../model/frame_grids.ts";
 import { type Level, levelOf } from "../../pipeline/level_files.ts";
-import { type GeneratedPicture, Pipeline } from "../../pipeline/pipeline.ts";
+import { type GeneratedImage, Pipeline, type RunOptions } from "../../pipeline/pipeline.ts";
 import {
   type ModelIdentity,
   modelIdentity,
@@ -11,7 +11,7 @@ import {
   readPng,
   requestOf,
 } from "../../pipeline/png_parameters.ts";
-import type { GenerateRequest } from "../../pipeline/request.ts";
+import type { ResolvedRequest } from "../../pipeline/request.ts";
 import {
   DEFAULT_MODEL,
   FILE_OPTIONS,
@@ -117,16 +117,13 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     );
   }
   const textFeatures = values["text-features"];
-  const request = {
-    ...requestOf(made, changes),
-    ...textFeatures !== undefined && { textFeatures },
-  };
   const model = { ...await modelIdentity(folder, textFeatures), model: made.model };
   checkModel(made, model, source, folder.path);
 
-  const resolved = pipeline.resolve(request);
+  const resolved = pipeline.resolve(requestOf(made, changes));
   const { steps } = resolved;
-  const picture = await make(pipeline, request, { steps, quiet: values.quiet, signal });
+  const run = { textFeatures, signal };
+  const picture = await make(pipeline, resolved, run, { steps, quiet: values.quiet });
   const level = levelOf(picture, made.level, { resolved, model, medium: output.medium });
   const part = made.frame === undefined ? level : frameOf(picture, level, made);
   const name = `${basename(source, extname(source))}-replay`;
@@ -153,7 +150,7 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
 
 /** A single frame of a video, as a picture. */
 function frameOf(
-  { frames }: GeneratedPicture,
+  { frames }: GeneratedImage,
   whole: Level,
   { level, frame = 1 }: PngParameters,
 ): Level {
@@ -162,14 +159,15 @@ function frameOf(
 
 async function make(
   pipeline: Pipeline,
-  request: GenerateRequest,
-  { steps, quiet, signal }: { steps: number; quiet: boolean; signal: AbortSignal },
-): Promise<GeneratedPicture> {
+  resolved: ResolvedRequest,
+  options: RunOptions,
+  { steps, quiet }: { steps: number; quiet: boolean },
+): Promise<GeneratedImage> {
   const progress = new Progress({ label: "Sampling", total: steps, quiet });
   try {
-    for await (const event of pipeline.generate({ ...request, signal })) {
+    for await (const event of pipeline.run(resolved, options)) {
       if (event.kind === "progress") progress.update(event.step);
-      if (event.kind === "picture") return event.picture;
+      if (event.kind === "image") return event.image;
     }
   } finally {
     progress.end();

@@ -1,6 +1,6 @@
 /** What a queue keeps of a job, and what becomes of it at all that can happen: the same in every queue. */
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../canonical_json.ts";
+import { canonicalJson } from "../../canonical_json.ts";
 import { isEnded, type Job, type JobError, type JobOutcome, type JobRequest } from "../job.ts";
 import type { JobProgress, WebhookEvent } from "../job.ts";
 import { DEADLINE_PASSED } from "../job_error.ts";

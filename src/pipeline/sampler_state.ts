@@ -1,25 +1,22 @@
-/** A picture on its way, as a file: what another process needs to go on with it. */
+/** The saved state of an image on its way, and as a file: with it another process can go on. */
 import { encodeSafetensors } from "../checkpoint/safetensors.ts";
 import { headerLength, LENGTH_BYTES, parseHeader } from "../checkpoint/header.ts";
 import { MdmError } from "../errors.ts";
-import type { Checkpoint } from "./picture_task.ts";
 
-export const CHECKPOINT_TYPE = "application/octet-stream";
-
-/** The name of a picture's checkpoint in the store. */
-export function checkpointName(picture: number): string {
-  return `checkpoint-${picture}.safetensors`;
+/** An image on its way: with this it can go on elsewhere, to the same result. */
+export interface SamplerState {
+  /** The hash of the model's files: with others it would become another image. */
+  readonly weights: string;
+  /** Steps that are done. */
+  readonly step: number;
+  /** x_t and the last x0 of every level, the outermost first. */
+  readonly latents: readonly Float32Array[];
+  readonly estimates: readonly Float32Array[];
 }
 
-/** The picture of a checkpoint's name; null: it is none. */
-export function pictureOf(name: string): number | null {
-  const [, picture] = /^checkpoint-(\d+)\.safetensors$/.exec(name) ?? [];
-  return picture === undefined ? null : Number(picture);
-}
-
-/** Writes down how far a picture is. */
-export function encodeCheckpoint(
-  { step, weights, latents, estimates }: Checkpoint,
+/** Encodes a state as a safetensors file. */
+export function encodeSamplerState(
+  { step, weights, latents, estimates }: SamplerState,
 ): Uint8Array<ArrayBuffer> {
   const tensors = new Map<string, { shape: number[]; data: Float32Array }>();
   tensors.set("step", { shape: [1], data: Float32Array.of(step) });
@@ -36,12 +33,12 @@ export function encodeCheckpoint(
 }
 
 /**
- * Reads it back.
+ * Decodes such a file.
  *
- * @param name For the message.
+ * @param name Of the file, for the message.
  * @throws {MdmError} When it is not one.
  */
-export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, name: string): Checkpoint {
+export function decodeSamplerState(bytes: Uint8Array<ArrayBuffer>, name: string): SamplerState {
   const size = bytes.length;
   if (size < LENGTH_BYTES) throw new MdmError(`Cannot load "${name}": it has only ${size} bytes.`);
   const length = headerLength(name, bytes, size);
@@ -66,7 +63,7 @@ export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, name: string): 
   const fits = latents.length > 0 && latents.length === estimates.length &&
     latents.every((data, i) => data.length === estimates[i]!.length);
   if (step === undefined || !Number.isInteger(step) || step < 0 || letters === null || !fits) {
-    throw new MdmError(`Cannot go on from "${name}": it is no checkpoint of a picture.`);
+    throw new MdmError(`Cannot go on from "${name}": it is no saved state of an image.`);
   }
   const weights = new TextDecoder().decode(Uint8Array.from(letters));
   return { step, weights, latents, estimates };

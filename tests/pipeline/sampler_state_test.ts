@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { MdmError } from "../../src/errors.ts";
-import {
-  checkpointName,
-  decodeCheckpoint,
-  encodeCheckpoint,
-  pictureOf,
-} from "../../src/engine/sampler_state.ts";
+import { decodeSamplerState, encodeSamplerState } from "../../src/pipeline/sampler_state.ts";
 
 const SAVED = {
   step: 99_999,
@@ -27,15 +22,15 @@ function tensors(all: Record<string, readonly number[]>): Uint8Array<ArrayBuffer
 }
 
 Deno.test("what is written down is read back, to the last bit", () => {
-  const bytes = encodeCheckpoint(SAVED);
-  assert.deepEqual(decodeCheckpoint(bytes, "a"), SAVED);
-  assert.deepEqual(encodeCheckpoint(decodeCheckpoint(bytes, "a")), bytes);
+  const bytes = encodeSamplerState(SAVED);
+  assert.deepEqual(decodeSamplerState(bytes, "a"), SAVED);
+  assert.deepEqual(encodeSamplerState(decodeSamplerState(bytes, "a")), bytes);
 });
 
-Deno.test("a file that is cut anywhere is no checkpoint", () => {
-  const bytes = encodeCheckpoint(SAVED);
+Deno.test("a file that is cut anywhere is no saved state", () => {
+  const bytes = encodeSamplerState(SAVED);
   for (let length = 0; length < bytes.length; length++) {
-    assert.throws(() => decodeCheckpoint(bytes.slice(0, length), "cut"), (error) => {
+    assert.throws(() => decodeSamplerState(bytes.slice(0, length), "cut"), (error) => {
       assert.ok(error instanceof MdmError, String(error));
       assert.match(error.message, /"cut"/);
       return true;
@@ -43,7 +38,7 @@ Deno.test("a file that is cut anywhere is no checkpoint", () => {
   }
 });
 
-Deno.test("tensors that are no picture on its way are no checkpoint", async (t) => {
+Deno.test("tensors that are no image on its way are no saved state", async (t) => {
   const levels = { weights: [48], "latent.0": [1, 2], "estimate.0": [3, 4] };
   const cases: Record<string, Uint8Array<ArrayBuffer>> = {
     "no tensors": tensors({}),
@@ -67,17 +62,10 @@ Deno.test("tensors that are no picture on its way are no checkpoint", async (t) 
   };
   for (const [name, bytes] of Object.entries(cases)) {
     await t.step(name, () => {
-      assert.throws(() => decodeCheckpoint(bytes, "x"), {
+      assert.throws(() => decodeSamplerState(bytes, "x"), {
         name: "MdmError",
-        message: `Cannot go on from "x": it is no checkpoint of a picture.`,
+        message: `Cannot go on from "x": it is no saved state of an image.`,
       });
     });
-  }
-});
-
-Deno.test("names say of which picture a checkpoint is", () => {
-  for (const picture of [0, 12]) assert.equal(pictureOf(checkpointName(picture)), picture);
-  for (const name of ["", "0.png", "checkpoint-.safetensors", "checkpoint-0.safetensors.tmp"]) {
-    assert.equal(pictureOf(name), null, name);
   }
 });

@@ -1,0 +1,1 @@
+export { LRUCache } from "npm:lru-cache@11.5.3";
