@@ -2,21 +2,13 @@ import { type Allowed, checkArgument, checkOptions } from "../check_arguments.ts
 import { UsageError } from "../errors.ts";
 import { joinPngs } from "./apng.ts";
 import { encodeGif } from "./gif.ts";
-import { checkPicture, encodeImage, type ImageFormat } from "./image.ts";
+import { checkPicture, encodeImage } from "./image.ts";
 import { encodeMp4 } from "./mp4.ts";
-import { VIDEO_FORMATS } from "./output_format.ts";
+import { type AnimationFormat, type ImageFormat, VIDEO_FORMATS } from "./output_format.ts";
 import type { Picture } from "./picture.ts";
 import { joinWebps } from "./webp_animation.ts";
 
-/**
- * The formats videos are written in; WebP and PNG are their animated kinds.
- *
- * @example
- * ```ts
- * const format: AnimationFormat = "mp4";
- * ```
- */
-export type AnimationFormat = "mp4" | "gif" | "webp" | "png";
+export type { AnimationFormat };
 
 /**
  * How a video is written.

@@ -1,18 +1,10 @@
 import { checkArgument, wrongArgument } from "../check_arguments.ts";
 import { MdmError, UsageError } from "../errors.ts";
-import { IMAGE_FORMATS } from "./output_format.ts";
+import { IMAGE_FORMATS, type ImageFormat } from "./output_format.ts";
 import type { Picture } from "./picture.ts";
 import { withText } from "./png_text.ts";
 
-/**
- * The formats pictures are written in.
- *
- * @example
- * ```ts
- * const format: ImageFormat = "webp";
- * ```
- */
-export type ImageFormat = "png" | "jpeg" | "webp";
+export type { ImageFormat };
 
 const FORMATS: ReadonlyMap<string, ImageFormat> = new Map<string, ImageFormat>([
   ["png", "png"],

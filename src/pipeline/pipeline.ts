@@ -1,5 +1,7 @@
 import type { SamplingPlan } from "../diffusion/plan.ts";
+import type { Allowed } from "../check_arguments.ts";
 import { UsageError } from "../errors.ts";
+import { CONV_ALGORITHMS } from "../gpu/conv_choice.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
 import type { KernelOptions, KernelPolicy } from "../gpu/kernel_policy.ts";
 import { Pipelines } from "../gpu/recording.ts";
@@ -9,12 +11,12 @@ import type { Picture } from "../media/picture.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
 import { openT5 } from "../text/t5_files.ts";
-import { checkPipelineOptions } from "./check_options.ts";
 import { Batch, type SampledImage } from "./batch.ts";
 import { cacheSchedule, denoise } from "./denoise.ts";
 import { modelPolicy } from "./planning/compact.ts";
 import type { PlannedEncoder } from "./planning/estimate.ts";
 import { fitBatch } from "./planning/fit_batch.ts";
+import { checkModelArguments } from "./models/check_model.ts";
 import { type ModelOptions, ModelSource } from "./models/model_source.ts";
 import { readTextFeatures, type TextFeatures } from "./text_features.ts";
 import { openText, padded, type TextSource, type Truncation } from "./prompts.ts";
@@ -109,6 +111,17 @@ export interface PipelineOptions extends GpuOptions, KernelOptions, ModelOptions
   readonly onStage?: (stage: Stage) => void;
 }
 
+/** What the options may be that are not the model's. */
+const OPTIONS: Readonly<Record<Exclude<keyof PipelineOptions, keyof ModelOptions>, Allowed>> = {
+  subgroups: "boolean",
+  deviceClass: ["software", "gpu"],
+  convAlgorithm: CONV_ALGORITHMS,
+  tuned: "object",
+  lowMemory: "boolean",
+  memory: "number",
+  onStage: "function",
+};
+
 /**
  * A model, ready to make images.
  *
@@ -148,7 +161,7 @@ export class Pipeline implements AsyncDisposable {
    * @throws {MdmError} When there is no GPU or the folder is not a model.
    */
   static async load(path: string, options: PipelineOptions = {}): Promise<Pipeline> {
-    checkPipelineOptions(path, options);
+    checkModelArguments(path, options, OPTIONS);
     const { onStage } = options;
     using opened = new DisposableStack();
     onStage?.("model");

@@ -32,6 +32,8 @@ Deno.test("each command's help has its usage and an example that names it", asyn
     assert.match(text.slice(text.indexOf("Examples:")), new RegExp(`^  mdm ${name}`, "m"));
     const options = text.slice(text.indexOf("Options:"), text.indexOf("Examples:")).split("\n");
     assert.deepEqual(options.filter((line) => line.length > 80), []);
+    const long = options.flatMap((line) => /^ +(?:-., )?--([\w-]+)/.exec(line)?.[1] ?? []);
+    assert.deepEqual(long.filter((option, i) => long.indexOf(option) !== i), [], name);
   }
 });
 

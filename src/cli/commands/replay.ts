@@ -49,13 +49,6 @@ export const COMMAND = {
     TEXT_FEATURES_OPTION,
     LOW_MEMORY_OPTION,
     ...KERNEL_OPTIONS,
-    {
-      long: "seed",
-      short: "s",
-      value: "N",
-      description: "Another seed, for another picture of the same settings",
-    },
-    { long: "steps", value: "N", description: "Another number of steps" },
     { long: "json", description: "Print one JSON document instead of the path" },
     { long: "quiet", short: "q", description: "Show no progress" },
   ],

@@ -13,7 +13,7 @@ import {
 } from "../../model/config.ts";
 import { Network } from "../../model/network.ts";
 import { t5Model } from "../../text/t5_files.ts";
-import { checkModelOptions } from "../check_options.ts";
+import { checkModelArguments } from "./check_model.ts";
 import { type ModelOptions, openModelFiles } from "./model_source.ts";
 
 /**
@@ -75,7 +75,7 @@ export interface InspectedConfiguration {
  * ```
  */
 export async function inspectModel(path: string, options: ModelOptions = {}): Promise<Inspection> {
-  checkModelOptions(path, options);
+  checkModelArguments(path, options);
   const { file, configuration } = await openWhatIsThere(path, options);
   try {
     const found = configuration instanceof MdmError ? configuration : describe(configuration, file);

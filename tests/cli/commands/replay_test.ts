@@ -68,7 +68,7 @@ Deno.test("what a replay cannot be asked for", async () => {
     await succeed(["generate", "a star", "--steps", "1", "-o", "x.png"], { cwd });
     const cases = [
       [["--seed", "-1"], `Option "--seed" needs a whole number from 0 to 2^64 - 1, not "-1".`],
-      [["--steps", "0"], `Option "--steps" needs an integer of at least 1, not "0".`],
+      [["--steps", "0"], `Option "--steps" needs an integer from 1 to 100000, not "0".`],
       [
         ["-o", "-", "--json"],
         "The image goes to the standard output, alone: leave out --json.",
