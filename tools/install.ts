@@ -40,7 +40,8 @@ ${
     ).join("\n")
   }
 esac
-set -- run ${quoted(`--config=${join(ROOT, "deno.json")}`)} "$@"
+# Quiet: Deno would say that it looks for news of packages.
+set -- run --quiet ${quoted(`--config=${join(ROOT, "deno.json")}`)} "$@"
 deno=${quoted(deno)}
 # npx may have thrown away the Deno that it had.
 if [ -x "$deno" ]; then exec "$deno" "$@"; fi

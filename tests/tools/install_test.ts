@@ -49,9 +49,10 @@ Deno.test("the installed command gives each of its commands what its task has", 
     };
     for (const [name, { command }] of Object.entries(cases)) {
       const words = await wordsOf(path, [name, "two words"], folder);
-      assert.deepEqual(words.slice(0, 3), [`${folder}/deno`, "run", `--config=${ROOT}/deno.json`]);
+      const config = `--config=${ROOT}/deno.json`;
+      assert.deepEqual(words.slice(0, 4), [`${folder}/deno`, "run", "--quiet", config]);
       const flags = command.split(" ").filter((word) => word.startsWith("--"));
-      assert.deepEqual(words.slice(3, -3), flags, name);
+      assert.deepEqual(words.slice(4, -3), flags, name);
       assert.deepEqual(words.slice(-3), [`${ROOT}/src/cli/main.ts`, name, "two words"]);
     }
     // A name alone does not end it.
