@@ -77,6 +77,22 @@ Deno.test("what becomes of a job is written only by one who knows how it is", ()
     redis.disconnect();
   }));
 
+Deno.test("a note is struck out by the one who wrote it, not by one who was late", () =>
+  withRedisFor(PATIENCE_S, async ({ url }) => {
+    const redis = await connect(url);
+    const records = new RedisRecords(redis, "{mdm}");
+    const record = queued(JOB);
+    const first = await records.save(null, record, { now: 1, limit: 2, note: "1 " });
+    assert.ok(typeof first === "object");
+    const { bullId } = first;
+    await records.save(first, canceled(record, 2), { now: 2, note: "2 lock" });
+    await records.strike(bullId, "1 ");
+    assert.deepEqual(await records.pending(), new Map([[bullId, "2 lock"]]));
+    await records.strike(bullId, "2 lock");
+    assert.equal(await records.countPending(), 0);
+    redis.disconnect();
+  }));
+
 Deno.test("a job whose process died before BullMQ had it is taken all the same", () =>
   withRedisFor(PATIENCE_S, async ({ url }) => {
     const redis = await connect(url);
