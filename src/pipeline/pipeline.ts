@@ -78,7 +78,14 @@ export type GenerateEvent =
   /** An image is ready. */
   | { readonly kind: "image"; readonly image: GeneratedImage };
 
-/** What {@link Pipeline.run} takes of a request as it is. */
+/**
+ * What {@link Pipeline.run} takes of a request as it is.
+ *
+ * @example
+ * ```ts
+ * const options: RunOptions = { signal: AbortSignal.timeout(60_000) };
+ * ```
+ */
 export type RunOptions = {
   readonly [name in "textFeatures" | "signal"]?: GenerateRequest[name] | undefined;
 };
