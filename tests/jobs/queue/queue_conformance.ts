@@ -43,7 +43,7 @@ const WEBHOOK = {
 } as const;
 
 /** Seconds that a test may take: one whose queue goes on for ever fails then. */
-export const PATIENCE_S = 20;
+const PATIENCE_S = 10;
 /** Seconds that one may take that starts processes. */
 const PROCESSES_S = 120;
 

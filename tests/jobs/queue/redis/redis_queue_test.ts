@@ -15,7 +15,6 @@ import {
   fileOf,
   linesOf,
   OPTIONS,
-  PATIENCE_S,
   requestOf,
   start,
   testQueue,
@@ -36,6 +35,9 @@ testQueue("Redis", (use) =>
       pass: (ms) => void (time += ms),
     });
   }));
+
+/** Seconds that a test may take: some wait for a server that is away, or start a process. */
+const PATIENCE_S = 30;
 
 const SILENT =
   "it does not answer. Check that it runs, the address, and whether it wants rediss://.";
