@@ -1,7 +1,14 @@
 import { UsageError } from "../errors.ts";
 import { shown } from "../quoted.ts";
 import type { DescribedModel } from "../pipeline/models/built_in.ts";
-import { allowedValues, PARAMETERS, parseSeed, pick, SAMPLING } from "../pipeline/parameters.ts";
+import {
+  allowedValues,
+  OUTPUT,
+  PARAMETERS,
+  parseSeed,
+  pick,
+  SAMPLING,
+} from "../pipeline/parameters.ts";
 import { type ResolvedRequest, resolveRequest } from "../pipeline/request.ts";
 import { encodingOf } from "../engine/encode_levels.ts";
 import type { ImageOutput } from "../engine/image_task.ts";
@@ -34,7 +41,7 @@ export function planJob(
   request: JobRequest,
   model: Pick<DescribedModel, "config" | "diffusion">,
 ): PlannedJob {
-  const { prompts, count, levels, preview } = request;
+  const { prompts, count } = request;
   const seed = parseSeed(request.seed);
   if (seed === null) {
     throw new UsageError(
@@ -43,7 +50,8 @@ export function planJob(
   }
   const whole = { ...pick(SAMPLING, request), prompt: prompts, count, seed };
   const resolved = resolveRequest(whole, model.config, model.diffusion);
-  const encoding = encodingOf(request, model.config);
+  const { levels, preview, ...format } = pick(OUTPUT, request);
+  const encoding = encodingOf(format, model.config);
   const images = resolved.jobs.map((job): ResolvedRequest => {
     return { ...resolved, jobs: [{ ...job, index: 0, promptIndex: 0 }], batch: 1 };
   });

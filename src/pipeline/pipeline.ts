@@ -218,9 +218,7 @@ export class Pipeline implements AsyncDisposable {
    * @throws {MdmError} When one image takes more memory than may be used.
    */
   resolve(request: GenerateRequest): ResolvedRequest {
-    if (this.#disposed) {
-      throw new UsageError("The pipeline was disposed of: load the model again.");
-    }
+    this.#checkThere();
     return this.fit(resolveRequest(request, this.folder.config, this.folder.diffusion));
   }
 
@@ -275,6 +273,7 @@ export class Pipeline implements AsyncDisposable {
     resolved: ResolvedRequest,
     { textFeatures, signal }: RunOptions = {},
   ): AsyncGenerator<GenerateEvent, void, void> {
+    this.#checkThere();
     if (this.#isRunning) {
       throw new UsageError(
         "The pipeline is making other images: wait until they are done, or load another pipeline.",
@@ -337,6 +336,13 @@ export class Pipeline implements AsyncDisposable {
     this.options.onStage?.("text");
     const texts = await this.#texts(jobs, plan, features);
     return jobs.map(({ seed }, i) => ({ seed, plan, ...texts[i]! }));
+  }
+
+  /** @throws {UsageError} After it was disposed of. */
+  #checkThere(): void {
+    if (this.#disposed) {
+      throw new UsageError("The pipeline was disposed of: load the model again.");
+    }
   }
 
   /** The batch of a kind, whose session is kept until another kind is asked for. */

@@ -27,6 +27,8 @@ const LIFE_JOBS = 4;
 const OUTAGE_MS = 6000;
 /** Kills for each outage. */
 const KILLS_PER_OUTAGE = 3;
+/** Kills until which a job has to have ended: on a machine that became busy, the next one waits for it. */
+const KILLS_PER_END = 3;
 
 /** Options of a Redis that has on the disk what it was told. */
 export const DURABLE = ["--appendonly", "yes", "--appendfsync", "always"];
@@ -128,7 +130,11 @@ type JobJson = any;
 async function load(
   url: () => string,
   hook: string,
-  { isOver, named }: { readonly isOver: () => boolean; readonly named: boolean },
+  { isOver, named, onEnd }: {
+    readonly isOver: () => boolean;
+    readonly named: boolean;
+    readonly onEnd: () => void;
+  },
 ): Promise<string[]> {
   const ids: string[] = [];
   const client = async (name: number) => {
@@ -147,6 +153,7 @@ async function load(
       while (!isOver() && isOpen(await jobOf(url, id))) {
         await pause(100);
       }
+      onEnd();
     }
   };
   await Promise.all(Array.from({ length: LOAD }, (_, name) => client(name)));
@@ -199,7 +206,13 @@ export async function survive(
   let isOver = false;
   let count = 0;
   const named = queue === undefined;
-  const loading = load(() => url, receiver.url, { isOver: () => isOver, named });
+  let ended = 0;
+  let seen = 0;
+  const loading = load(() => url, receiver.url, {
+    isOver: () => isOver,
+    named,
+    onEnd: () => ended++,
+  });
   for (let kill = 0; kill < kills; kill++) {
     const which = Math.floor(random() * workers.length);
     await workers[which]!.ready();
@@ -214,6 +227,10 @@ export async function survive(
       await outage?.end();
       await pause(random() * life);
     }
+    if (kill % KILLS_PER_END === KILLS_PER_END - 1 && !(outage !== undefined && killedMeanwhile)) {
+      while (ended === seen) await pause(50);
+      seen = ended;
+    }
     await workers[which]!.stop("SIGKILL");
     if (killedMeanwhile) await outage?.end();
     workers[which] = await begin();
@@ -221,7 +238,7 @@ export async function survive(
   }
   isOver = true;
   const ids = await loading;
-  const jobs = await Promise.all(ids.map((id) => ended(() => url, id)));
+  const jobs = await Promise.all(ids.map((id) => endOf(() => url, id)));
   await check(() => url, jobs, receiver);
   return {
     kills,
@@ -288,7 +305,7 @@ async function silence(url: string): Promise<Outage> {
   };
 }
 
-async function ended(url: () => string, id: string): Promise<JobJson> {
+async function endOf(url: () => string, id: string): Promise<JobJson> {
   while (true) {
     const job = await jobOf(url, id);
     if (!isOpen(job)) return job;
