@@ -227,7 +227,7 @@ export async function survive(
       await outage?.end();
       await pause(random() * life);
     }
-    if (kill % KILLS_PER_END === KILLS_PER_END - 1 && !(outage !== undefined && killedMeanwhile)) {
+    if (kill % KILLS_PER_END === KILLS_PER_END - 1) {
       while (ended === seen) await pause(50);
       seen = ended;
     }
