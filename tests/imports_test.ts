@@ -65,9 +65,6 @@ Deno.test("no files import each other in a circle", async () => {
   assert.equal(circleIn(imports)?.join(" -> "), undefined);
 });
 
-/** An engine's tasks and errors are still described in `src/jobs`. */
-const EXEMPT = ["engine jobs"];
-
 Deno.test("folders import only those that follow them in ARCHITECTURE.md's table", async () => {
   const text = await Deno.readTextFile(new URL("ARCHITECTURE.md", ROOT));
   const order = [...text.matchAll(/^\| `src\/(\w+)`/gm)].map(([, name]) => name!);
@@ -78,10 +75,7 @@ Deno.test("folders import only those that follow them in ARCHITECTURE.md's table
     if (folder !== undefined) assert.ok(order.includes(folder), `"src/${folder}" is not in it`);
     for (const other of imported.map(folderOf)) {
       // Files of src itself are for all folders, so they import none but packages.
-      if (
-        other === undefined || folder === undefined && other === "deps" ||
-        EXEMPT.includes(`${folder} ${other}`)
-      ) continue;
+      if (other === undefined || folder === undefined && other === "deps") continue;
       assert.ok(folder !== undefined, `"${file}" imports "src/${other}"`);
       assert.ok(order.indexOf(folder) <= order.indexOf(other), `"${file}" imports "src/${other}"`);
     }
