@@ -1,5 +1,5 @@
 import type { SamplingPlan } from "../diffusion/plan.ts";
-import type { Allowed } from "../check_arguments.ts";
+import { type Allowed, checkOptions } from "../check_arguments.ts";
 import { UsageError } from "../errors.ts";
 import { CONV_ALGORITHMS } from "../gpu/conv_choice.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
@@ -8,8 +8,10 @@ import { Pipelines } from "../gpu/recording.ts";
 import { Weights } from "../gpu/weights.ts";
 import { framesOf } from "../media/mosaic.ts";
 import type { Picture } from "../media/picture.ts";
+import { isJsonObject } from "../json/json_object.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
+import { shown } from "../quoted.ts";
 import { openT5 } from "../text/t5_files.ts";
 import { Batch, type SampledImage } from "./batch.ts";
 import { cacheSchedule, denoise } from "./denoise.ts";
@@ -218,9 +220,7 @@ export class Pipeline implements AsyncDisposable {
    * @throws {MdmError} When one image takes more memory than may be used.
    */
   resolve(request: GenerateRequest): ResolvedRequest {
-    if (this.#disposed) {
-      throw new UsageError("The pipeline was disposed of: load the model again.");
-    }
+    this.#checkThere();
     return this.fit(resolveRequest(request, this.folder.config, this.folder.diffusion));
   }
 
@@ -267,14 +267,22 @@ export class Pipeline implements AsyncDisposable {
    * @throws The signal's reason, between two steps, when it is aborted.
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, void> {
-    yield* this.run(this.resolve(request), request);
+    const resolved = this.resolve(request);
+    const { textFeatures, signal } = request;
+    yield* this.run(resolved, { textFeatures, signal });
   }
 
   /** Makes the images of a request that {@linkcode resolve} has resolved, as {@linkcode generate} does. */
   async *run(
     resolved: ResolvedRequest,
-    { textFeatures, signal }: RunOptions = {},
+    options: RunOptions = {},
   ): AsyncGenerator<GenerateEvent, void, void> {
+    this.#checkThere();
+    if (!isJsonObject(resolved) || !Object.hasOwn(resolved, "plan")) {
+      throw new UsageError(`Cannot make ${shown(resolved)}: give what resolve() gave.`);
+    }
+    checkOptions(options, { textFeatures: "string", signal: "object" });
+    const { textFeatures, signal } = options;
     if (this.#isRunning) {
       throw new UsageError(
         "The pipeline is making other images: wait until they are done, or load another pipeline.",
@@ -337,6 +345,13 @@ export class Pipeline implements AsyncDisposable {
     this.options.onStage?.("text");
     const texts = await this.#texts(jobs, plan, features);
     return jobs.map(({ seed }, i) => ({ seed, plan, ...texts[i]! }));
+  }
+
+  /** @throws {UsageError} After it was disposed of. */
+  #checkThere(): void {
+    if (this.#disposed) {
+      throw new UsageError("The pipeline was disposed of: load the model again.");
+    }
   }
 
   /** The batch of a kind, whose session is kept until another kind is asked for. */

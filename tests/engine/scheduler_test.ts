@@ -211,16 +211,7 @@ async function mix(
   }
 }
 
-const MIXES = 20;
-
-Deno.test(`an image in any of ${MIXES} random mixes has the bytes of one that is made alone`, async () => {
-  await using pipeline = await Pipeline.load(MODEL);
-  const expected: EncodedLevel[][] = [];
-  for (const request of POOL) expected.push(await alone(pipeline, request));
-  for (let seed = 0; seed < MIXES; seed++) await mix(pipeline, expected, seed);
-});
-
-const RED: ImageRequest = { prompt: "a red circle", seed: 1n, steps: 3, guidance: 1 };
+const RED: ImageRequest = { prompt: "a red circle", seed: 1n, steps: 3, guidance: 1, size: 16 };
 
 /** What happened to images: "began a". */
 function told(work: Work, ...kinds: readonly ImageEvent["kind"][]): string[] {
@@ -244,10 +235,9 @@ async function atStep(work: Work, id: string, step: number, act: () => void): Pr
   await promise;
 }
 
-Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an image is its own", async (t) => {
+Deno.test("an image that is canceled leaves its slot and the batch", async (t) => {
   await using pipeline = await Pipeline.load(MODEL);
   const fresh = (slots: number) => new Work(pipeline, slots);
-  const whole = (await alone(pipeline, RED))[0]!.bytes;
 
   await t.step("one that is canceled while others run leaves the batch to them", async () => {
     await using work = fresh(3);
@@ -270,6 +260,30 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
     assert.equal(work.events.filter((e) => "id" in e && e.id === "gone").map(stepOf).at(-1), 2);
   });
 
+  await t.step("one that is canceled leaves its slot at the next step", async () => {
+    await using work = fresh(1);
+    work.scheduler.add(task("long", { ...RED, steps: 60 }));
+    work.scheduler.add(task("next", RED, { createdAt: 1 }));
+    work.scheduler.add(task("never", RED, { createdAt: 2 }));
+    await atStep(work, "long", 5, () => {
+      work.scheduler.cancel("long");
+      work.scheduler.cancel("never");
+    });
+    await work.until("made", "next");
+    assert.equal(Math.max(...work.events.map(stepOf)), 5);
+    assert.deepEqual(told(work, "began", "made", "saved", "failed"), [
+      "began long",
+      "began next",
+      "made next",
+    ]);
+  });
+});
+
+Deno.test("a scheduler fills its slots by urgency", async (t) => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const fresh = (slots: number) => new Work(pipeline, slots);
+  const whole = (await alone(pipeline, RED))[0]!.bytes;
+
   await t.step("the more urgent first, then the older", async () => {
     await using work = fresh(1);
     const add = (id: string, priority: number, createdAt: number) =>
@@ -288,7 +302,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
       work.scheduler.add(task("a", { ...RED, steps: 6 }, { createdAt: 0 }));
       await work.until("began", "a");
       work.scheduler.add(task("other", { ...RED, threshold: "DYNAMIC" }, { createdAt: 1 }));
-      work.scheduler.add(task("b", { ...RED, size: 64 }, { createdAt: 2 }));
+      work.scheduler.add(task("b", { ...RED, size: 24 }, { createdAt: 2 }));
       work.scheduler.add(task("c", RED, { createdAt: 3 }));
       const { files } = await work.until("made", "c");
       assert.deepEqual(files[0]!.bytes, whole);
@@ -302,25 +316,12 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
       ]);
     },
   );
+});
 
-  await t.step("one that is canceled leaves its slot at the next step", async () => {
-    await using work = fresh(1);
-    work.scheduler.add(task("long", { ...RED, steps: 60 }));
-    work.scheduler.add(task("next", RED, { createdAt: 1 }));
-    work.scheduler.add(task("never", RED, { createdAt: 2 }));
-    await atStep(work, "long", 5, () => {
-      work.scheduler.cancel("long");
-      work.scheduler.cancel("never");
-    });
-    await work.until("made", "next");
-    assert.equal(Math.max(...work.events.map(stepOf)), 5);
-    assert.deepEqual(told(work, "began", "made", "saved", "failed"), [
-      "began long",
-      "began next",
-      "made next",
-    ]);
-  });
-
+Deno.test("an image with a cache is denoised alone", async (t) => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const fresh = (slots: number) => new Work(pipeline, slots);
+  const whole = (await alone(pipeline, RED))[0]!.bytes;
   const cached: ImageRequest = { ...RED, steps: 60, cache: { every: 2 } };
   await t.step("one with a cache runs alone, and can be canceled", async () => {
     await using work = fresh(4);
@@ -333,15 +334,25 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
   });
 
   await t.step("one with a cache has previews, and the bytes of one made alone", async () => {
-    await using work = fresh(4);
     for (const cache of [{ every: 2 }, { error: 2 }]) {
-      const request = { ...RED, steps: 6, cache };
-      const id = JSON.stringify(cache);
-      const { output, ...rest } = task(id, request);
-      work.scheduler.add({ ...rest, output: { ...output, preview: true } });
-      const { files } = await work.until("made", id);
-      assert.deepEqual(files, await alone(pipeline, request));
-      await work.until("preview", id);
+      // They are alike, and yet each measures and uses again what is its own.
+      const requests = [1, 4].map((guidance): ImageRequest => {
+        return { ...RED, guidance, steps: 6, cache };
+      });
+      const expected: EncodedLevel[][] = [];
+      for (const request of requests) expected.push(await alone(pipeline, request));
+      await using work = fresh(4);
+      for (const [i, request] of requests.entries()) {
+        const { output, ...rest } = task(`${i}`, request, { createdAt: i });
+        work.scheduler.add({ ...rest, output: { ...output, preview: true } });
+      }
+      for (const i of requests.keys()) {
+        const { files } = await work.until("made", `${i}`);
+        await work.until("preview", `${i}`);
+        assert.deepEqual(files, expected[i]);
+      }
+      const steps = work.events.flatMap((event) => event.kind === "progress" ? [event.id] : []);
+      assert.deepEqual(steps, [...Array(6).fill("0"), ...Array(6).fill("1")]);
     }
   });
 
@@ -394,16 +405,22 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
     const { error } = await work.until("failed", "cached");
     assert.deepEqual(error, { code: "failed", message: "The GPU cannot hold it." });
   });
+});
+
+Deno.test("an image that cannot be made fails alone", async (t) => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const fresh = (slots: number) => new Work(pipeline, slots);
+  const whole = (await alone(pipeline, RED))[0]!.bytes;
 
   await t.step("one that takes too much memory fails alone", async () => {
     await using work = fresh(2);
     const { fit } = pipeline;
     const { mock: replaced } = mock.method(pipeline, "fit", (resolved: ResolvedRequest) => {
-      if (resolved.size === 64) throw new MdmError("It takes too much memory.");
+      if (resolved.size === 24) throw new MdmError("It takes too much memory.");
       return fit.call(pipeline, resolved);
     });
     work.scheduler.add(task("good", RED));
-    work.scheduler.add(task("size", { ...RED, size: 64 }));
+    work.scheduler.add(task("size", { ...RED, size: 24 }));
     assert.deepEqual((await work.until("made", "good")).files[0]!.bytes, whole);
     replaced.restore();
     const { error } = await work.until("failed", "size");
@@ -458,6 +475,12 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
       assert.equal(event.error.message, "The weights cannot be read.");
     }
   });
+});
+
+Deno.test("a state of another size, run or model is none: the image begins", async (t) => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const fresh = (slots: number) => new Work(pipeline, slots);
+  const whole = (await alone(pipeline, RED))[0]!.bytes;
 
   await t.step("a state of another size, run or model is none: the image begins", async () => {
     await using work = fresh(1);
@@ -465,7 +488,7 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
       const latents = sizes.map((size) => new Float32Array(size));
       return { step, weights: IDENTITY.weights, latents, estimates: latents };
     };
-    const sizes = [32 * 32 * 3, 16 * 16 * 3];
+    const sizes = [16 * 16 * 3, 8 * 8 * 3];
     const states = [
       state(1, ...sizes.slice(1)),
       state(1, sizes[0]!, 3),
@@ -481,15 +504,25 @@ Deno.test("a scheduler fills its slots by urgency, and whatever becomes of an im
     assert.equal((await work.until("began", "fits")).step, 1);
     await work.until("made", "fits");
   });
+});
+
+Deno.test("what is reported of steps and prompts is that of each image", async (t) => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const fresh = (slots: number) => new Work(pipeline, slots);
 
   await t.step("each step counts for all that were in it, their last one too", async () => {
     await using work = fresh(2);
+    const beginning = performance.now();
     for (const id of ["a", "b"]) work.scheduler.add(task(id, { ...RED, steps: 6 }));
     const ends = [await work.until("made", "a"), await work.until("made", "b")];
+    const elapsed = performance.now() - beginning;
     const steps = work.events.flatMap((event) => event.kind === "step" ? [event] : []);
     assert.deepEqual(steps.map(({ images }) => images), Array(5).fill(2));
     const measured = steps.reduce((sum, { ms }) => sum + ms, 0);
     for (const { timings: { gpuMs } } of ends) assert.ok(gpuMs >= measured / 2 - 1e-6);
+    // Each step is shared out, not counted for both.
+    const shared = ends.reduce((sum, { timings: { gpuMs } }) => sum + gpuMs, 0);
+    assert.ok(shared <= elapsed, `${shared} of ${elapsed} ms`);
     work.scheduler.add(task("short", { ...RED, steps: 1 }));
     assert.ok((await work.until("made", "short")).timings.gpuMs > 0);
   });
@@ -534,7 +567,7 @@ Deno.test("of a video previews come from the smallest resolution on, eight at mo
     const { folder: model } = pipeline;
     const encoding = encodingOf({ fps: 12 }, model.config);
     const output = { levels: true, preview: true, encoding };
-    work.scheduler.add(task("video", { ...RED, steps }, { ...described(model), output }));
+    work.scheduler.add(task("video", { ...RED, steps, size: 32 }, { ...described(model), output }));
     const { files } = await work.until("made", "video");
     assert.deepEqual(
       files.map(({ width, frames, type }) => [width, frames, type]),
@@ -577,4 +610,13 @@ Deno.test("a model of classes makes a class, and refuses what is none alone", as
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+const MIXES = 20;
+
+Deno.test(`an image in any of ${MIXES} random mixes has the bytes of one that is made alone`, async () => {
+  await using pipeline = await Pipeline.load(MODEL);
+  const expected: EncodedLevel[][] = [];
+  for (const request of POOL) expected.push(await alone(pipeline, request));
+  for (let seed = 0; seed < MIXES; seed++) await mix(pipeline, expected, seed);
 });
