@@ -51,10 +51,18 @@ Deno.test("a pipeline says what it cannot be loaded or asked for, and that it wa
     generate({ prompt: "a", seed: 1.5 }),
     "Cannot use seed 1.5: give a whole number from 0 to 2^64 - 1.",
   );
+  const run = (resolved: unknown, options?: unknown) =>
+    pipeline.run(resolved as Anything, options as Anything).next();
+  const resolved = pipeline.resolve({ prompt: "a" });
+  await usage(run({ prompt: "a" }), "Cannot make an object: give what resolve() gave.");
+  await usage(run(undefined), "Cannot make undefined: give what resolve() gave.");
+  await usage(run(resolved, { textFeatures: 7 }), "Cannot use textFeatures 7: give text.");
+  await usage(run(resolved, { seed: 7 }), /^There is no option "seed": /);
   await pipeline[Symbol.asyncDispose]();
   await pipeline[Symbol.asyncDispose]();
   const gone = "The pipeline was disposed of: load the model again.";
   await usage(generate({ prompt: "a" }), gone);
+  await usage(run(resolved), gone);
   assert.throws(() => pipeline.resolve({ prompt: "a" }), { name: "UsageError", message: gone });
 });
 

@@ -1,5 +1,5 @@
 import type { SamplingPlan } from "../diffusion/plan.ts";
-import type { Allowed } from "../check_arguments.ts";
+import { type Allowed, checkOptions } from "../check_arguments.ts";
 import { UsageError } from "../errors.ts";
 import { CONV_ALGORITHMS } from "../gpu/conv_choice.ts";
 import { Gpu, type GpuOptions } from "../gpu/device.ts";
@@ -8,8 +8,10 @@ import { Pipelines } from "../gpu/recording.ts";
 import { Weights } from "../gpu/weights.ts";
 import { framesOf } from "../media/mosaic.ts";
 import type { Picture } from "../media/picture.ts";
+import { isJsonObject } from "../json/json_object.ts";
 import { frameGrids } from "../model/frame_grids.ts";
 import type { RowText } from "../model/text_inputs.ts";
+import { shown } from "../quoted.ts";
 import { openT5 } from "../text/t5_files.ts";
 import { Batch, type SampledImage } from "./batch.ts";
 import { cacheSchedule, denoise } from "./denoise.ts";
@@ -265,15 +267,22 @@ export class Pipeline implements AsyncDisposable {
    * @throws The signal's reason, between two steps, when it is aborted.
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent, void, void> {
-    yield* this.run(this.resolve(request), request);
+    const resolved = this.resolve(request);
+    const { textFeatures, signal } = request;
+    yield* this.run(resolved, { textFeatures, signal });
   }
 
   /** Makes the images of a request that {@linkcode resolve} has resolved, as {@linkcode generate} does. */
   async *run(
     resolved: ResolvedRequest,
-    { textFeatures, signal }: RunOptions = {},
+    options: RunOptions = {},
   ): AsyncGenerator<GenerateEvent, void, void> {
     this.#checkThere();
+    if (!isJsonObject(resolved) || !Object.hasOwn(resolved, "plan")) {
+      throw new UsageError(`Cannot make ${shown(resolved)}: give what resolve() gave.`);
+    }
+    checkOptions(options, { textFeatures: "string", signal: "object" });
+    const { textFeatures, signal } = options;
     if (this.#isRunning) {
       throw new UsageError(
         "The pipeline is making other images: wait until they are done, or load another pipeline.",

@@ -334,15 +334,25 @@ Deno.test("an image with a cache is denoised alone", async (t) => {
   });
 
   await t.step("one with a cache has previews, and the bytes of one made alone", async () => {
-    await using work = fresh(4);
     for (const cache of [{ every: 2 }, { error: 2 }]) {
-      const request = { ...RED, steps: 6, cache };
-      const id = JSON.stringify(cache);
-      const { output, ...rest } = task(id, request);
-      work.scheduler.add({ ...rest, output: { ...output, preview: true } });
-      const { files } = await work.until("made", id);
-      assert.deepEqual(files, await alone(pipeline, request));
-      await work.until("preview", id);
+      // They are alike, and yet each measures and uses again what is its own.
+      const requests = [1, 4].map((guidance): ImageRequest => {
+        return { ...RED, guidance, steps: 6, cache };
+      });
+      const expected: EncodedLevel[][] = [];
+      for (const request of requests) expected.push(await alone(pipeline, request));
+      await using work = fresh(4);
+      for (const [i, request] of requests.entries()) {
+        const { output, ...rest } = task(`${i}`, request, { createdAt: i });
+        work.scheduler.add({ ...rest, output: { ...output, preview: true } });
+      }
+      for (const i of requests.keys()) {
+        const { files } = await work.until("made", `${i}`);
+        await work.until("preview", `${i}`);
+        assert.deepEqual(files, expected[i]);
+      }
+      const steps = work.events.flatMap((event) => event.kind === "progress" ? [event.id] : []);
+      assert.deepEqual(steps, [...Array(6).fill("0"), ...Array(6).fill("1")]);
     }
   });
 
@@ -502,12 +512,17 @@ Deno.test("what is reported of steps and prompts is that of each image", async (
 
   await t.step("each step counts for all that were in it, their last one too", async () => {
     await using work = fresh(2);
+    const beginning = performance.now();
     for (const id of ["a", "b"]) work.scheduler.add(task(id, { ...RED, steps: 6 }));
     const ends = [await work.until("made", "a"), await work.until("made", "b")];
+    const elapsed = performance.now() - beginning;
     const steps = work.events.flatMap((event) => event.kind === "step" ? [event] : []);
     assert.deepEqual(steps.map(({ images }) => images), Array(5).fill(2));
     const measured = steps.reduce((sum, { ms }) => sum + ms, 0);
     for (const { timings: { gpuMs } } of ends) assert.ok(gpuMs >= measured / 2 - 1e-6);
+    // Each step is shared out, not counted for both.
+    const shared = ends.reduce((sum, { timings: { gpuMs } }) => sum + gpuMs, 0);
+    assert.ok(shared <= elapsed, `${shared} of ${elapsed} ms`);
     work.scheduler.add(task("short", { ...RED, steps: 1 }));
     assert.ok((await work.until("made", "short")).timings.gpuMs > 0);
   });
@@ -552,7 +567,7 @@ Deno.test("of a video previews come from the smallest resolution on, eight at mo
     const { folder: model } = pipeline;
     const encoding = encodingOf({ fps: 12 }, model.config);
     const output = { levels: true, preview: true, encoding };
-    work.scheduler.add(task("video", { ...RED, steps }, { ...described(model), output }));
+    work.scheduler.add(task("video", { ...RED, steps, size: 32 }, { ...described(model), output }));
     const { files } = await work.until("made", "video");
     assert.deepEqual(
       files.map(({ width, frames, type }) => [width, frames, type]),
