@@ -46,6 +46,19 @@ Deno.test("writeAtomically() writes what links lead to, though it is not there y
     await assert.rejects(writeAtomically(`${folder}/lost.png`, BYTES), { name: "MdmError" });
   }));
 
+Deno.test("writeAtomically() takes a link's place where it is not to follow it", () =>
+  inFolder(async (folder) => {
+    await Deno.writeFile(`${folder}/real.png`, Uint8Array.of(0));
+    for (const target of ["real.png", "nowhere.png"]) {
+      await Deno.symlink(target, `${folder}/link.png`);
+      await writeAtomically(`${folder}/link.png`, BYTES, { followLinks: false });
+      assert.ok(Deno.lstatSync(`${folder}/link.png`).isFile);
+      await Deno.remove(`${folder}/link.png`);
+    }
+    assert.deepEqual(new Uint8Array(await Deno.readFile(`${folder}/real.png`)), Uint8Array.of(0));
+    assert.deepEqual(names(folder), ["real.png"]);
+  }));
+
 Deno.test("writeAtomically() names the missing folder", () =>
   inFolder(async (folder) => {
     const path = `${folder}/none/a.png`;

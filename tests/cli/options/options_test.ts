@@ -233,6 +233,10 @@ Deno.test("an empty value is none where a name is needed, and one where a text i
     const typed = argv[0]!.replace("=", "");
     assertUsage(() => parse(GENERATE, argv), `Option "${typed}" needs a value: "${typed} FILE".`);
   }
+  for (const value of ["PATH", "FOLDER", "DIR", "NAME", "ADDRESS"]) {
+    const command = { ...GENERATE, options: [{ long: "x", value, description: "" }] };
+    assertUsage(() => parse(command, ["--x="]), `Option "--x" needs a value: "--x ${value}".`);
+  }
   assert.equal(parse(GENERATE, ["--eta", ""]).values.eta, "");
   assert.equal(parse(GENERATE, ["--eta="]).values.eta, "");
 });
