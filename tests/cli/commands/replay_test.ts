@@ -27,7 +27,7 @@ Deno.test("a replay has the bytes of the original, an inner level too", () =>
 Deno.test("a replay with changes is what generate makes of them, without a warning", () =>
   inFolder(async (cwd) => {
     await succeed(["generate", "a star", "--seed", "7", ...NOISY, "-o", "a.png"], { cwd });
-    const changes = ["--seed", "8", "--steps", "3", "--guidance", "1"];
+    const changes = ["--seed", "8", "--steps", "3", "--guidance", "2"];
     const replay = await mdm(["replay", "a.png", ...changes, "-o", "b.png"], { cwd });
     assert.deepEqual(replay, { code: 0, stdout: "b.png\n", stderr: "" });
     await succeed(["generate", "a star", ...NOISY, ...changes, "-o", "c.png"], { cwd });

@@ -13,14 +13,15 @@ Deno.test("mdm tune writes what other commands take", () =>
     assert.ok(text.includes(`${convolutions.size} of `));
     const info = await succeed(["info", "--tuned", "fast.json"], { cwd });
     assert.ok(info.includes(`Planned for ${adapter}: `));
-    const generate = ["generate", "a star", "--size", "8", "--steps", "1", "--tuned", "fast.json"];
+    const generate = ["generate", "a star", "--size", "24", "--steps", "1", "--tuned", "fast.json"];
     assert.equal(await succeed([...generate, "-o", "star.png"], { cwd }), "star.png\n");
   }));
 
 Deno.test("what cannot be tuned is said before anything is measured", async () => {
-  await fail(["tune", "-o", "nowhere/fast.json"], {
+  const file = `${SHAPES32}/config.json`;
+  await fail(["tune", "-o", `${file}/fast.json`], {
     code: 1,
-    message: `Cannot write "nowhere/fast.json": there is no folder "nowhere". Create it first.`,
+    message: `Cannot write "${file}/fast.json": there is no folder "${file}". Create it first.`,
   });
   await fail(["tune", SHAPES32, SHAPES32], {
     code: 2,
