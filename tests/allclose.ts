@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 
 /** How far a number may be from what is expected: `absolute + relative * |expected|`. */
 export interface Tolerance {

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { checkArgument, checkOptions } from "../src/check_arguments.ts";
 
 const ALLOWED = { lowMemory: "boolean", memory: "number", kernels: ["fast", "small"] } as const;

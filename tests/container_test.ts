@@ -1,6 +1,6 @@
 /** What runs mdm elsewhere (Dockerfile, compose.yaml, the manifests of docs/deploy.md) agrees with mdm. */
 
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { join } from "node:path";
 import { parse as parseYaml } from "../src/deps/yaml.ts";
 import project from "../deno.json" with { type: "json" };

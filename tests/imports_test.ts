@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 

@@ -1,5 +1,5 @@
 /** What a program can get wrong with the library, and what is said: a UsageError with one sentence. */
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import {
   convert,
   encodeAnimation,

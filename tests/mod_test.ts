@@ -1,5 +1,5 @@
 /** The library as programs see it. */
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
 

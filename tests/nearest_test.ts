@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { nearest } from "../src/nearest.ts";
 
 Deno.test("nearest: few letters off or begun like it, else none", () => {

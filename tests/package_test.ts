@@ -1,6 +1,6 @@
 /** mdm as a package: what it is made of, and that others can import it. */
 
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { join } from "node:path";
 import bench from "../bench/deno.json" with { type: "json" };
 import project from "../deno.json" with { type: "json" };

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { assertAllclose } from "./allclose.ts";
 import * as reference from "./reference.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { formatBytes, formatFlops, parseBytes } from "../src/units.ts";
 
 Deno.test("formatBytes and formatFlops: the largest unit that leaves a whole part", () => {

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "./assert.ts";
 import { until } from "../src/until.ts";
 
 const never = new Promise<never>(() => {});

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { readOptions } from "../../bench/command.ts";
 import { UsageError } from "../../src/errors.ts";
 

@@ -1,5 +1,5 @@
 /** The structure of exported models. That their numbers are right, `deno task bench --check` shows with onnxruntime. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { allCases, findCase } from "../../bench/cases/mod.ts";
 import { exportGraph } from "../../bench/onnx/export.ts";
 import type { OnnxModel } from "../../bench/onnx/model.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { PeerProcess } from "../../bench/peers/process.ts";
 import { MdmError } from "../../src/errors.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { markdownReport } from "../../bench/report/markdown.ts";
 import { agrees, type Report } from "../../bench/report/report.ts";
 import { textReport } from "../../bench/report/text.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { fingerprint } from "../../src/checkpoint/fingerprint.ts";
 
 Deno.test("fingerprint() is the SHA-256 of the files in order", async () => {

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { float8Values } from "../../src/checkpoint/float8.ts";
 
 Deno.test("numbers of 8 bits have the values that the formats' specifications list", () => {

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { parseJson, readJson } from "../../src/checkpoint/json.ts";
 import { assertRefused, withFile } from "./refused.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { matchTensors } from "../../src/checkpoint/match.ts";
 
 /** Matches a file of tensors of these types with a model that needs "a.weight". */

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Buffer } from "node:buffer";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { MdmError } from "../../src/errors.ts";

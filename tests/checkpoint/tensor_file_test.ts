@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { openTensorFile } from "../../src/checkpoint/open_tensor_file.ts";
 import { TorchFile } from "../../src/checkpoint/torch/torch_file.ts";

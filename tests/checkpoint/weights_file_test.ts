@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { openWeights } from "../../src/checkpoint/weights_file.ts";
 import { dict, pickleOf, tensor, text } from "./torch/write_pickle.ts";

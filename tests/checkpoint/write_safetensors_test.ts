@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { encodeSafetensors, Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { writeSafetensors, type WrittenDtype } from "../../src/checkpoint/write_safetensors.ts";
 

@@ -1,6 +1,6 @@
 /** What a person can get wrong, and what is said: one sentence, the right exit code, no stack, nothing written. */
 
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { command, decode, fail, inFolder, names, NO_GPU, quiet, SHAPES32 } from "./mdm.ts";
 
 const STAR = ["generate", "a star", "--steps", "2", "--seed", "1"];

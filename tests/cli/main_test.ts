@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import project from "../../deno.json" with { type: "json" };
 import { command, decode, fail, inFolder, mdm, names, succeed } from "./mdm.ts";
 

@@ -1,6 +1,6 @@
 /** Runs the real command as people do, for the tests of this folder. */
 
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));

@@ -1,6 +1,6 @@
 /** mdm info, verify, bench and doctor. */
 
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { fileURLToPath } from "node:url";
 import { fail, inFolder, mdm, NO_GPU, SHAPES32, succeed } from "./mdm.ts";
 

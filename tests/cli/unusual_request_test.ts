@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { unusual } from "../../src/cli/unusual_request.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { resolveRequest } from "../../src/pipeline/request.ts";

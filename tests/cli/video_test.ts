@@ -1,6 +1,6 @@
 /** Videos: mdm generate, replay and info with a model that makes them, and refusals. */
 
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Buffer } from "node:buffer";
 import { chunk, chunks, SIGNATURE } from "../../src/media/png_chunks.ts";
 import type { Picture } from "../../src/media/picture.ts";

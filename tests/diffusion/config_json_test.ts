@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { parseDiffusionConfig } from "../../src/diffusion/config.ts";
 import { diffusionJson } from "../../src/diffusion/config_json.ts";
 import { PRESET_NAMES, presetConfig } from "../../src/model/presets.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { type FeatureCache, FeatureCacheSchedule } from "../../src/diffusion/feature_cache.ts";
 
 /** Measurements are there two steps later, as in the pipeline. */

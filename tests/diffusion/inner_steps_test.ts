@@ -1,5 +1,5 @@
 /** Steps that use again what inner UNets gave, beside those that run them. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { parseSamplerConfig } from "../../src/diffusion/config.ts";
 import { samplingPlan } from "../../src/diffusion/plan.ts";
 import { Session } from "../../src/diffusion/session.ts";

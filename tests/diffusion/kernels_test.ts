@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { COEFFICIENTS, noise, stepLevel } from "../../src/diffusion/operations.ts";
 import type { Threshold } from "../../src/diffusion/thresholds.ts";
 import type { Kernel } from "../../src/gpu/kernel.ts";

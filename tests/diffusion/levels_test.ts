@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError } from "../../src/errors.ts";
 import { parseSamplerConfig } from "../../src/diffusion/config.ts";
 import { levelSchedules } from "../../src/diffusion/levels.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { measureChange, relativeChange } from "../../src/diffusion/relative_change.ts";
 import { assertAllclose } from "../allclose.ts";
 import { assertRowsIndependent, type Input, numbers, row } from "../graph/operations/numbers.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { parseSamplerConfig } from "../../src/diffusion/config.ts";
 import { gammas, shiftedGammas } from "../../src/diffusion/schedule.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { THRESHOLDS } from "../../src/diffusion/thresholds.ts";
 import {
   imageShapes,

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { THRESHOLD_NAMES, THRESHOLDS } from "../../src/diffusion/thresholds.ts";
 
 // The quantiles and limits of `clip_sample` in the reference's samplers.py.

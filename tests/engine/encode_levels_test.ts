@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { UsageError } from "../../src/errors.ts";
 import { encodeLevels, encodingOf, previewEncoding } from "../../src/engine/encode_levels.ts";
 import type { OutputFormat } from "../../src/media/output_format.ts";

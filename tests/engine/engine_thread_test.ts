@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { ImageResult, ImageUpdate } from "../../src/engine/engine.ts";
 import { type EngineState, ThreadedEngine } from "../../src/engine/threaded_engine.ts";
 import { task } from "./task.ts";

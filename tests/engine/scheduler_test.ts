@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { mock } from "node:test";
 import { MdmError } from "../../src/errors.ts";
 import { encodeLevels, encodingOf } from "../../src/engine/encode_levels.ts";

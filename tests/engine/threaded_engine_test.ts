@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { mock } from "node:test";
 import type { ImageUpdate } from "../../src/engine/engine.ts";
 import type { EngineCommand, EngineReport } from "../../src/engine/engine_protocol.ts";

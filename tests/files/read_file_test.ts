@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { readFile } from "../../src/files/read_file.ts";
 import { inFolder } from "../cli/mdm.ts";
 

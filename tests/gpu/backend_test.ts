@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { backendOf, isSoftwareOpenGl } from "../../src/gpu/backend.ts";
 
 Deno.test("the interface is told by the system, and OpenGL by having no subgroups", () => {

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { askedFor, convChoices, convKernel } from "../../src/gpu/conv_algorithm.ts";
 import { CONV_ALGORITHMS, convKey } from "../../src/gpu/conv_choice.ts";
 import type { ConvKernel } from "../../src/gpu/conv_kernel.ts";

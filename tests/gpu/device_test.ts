@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError } from "../../src/errors.ts";
 import { Gpu, isSoftware, NO_ADAPTER } from "../../src/gpu/device.ts";
 import { type BufferRange, Kernel } from "../../src/gpu/kernel.ts";

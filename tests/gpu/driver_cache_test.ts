@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Gpu } from "../../src/gpu/device.ts";
 
 const MODULE = new URL("../../src/gpu/driver_cache.ts", import.meta.url);

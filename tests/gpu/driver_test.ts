@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { succeed } from "../cli/mdm.ts";
 
 const NESTED2 = "tests/fixtures/golden/nested2";

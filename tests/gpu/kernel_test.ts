@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { bindingSlots, Kernel, spread } from "../../src/gpu/kernel.ts";
 import { convKernel } from "../../src/gpu/conv_algorithm.ts";
 import type { ConvAlgorithm } from "../../src/gpu/conv_choice.ts";

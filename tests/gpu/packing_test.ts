@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { random } from "../graph/run.ts";
 import { panels, rowMajor } from "../../src/gpu/packing.ts";
 

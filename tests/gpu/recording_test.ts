@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Gpu } from "../../src/gpu/device.ts";
 import { kernels, WORKGROUP } from "../../src/gpu/kernels.ts";
 import { Pipelines, Recording } from "../../src/gpu/recording.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { Recording } from "../../src/gpu/recording.ts";
 import { replayTime } from "../../src/gpu/replay_time.ts";
 

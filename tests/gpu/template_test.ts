@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { expand, type TemplateValues } from "../../src/gpu/template.ts";
 
 const lines = (text: string, values: TemplateValues = {}, includes: Record<string, string> = {}) =>

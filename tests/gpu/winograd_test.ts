@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { CONV_ALGORITHMS } from "../../src/gpu/conv_choice.ts";
 import { productBytes, PRODUCTS, usesWinograd, winogradPanels } from "../../src/gpu/winograd.ts";
 import { random } from "../graph/run.ts";

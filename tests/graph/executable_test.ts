@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Tensor } from "../../src/gpu/tensor.ts";
 import { Weights } from "../../src/gpu/weights.ts";
 import { Executable } from "../../src/graph/executable.ts";

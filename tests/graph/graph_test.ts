@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { add } from "../../src/graph/operations/add.ts";
 import { attention } from "../../src/graph/operations/attention.ts";
 import { averagePool } from "../../src/graph/operations/average_pool.ts";

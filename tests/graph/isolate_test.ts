@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Graph } from "../../src/graph/graph.ts";
 import { isolate } from "../../src/graph/isolate.ts";
 import { add } from "../../src/graph/operations/add.ts";

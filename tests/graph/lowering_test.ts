@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Graph } from "../../src/graph/graph.ts";
 import { GraphLowering } from "../../src/graph/lowering.ts";
 import type { Value } from "../../src/graph/operation.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { convKey } from "../../src/gpu/conv_choice.ts";
 import type { Value } from "../../src/graph/operation.ts";
 import { Graph } from "../../src/graph/graph.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Gpu, type GpuOptions } from "../../src/gpu/device.ts";
 import {
   type KernelOptions,

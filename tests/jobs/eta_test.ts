@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { etaMs, type JobPace } from "../../src/jobs/eta.ts";
 
 const NOW = 100_000;

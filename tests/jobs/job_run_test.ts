@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { mock } from "node:test";
 import { encodeSamplerState } from "../../src/pipeline/sampler_state.ts";
 import type { JobProgress } from "../../src/jobs/job.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { modelCard } from "../../src/jobs/model_card.ts";
 import { builtInModel } from "../../src/pipeline/models/built_in.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { VersionReader } from "../../src/jobs/model_version.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { makeVideoModel } from "../video_model.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError, UsageError } from "../../src/errors.ts";
 import type { JobFile } from "../../src/jobs/job.ts";
 import { type Moderator, openModerator } from "../../src/jobs/moderation.ts";

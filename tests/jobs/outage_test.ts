@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { mock } from "node:test";
 import { Outage } from "../../src/jobs/outage.ts";
 import { Unavailable } from "../../src/jobs/unavailable.ts";

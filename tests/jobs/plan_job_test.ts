@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { JobRequest } from "../../src/jobs/job.ts";
 import { planJob, seedOf } from "../../src/jobs/plan_job.ts";
 import { resolveRequest } from "../../src/pipeline/request.ts";

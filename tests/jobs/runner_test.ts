@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { mock } from "node:test";
 import { MdmError } from "../../src/errors.ts";
 import { isEnded } from "../../src/jobs/job.ts";

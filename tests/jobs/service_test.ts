@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { Job, JobFile, JobRequest } from "../../src/jobs/job.ts";
 import type { Limits } from "../../src/jobs/jobs.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { imageOfState, stateName } from "../../src/jobs/state_names.ts";
 
 Deno.test("the names of saved states say of which image they are", () => {

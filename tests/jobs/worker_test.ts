@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Worker } from "../../src/jobs/worker.ts";
 import type { WorkerHealth } from "../../src/jobs/service.ts";
 import { within } from "../within.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Buffer } from "node:buffer";
 import { joinPngs } from "../../src/media/apng.ts";
 import { encodeImage } from "../../src/media/image.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError } from "../../src/errors.ts";
 import { encodeGif } from "../../src/media/gif.ts";
 import { plain, psnr, wanderingDisc } from "./frames.ts";

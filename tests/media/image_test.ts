@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError, UsageError } from "../../src/errors.ts";
 import { encodeImage, formatOf } from "../../src/media/image.ts";
 import type { Picture } from "../../src/media/picture.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { createHash } from "node:crypto";
 import process from "node:process";
 import { MdmError } from "../../src/errors.ts";

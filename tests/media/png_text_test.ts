@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Buffer } from "node:buffer";
 import { crc32, deflateSync } from "node:zlib";
 import { UsageError } from "../../src/errors.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Buffer } from "node:buffer";
 import decode from "npm:@jsquash/webp@1.5.0/decode.js";
 import { encodeImage } from "../../src/media/image.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { evenSize, toYuv420 } from "../../src/media/yuv.ts";
 import { plain } from "./frames.ts";
 

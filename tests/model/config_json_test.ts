@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { readJson } from "../../src/checkpoint/json.ts";
 import { parseModelConfig } from "../../src/model/config.ts";
 import { modelJson } from "../../src/model/config_json.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { parseDiffusionConfig } from "../../src/diffusion/config.ts";
 import { UsageError } from "../../src/errors.ts";
 import { parseModelConfig } from "../../src/model/config.ts";

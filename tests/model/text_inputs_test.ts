@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { parseModelConfig } from "../../src/model/config.ts";
 import { textNumbers } from "../../src/model/text_inputs.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { microTime, timestepEmbedding } from "../../src/model/timestep_embedding.ts";
 import { assertAllclose } from "../allclose.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { isAddress, isPublic, isWithin, parseRange } from "../../src/net/address_ranges.ts";
 
 const words = (text: string) => text.trim().split(/\s+/);

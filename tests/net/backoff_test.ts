@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { backoffMs } from "../../src/net/backoff.ts";
 
 Deno.test("each failure makes the wait longer, up to the longest", () => {

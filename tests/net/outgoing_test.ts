@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError, UsageError } from "../../src/errors.ts";
 import { checkAllow, checkOutgoing, fetchOutgoing } from "../../src/net/outgoing.ts";
 

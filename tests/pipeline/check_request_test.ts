@@ -1,5 +1,5 @@
 /** What a program may give the library as a request. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { checkRequest } from "../../src/pipeline/check_request.ts";
 
 const STEPS = "give a whole number from 1 to 100000.";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { FeatureCacheSchedule } from "../../src/diffusion/feature_cache.ts";
 import type { Batch, SampledImage } from "../../src/pipeline/batch.ts";
 import { denoise, type DenoisingOptions } from "../../src/pipeline/denoise.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Pipelines } from "../../src/gpu/recording.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 

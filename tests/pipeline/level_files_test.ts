@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { readText } from "../../src/media/png_text.ts";
 import { encodeLevel, type Encoding, levelOf } from "../../src/pipeline/level_files.ts";
 import type { GeneratedImage } from "../../src/pipeline/pipeline.ts";

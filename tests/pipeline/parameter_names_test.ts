@@ -1,5 +1,5 @@
 /** What a name was meant for. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { meantName } from "../../src/pipeline/parameter_names.ts";
 
 const PLAIN = ["prompt", "prompts", "negative", "n", "seed", "sampler", "steps", "guidance"];

@@ -1,5 +1,5 @@
 /** What a PNG says of how its image was made, and the request that comes back from it. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { ModelSource } from "../../src/pipeline/models/model_source.ts";
 import { parsePngParameters, pngParameters, requestOf } from "../../src/pipeline/png_parameters.ts";
 import { type GenerateRequest, resolveRequest } from "../../src/pipeline/request.ts";

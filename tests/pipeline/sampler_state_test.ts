@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { MdmError } from "../../src/errors.ts";
 import { decodeSamplerState, encodeSamplerState } from "../../src/pipeline/sampler_state.ts";

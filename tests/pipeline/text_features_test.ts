@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { encodeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { readTextFeatures } from "../../src/pipeline/text_features.ts";
 

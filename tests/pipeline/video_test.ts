@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { Picture } from "../../src/media/picture.ts";
 import { type GeneratedImage, Pipeline } from "../../src/pipeline/pipeline.ts";
 import { makeVideoModel } from "../video_model.ts";

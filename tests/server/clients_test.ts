@@ -1,5 +1,5 @@
 /** The clients that people have, against a server as it is, with the model that comes along: what they ask for is there as pictures. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import OpenAI from "openai";
 import Replicate, { type FileOutput, validateWebhook } from "replicate";
 import runpodSdk from "runpod-sdk";

@@ -1,5 +1,5 @@
 /** What a server takes where a request does not say, as clients of every protocol see it. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { RequestDefaults } from "../../src/jobs/job.ts";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";
 import { openai } from "../../src/server/protocols/openai/openai.ts";

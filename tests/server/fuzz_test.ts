@@ -1,5 +1,5 @@
 /** Requests by the thousand that are wrong in every way: clients make mistakes, the server makes none. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Metrics, metricsPage } from "../../src/server/http/metrics.ts";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";
 import { modelList } from "../../src/server/protocols/model_list.ts";

@@ -9,7 +9,7 @@
  * An outage comes before every third kill: the data folder is moved away, Redis is stopped (SIGSTOP), or killed and started again; one
  * that is only known by its address is stopped alone, if it runs on this machine. Half of them last until after the kill.
  */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { connect, disconnect } from "../../src/jobs/queue/redis/connection.ts";
 import { type RedisServer, withRedis } from "../jobs/queue/redis/redis_server.ts";
 import { ServeProcess } from "./serve_process.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { withRedis } from "../jobs/queue/redis/redis_server.ts";
 import { DURABLE, redisOutages, survive } from "./kills.ts";
 

@@ -1,5 +1,5 @@
 /** What clients are told while the queue or the store is away. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { mock } from "node:test";
 import { Unavailable } from "../../src/jobs/unavailable.ts";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";

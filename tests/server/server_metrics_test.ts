@@ -1,5 +1,5 @@
 /** Every number about the server, of one that works: there is none that nobody counts. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { type HttpOptions, Server, type ServerOptions } from "../../src/server/server.ts";
 import { requestOf } from "../jobs/job_place.ts";
 import { until } from "../jobs/queue/queue_conformance.ts";

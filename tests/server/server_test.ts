@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { Limits } from "../../src/jobs/jobs.ts";
 import { Server, type ServerOptions } from "../../src/server/server.ts";
 import { requestOf } from "../jobs/job_place.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { ServeProcess } from "./serve_process.ts";
 
 const JOB = { prompt: "a red circle on a blue background", seed: 7, steps: 60, levels: true };

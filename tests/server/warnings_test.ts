@@ -1,5 +1,5 @@
 /** What should be known of a job although it is no error, in every protocol. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { cog } from "../../src/server/protocols/replicate/cog.ts";
 import { openai } from "../../src/server/protocols/openai/openai.ts";
 import { native } from "../../src/server/protocols/native/native.ts";

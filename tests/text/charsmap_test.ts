@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Charsmap } from "../../src/text/charsmap.ts";
 import { readSentencePieceModel } from "../../src/text/sentencepiece_model.ts";
 import { seededRandom } from "../fuzz/mutate.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError, UsageError } from "../../src/errors.ts";
 import { MdmTokenizer } from "../../src/text/mdm_tokenizer.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { readJson } from "../../src/checkpoint/json.ts";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { Gpu } from "../../src/gpu/device.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { MdmError, UsageError } from "../../src/errors.ts";
 import type { TextTokenizer } from "../../src/text/text_tokenizer.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";

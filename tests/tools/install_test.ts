@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { fileURLToPath } from "node:url";
 import project from "../../deno.json" with { type: "json" };
 import { decode, inFolder, quiet } from "../cli/mdm.ts";

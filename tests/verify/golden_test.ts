@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import { Safetensors } from "../../src/checkpoint/safetensors.ts";
 import { CONV_ALGORITHMS } from "../../src/gpu/conv_choice.ts";
 import { Gpu } from "../../src/gpu/device.ts";

@@ -1,5 +1,5 @@
 /** Models whose numbers the reference implementation recorded. */
-import assert from "node:assert/strict";
+import assert from "../assert.ts";
 import type { Comparison } from "../../src/verify/comparison.ts";
 
 /** The issue allows 1e-4. Measured: 1.5e-6, so this catches what would still look right. */

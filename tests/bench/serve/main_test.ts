@@ -1,6 +1,6 @@
 /** A server under load, measured by the command in its own process. */
 
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { fileURLToPath } from "node:url";
 import { command, decode, fail as failAtAll } from "../../cli/mdm.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { percentile } from "../../../bench/serve/percentile.ts";
 
 Deno.test("a percentile is the first value that enough of the others do not exceed", () => {

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { DiffusersFolder } from "../../../src/checkpoint/diffusers/folder.ts";
 import { diffusersUNet, writeDiffusersFolder } from "./write.ts";
 import { Mismatches, referenceModel } from "../../../src/checkpoint/diffusers/config.ts";

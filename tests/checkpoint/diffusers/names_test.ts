@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { diffusersNames, referenceNames } from "../../../src/checkpoint/diffusers/names.ts";
 
 function stateDict(name: string): Record<string, number[]> {

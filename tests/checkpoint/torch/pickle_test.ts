@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { unpickle } from "../../../src/checkpoint/torch/pickle.ts";
 import type { PickleValue } from "../../../src/checkpoint/torch/values.ts";
 import { MdmError } from "../../../src/errors.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { crc32 } from "node:zlib";
 import { Safetensors } from "../../../src/checkpoint/safetensors.ts";
 import { TorchFile } from "../../../src/checkpoint/torch/torch_file.ts";

@@ -1,5 +1,5 @@
 import { TorchFile } from "../../../src/checkpoint/torch/torch_file.ts";
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { Buffer } from "node:buffer";
 import { assertRefused, withFile } from "../refused.ts";
 import {

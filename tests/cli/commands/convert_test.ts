@@ -1,6 +1,6 @@
 /** mdm convert and mdm inspect, as people run them. */
 
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { fileURLToPath } from "node:url";
 import { encodeHeader } from "../../../src/checkpoint/header.ts";
 import { parseModelConfig } from "../../../src/model/config.ts";

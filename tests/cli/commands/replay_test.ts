@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { readText, withText } from "../../../src/media/png_text.ts";
 import { command, fail, inFolder, mdm, names, succeed } from "../mdm.ts";
 

@@ -1,6 +1,6 @@
 /** What mdm serve, worker and health say to people. */
 
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { run as health } from "../../../src/cli/commands/health.ts";
 import { run as serve } from "../../../src/cli/commands/serve.ts";
 import { run as worker } from "../../../src/cli/commands/worker.ts";

@@ -1,6 +1,6 @@
 /** mdm tune, and what other commands do with what it wrote. */
 
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { readTuned } from "../../../src/pipeline/planning/tuned_file.ts";
 import { fail, inFolder, names, SHAPES32, succeed } from "../mdm.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { fail, inFolder, mdm, NO_GPU, SHAPES32, succeed } from "../mdm.ts";
 
 /** Files that hold a compiled kernel each, in the cache of Mesa's software driver. */

@@ -1,6 +1,6 @@
 /** The options that say where a model's parts are, and how much memory there is. */
 
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { fileURLToPath } from "node:url";
 import { Safetensors } from "../../../src/checkpoint/safetensors.ts";
 import { writeSafetensors } from "../../../src/checkpoint/write_safetensors.ts";

@@ -1,5 +1,5 @@
 /** The generation parameters as options of commands. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import {
   givenParameters,
   parameterOptions,

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { formatLine, Progress, type ProgressOutput } from "../../../src/cli/terminal/progress.ts";
 
 const HALF = { label: "Sampling", done: 10, total: 20, columns: 80 };

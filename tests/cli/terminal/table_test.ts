@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { table } from "../../../src/cli/terminal/table.ts";
 
 Deno.test("table: the first column to the left, the others to the right", () => {

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { parseSamplerConfig } from "../../../src/diffusion/config.ts";
 import { levelSchedules } from "../../../src/diffusion/levels.ts";
 import { ddim } from "../../../src/diffusion/samplers/ddim.ts";

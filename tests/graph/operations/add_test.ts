@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { ACTIVATIONS } from "../../../src/gpu/activation.ts";
 import { add } from "../../../src/graph/operations/add.ts";
 import { assertAllclose } from "../../allclose.ts";

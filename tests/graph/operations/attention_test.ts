@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { attention } from "../../../src/graph/operations/attention.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
 import * as reference from "../../reference.ts";

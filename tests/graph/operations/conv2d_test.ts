@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Activation } from "../../../src/gpu/activation.ts";
 import { CONV_ALGORITHMS, type ConvChoice, convKey } from "../../../src/gpu/conv_choice.ts";
 import { requestAdapter } from "../../../src/gpu/device.ts";

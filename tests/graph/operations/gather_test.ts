@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { gather } from "../../../src/graph/operations/gather.ts";
 import { Graph, GraphError } from "../../../src/graph/graph.ts";
 import * as reference from "../../reference.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Activation } from "../../../src/gpu/activation.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";
 import { groupNorm } from "../../../src/graph/operations/group_norm.ts";

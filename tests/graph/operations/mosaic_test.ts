@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { Graph } from "../../../src/graph/graph.ts";
 import { framesOf, mosaicOf } from "../../../src/graph/operations/mosaic.ts";
 import * as reference from "../../reference.ts";

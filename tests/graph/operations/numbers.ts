@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Numbers } from "../../reference.ts";
 import { type Bench, random } from "../run.ts";
 import type { Parameter } from "../../../src/graph/operation.ts";

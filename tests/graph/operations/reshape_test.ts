@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { Graph, GraphError } from "../../../src/graph/graph.ts";
 import { add } from "../../../src/graph/operations/add.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";

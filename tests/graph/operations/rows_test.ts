@@ -1,6 +1,6 @@
 import { deviation, repeatRows, weightedSum } from "../../../src/graph/operations/rows.ts";
 import { assertAllclose, sumTolerance } from "../../allclose.ts";
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import * as reference from "../../reference.ts";
 import { Bench } from "../run.ts";
 import { assertRowsIndependent, numbers } from "./numbers.ts";

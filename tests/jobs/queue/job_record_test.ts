@@ -1,5 +1,5 @@
 /** What becomes of a job: what no test of a queue looks at. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import {
   begun,
   canceled,

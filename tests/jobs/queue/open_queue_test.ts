@@ -1,5 +1,5 @@
 /** Which queue an address means. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { MdmError } from "../../../src/errors.ts";
 import { openQueue } from "../../../src/jobs/queue/open_queue.ts";
 import { RedisQueue } from "../../../src/jobs/queue/redis/redis_queue.ts";

@@ -1,5 +1,5 @@
 /** What every queue has to hold, whatever keeps it. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { fileURLToPath } from "node:url";
 import {
   JOB_STATES,

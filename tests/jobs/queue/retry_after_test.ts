@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { retryAfter } from "../../../src/jobs/queue/retry_after.ts";
 
 const NOW = 10_000_000;

@@ -1,5 +1,5 @@
 /** A queue that is watched: what has no place in the tests of `Outage`. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { watchQueue } from "../../../src/jobs/queue/watched_queue.ts";
 import { Unavailable } from "../../../src/jobs/unavailable.ts";
 import { JobPlace, queueWith } from "../job_place.ts";

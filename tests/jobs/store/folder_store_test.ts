@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { mock } from "node:test";
 import { MdmError, UsageError } from "../../../src/errors.ts";
 import { openFolderStore } from "../../../src/jobs/store/folder_store.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { UsageError } from "../../../src/errors.ts";
 import { openStore } from "../../../src/jobs/store/open_store.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { MdmError, UsageError } from "../../../src/errors.ts";
 import { credentialsFrom, openS3Store } from "../../../src/jobs/store/s3_store.ts";
 import type { ResultStore } from "../../../src/jobs/store/store.ts";

@@ -1,5 +1,5 @@
 /** A store that is watched: what has no place in the tests of `Outage`. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { removeFiles } from "../../../src/jobs/store/remove_files.ts";
 import { watchStore } from "../../../src/jobs/store/watched_store.ts";
 import { Unavailable } from "../../../src/jobs/unavailable.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { validateWebhook } from "replicate";
 import type { Delivery, Settlement } from "../../../src/jobs/queue/queue.ts";
 import {

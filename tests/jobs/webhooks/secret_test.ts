@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { MdmError, UsageError } from "../../../src/errors.ts";
 import { checkSecret, loadSecret } from "../../../src/jobs/webhooks/secret.ts";
 

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { writeDiffusersFolder } from "../../checkpoint/diffusers/write.ts";
 import { encodeSafetensors, Safetensors } from "../../../src/checkpoint/safetensors.ts";
 import { parseDiffusionConfig } from "../../../src/diffusion/config.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { readJson } from "../../../src/checkpoint/json.ts";

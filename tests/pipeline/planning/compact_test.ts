@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Gpu, GpuInfo } from "../../../src/gpu/device.ts";
 import { plan } from "../../../src/graph/plan.ts";
 import { sessionGraphs } from "../../../src/diffusion/session_graphs.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { estimate, gpuBytes, hostBytes } from "../../../src/pipeline/planning/estimate.ts";
 import { Pipeline } from "../../../src/pipeline/pipeline.ts";
 import { type GenerateRequest, sessionShape } from "../../../src/pipeline/request.ts";

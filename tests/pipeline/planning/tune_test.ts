@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { Gpu } from "../../../src/gpu/device.ts";
 import { Graph } from "../../../src/graph/graph.ts";
 import { concat } from "../../../src/graph/operations/concat.ts";

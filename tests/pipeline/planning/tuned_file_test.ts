@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { MdmError } from "../../../src/errors.ts";
 import { CONV_ALGORITHMS, convKey } from "../../../src/gpu/conv_choice.ts";
 import { parseTuned, readTuned, tunedText } from "../../../src/pipeline/planning/tuned_file.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { Gpu } from "../../../src/gpu/device.ts";
 import { pipelineKey, Pipelines } from "../../../src/gpu/recording.ts";
 import { builtInEncoder, builtInModel } from "../../../src/pipeline/models/built_in.ts";

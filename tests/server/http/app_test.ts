@@ -1,5 +1,5 @@
 /** What is the same for all protocols. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { OpenAPIHono } from "../../../src/deps/zod_openapi.ts";
 import type { ProtocolFactory } from "../../../src/server/http/protocol.ts";
 import { HttpError } from "../../../src/server/http/http_error.ts";

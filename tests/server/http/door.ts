@@ -3,7 +3,7 @@
  *
  *     deno run -A tests/server/http/door.ts 100000
  */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { webPage } from "../../../src/server/page/mod.ts";
 import { Metrics, metricsPage } from "../../../src/server/http/metrics.ts";
 import { cog } from "../../../src/server/protocols/replicate/cog.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { tryTheDoor } from "./door.ts";
 
 Deno.test("one signed address opens one file, however a request is written", async () => {

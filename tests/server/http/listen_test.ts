@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { listen, type ListenOptions } from "../../../src/server/http/listen.ts";
 import { bytesOf, rawRequest } from "./raw_http.ts";
 

@@ -1,5 +1,5 @@
 /** Numbers for Prometheus. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { Metrics, metricsPage } from "../../../src/server/http/metrics.ts";
 import { FakeJobs } from "../fake_jobs.ts";
 import { appOf } from "../server.ts";

@@ -1,5 +1,5 @@
 /** What those ask who start and stop servers. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Health } from "../../../src/jobs/jobs.ts";
 import { probes } from "../../../src/server/http/probes.ts";
 import { FakeJobs } from "../fake_jobs.ts";

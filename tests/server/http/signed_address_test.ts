@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { signedAddresses } from "../../../src/server/http/signed_address.ts";
 
 const FILE = "/jobs/a-1/files/0.png";

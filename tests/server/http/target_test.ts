@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { whatIsNotPlain } from "../../../src/server/http/target.ts";
 
 function isPlain(address: string, ...hosts: string[]): boolean {

@@ -1,5 +1,5 @@
 /** What a collector of OpenTelemetry is told of a server, and what the server tells itself: no queries, signatures and tokens. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { until } from "../../jobs/queue/queue_conformance.ts";
 import { ServeProcess } from "../serve_process.ts";
 

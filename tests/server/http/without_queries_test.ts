@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { reasonOf, withoutQueries } from "../../../src/server/http/without_queries.ts";
 
 Deno.test("queries, users and passwords of addresses are left out, and nothing else", () => {

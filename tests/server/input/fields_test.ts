@@ -1,5 +1,5 @@
 /** Fields that may be left out. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { createRoute, OpenAPIHono, z } from "../../../src/deps/zod_openapi.ts";
 import { fields, openFields, wholeNumber } from "../../../src/server/input/fields.ts";
 

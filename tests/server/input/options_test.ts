@@ -1,5 +1,5 @@
 /** Options of generation as they come in, and what is made of them. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import {
   jobRequest,
   optionField,

@@ -1,5 +1,5 @@
 /** What is wrong, in words. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { z } from "../../../src/deps/zod_openapi.ts";
 import {
   fields,

@@ -1,5 +1,5 @@
 /** Options as models on Replicate and RunPod have them. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { invalid } from "../../../src/server/http/http_error.ts";
 import { serverlessInput, serverlessRequest } from "../../../src/server/input/serverless_input.ts";
 import { FakeJobs } from "../fake_jobs.ts";

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** What axe finds on the page in each state that people see it in. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { refuse } from "./stand_in.ts";

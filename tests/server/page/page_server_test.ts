@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** The page before a server as it is: what a person sees. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { startChromium } from "./browser.ts";
 import { ServeProcess } from "../serve_process.ts";
 

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Locator } from "playwright-core";
 import { PageStandIn, refuse } from "./stand_in.ts";
 import { ask, focused, PROMPT, says, sees, visit } from "./visit.ts";

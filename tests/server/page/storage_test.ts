@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** The page whatever the browser keeps for it, or does not. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Page } from "playwright-core";
 import { ask, PROMPT, says, sees, visit } from "./visit.ts";
 

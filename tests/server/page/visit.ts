@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** Visits to the page before a server that stands in: what tests of it have in common. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { startChromium } from "./browser.ts";
 import { PageStandIn, type StandInOptions } from "./stand_in.ts";

@@ -1,5 +1,5 @@
 /** Events of jobs as readers get them. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { mock } from "node:test";
 import { Hono } from "../../../src/deps/hono.ts";
 import type { Job } from "../../../src/jobs/job.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { preferredWait } from "../../../src/server/protocols/prefer_wait.ts";
 
 Deno.test("Prefer says how long an answer may wait", () => {

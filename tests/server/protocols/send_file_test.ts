@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** What of RFC 9110 routes that send files keep to: parts, tags, and HEAD. */
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import type { JobRequest } from "../../../src/jobs/job.ts";
 import { encodeAnimation } from "../../../src/media/animation.ts";
 import { openai } from "../../../src/server/protocols/openai/openai.ts";

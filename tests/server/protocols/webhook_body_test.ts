@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../assert.ts";
 import { webhookBody } from "../../../src/server/protocols/webhook_body.ts";
 import { aJob } from "../../jobs/queue/a_job.ts";
 import { FakeJobs } from "../fake_jobs.ts";

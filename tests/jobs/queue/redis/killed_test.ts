@@ -1,5 +1,5 @@
 /** Processes that die between two commands to Redis: whatever was promised is kept, and BullMQ's jobs end where their records do. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import { mock } from "node:test";
 import { Queue } from "../../../../src/deps/bullmq.ts";
 import { Redis } from "../../../../src/deps/ioredis.ts";

@@ -1,5 +1,5 @@
 /** The queue on Redis: what is special to it. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import { mock } from "node:test";
 import { Queue, Worker } from "../../../../src/deps/bullmq.ts";
 import { Redis } from "../../../../src/deps/ioredis.ts";

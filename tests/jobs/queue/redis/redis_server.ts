@@ -1,5 +1,5 @@
 /** A Redis server for tests. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import { within } from "../../../within.ts";
 
 /** A running server. */

@@ -1,5 +1,5 @@
 /** The queue in a file: what is special to it. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import { DatabaseSync, StatementSync } from "node:sqlite";
 import { mock } from "node:test";
 import { MdmError } from "../../../../src/errors.ts";

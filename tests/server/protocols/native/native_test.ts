@@ -1,5 +1,5 @@
 /** Our own protocol. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import { native } from "../../../../src/server/protocols/native/native.ts";
 import { FakeJobs } from "../../fake_jobs.ts";
 import { appOf, eventsOf, listening, posted } from "../../server.ts";

@@ -1,5 +1,5 @@
 /** What clients of OpenAI's API that are not written in TypeScript, or are made for more than it, sent, and what they have to get. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import type { ModelCard } from "../../../../src/jobs/jobs.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";
 import { openai } from "../../../../src/server/protocols/openai/openai.ts";

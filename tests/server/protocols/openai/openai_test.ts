@@ -1,5 +1,5 @@
 /** What the official client and others of OpenAI's API get. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import OpenAI from "openai";
 import type { JobError } from "../../../../src/jobs/job.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import Replicate, { type FileOutput, parseProgressFromLogs } from "replicate";
 import { UsageError } from "../../../../src/errors.ts";
 import type { Job } from "../../../../src/jobs/job.ts";

@@ -1,5 +1,5 @@
 /** What Python's `replicate` 1.0.7 sends, as it was recorded (`tests/oracle/record_replicate.py`): its classes can be made of each answer. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import { z } from "../../../../src/deps/zod_openapi.ts";
 import { cog } from "../../../../src/server/protocols/replicate/cog.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import Replicate from "replicate";
 import { cog } from "../../../../src/server/protocols/replicate/cog.ts";
 import { modelList } from "../../../../src/server/protocols/model_list.ts";

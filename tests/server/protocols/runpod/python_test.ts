@@ -1,5 +1,5 @@
 /** RunPod's client for Python (`runpod` 1.12.0): the requests that it was recorded to send, and what it needs to be answered. */
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import { runpod } from "../../../../src/server/protocols/runpod/runpod.ts";
 import { FakeJobs, type FakeOptions } from "../../fake_jobs.ts";
 import { appOf, listening } from "../../server.ts";

@@ -1,4 +1,4 @@
-import assert from "node:assert/strict";
+import assert from "../../../assert.ts";
 import runpodSdk from "runpod-sdk";
 import { runpod } from "../../../../src/server/protocols/runpod/runpod.ts";
 import { runpodWebhookBody } from "../../../../src/server/protocols/runpod/job.ts";
