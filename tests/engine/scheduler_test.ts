@@ -335,9 +335,9 @@ Deno.test("an image with a cache is denoised alone", async (t) => {
 
   await t.step("one with a cache has previews, and the bytes of one made alone", async () => {
     for (const cache of [{ every: 2 }, { error: 2 }]) {
-      // They are alike, and yet each measures and uses again what is its own.
-      const requests = [1, 4].map((guidance): ImageRequest => {
-        return { ...RED, guidance, steps: 6, cache };
+      // They could share a batch, and yet each measures and uses again what is its own.
+      const requests = ([[0.3, 0.9], [0.1, 0.5]] as const).map((guidanceInterval): ImageRequest => {
+        return { ...RED, guidance: 4, guidanceInterval, steps: 6, cache };
       });
       const expected: EncodedLevel[][] = [];
       for (const request of requests) expected.push(await alone(pipeline, request));
