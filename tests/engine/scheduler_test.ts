@@ -335,9 +335,9 @@ Deno.test("an image with a cache is denoised alone", async (t) => {
 
   await t.step("one with a cache has previews, and the bytes of one made alone", async () => {
     for (const cache of [{ every: 2 }, { error: 2 }]) {
-      // They are alike, and yet each measures and uses again what is its own.
-      const requests = [1, 4].map((guidance): ImageRequest => {
-        return { ...RED, guidance, steps: 6, cache };
+      // They could share a batch, and yet each measures and uses again what is its own.
+      const requests = ([[0.3, 0.9], [0.1, 0.5]] as const).map((guidanceInterval): ImageRequest => {
+        return { ...RED, guidance: 4, guidanceInterval, steps: 6, cache };
       });
       const expected: EncodedLevel[][] = [];
       for (const request of requests) expected.push(await alone(pipeline, request));
@@ -512,17 +512,18 @@ Deno.test("what is reported of steps and prompts is that of each image", async (
 
   await t.step("each step counts for all that were in it, their last one too", async () => {
     await using work = fresh(2);
-    const beginning = performance.now();
     for (const id of ["a", "b"]) work.scheduler.add(task(id, { ...RED, steps: 6 }));
     const ends = [await work.until("made", "a"), await work.until("made", "b")];
-    const elapsed = performance.now() - beginning;
     const steps = work.events.flatMap((event) => event.kind === "step" ? [event] : []);
     assert.deepEqual(steps.map(({ images }) => images), Array(5).fill(2));
     const measured = steps.reduce((sum, { ms }) => sum + ms, 0);
     for (const { timings: { gpuMs } } of ends) assert.ok(gpuMs >= measured / 2 - 1e-6);
-    // Each step is shared out, not counted for both.
-    const shared = ends.reduce((sum, { timings: { gpuMs } }) => sum + gpuMs, 0);
-    assert.ok(shared <= elapsed, `${shared} of ${elapsed} ms`);
+    // Each step is shared out, not counted for both: all is recorded and compiled by now, so that little else takes time.
+    for (const id of ["c", "d"]) work.scheduler.add(task(id, { ...RED, steps: 20 }));
+    const both = [(await work.until("made", "c")).timings, (await work.until("made", "d")).timings];
+    const shared = both.reduce((sum, { gpuMs }) => sum + gpuMs, 0);
+    const longest = Math.max(...both.map(({ stepsMs }) => stepsMs));
+    assert.ok(shared <= longest, `${shared} of ${longest} ms`);
     work.scheduler.add(task("short", { ...RED, steps: 1 }));
     assert.ok((await work.until("made", "short")).timings.gpuMs > 0);
   });
